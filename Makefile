@@ -1,0 +1,166 @@
+# canids: GNU make, no configure step.
+#   make          library and program               make check    everything that is tested, twice: plain and under sanitizers
+#   make demo     simulate, run on 2 ranks, print   make bench    figures beside their yardsticks
+#   make info     what was found, and why not       make soak     kills, full disks and long runs
+#   make install  PREFIX=/usr/local DESTDIR=        make dist     a source archive of the commit
+# Variables: BUILD CC CFLAGS CPPFLAGS LDFLAGS PREFIX DESTDIR CUDA=auto|0|1 SAN=address,undefined WERROR=1 V=1; lasting ones go into config.mk.
+-include config.mk
+
+BUILD   ?= build
+PREFIX  ?= /usr/local
+ifeq ($(origin CC),default)
+CC      := cc
+endif
+CFLAGS  ?= -O2 -g
+CUDA    ?= auto
+V       ?= 0
+WERROR  ?= 0
+JOBS    ?= 2
+PYTHON  ?= /usr/bin/python3
+Q       := $(if $(filter 0,$(V)),@)
+B       := $(BUILD)$(if $(SAN),-san)
+version := $(shell cat VERSION)
+all:
+
+ifneq ($(filter-out auto 0 1,$(CUDA)),)
+$(error CUDA is auto, 0 or 1, not '$(CUDA)')
+endif
+ifeq ($(CUDA),1)
+$(error this release has no CUDA backend yet: build with CUDA=0 or CUDA=auto)
+endif
+
+# ---- sources: a folder of src/ is one part of the program, main.c its only entry
+srcs    := $(sort $(wildcard src/*/*.c src/ops/*/*.c))
+srcs.isa := $(filter %_isa.c,$(srcs))
+srcs.ref := $(filter src/ops/ref/%,$(srcs))
+srcs.one := $(filter-out src/cmd/main.c $(srcs.isa) $(srcs.ref),$(srcs))
+tests.c := $(sort $(wildcard tests/*/test_*.c))
+tests   := $(patsubst %.c,$(B)/%,$(tests.c))
+bench.c := $(sort $(wildcard tools/bench_*.c))
+bench   := $(patsubst %.c,$(B)/%,$(bench.c))
+helper   = $(patsubst %.c,$(B)/%.o,$(filter-out $(dir $1)test_%,$(wildcard $(dir $1)*.c)))
+
+# ---- goals that compile look for the libraries first; the others work on a bare machine
+goals   := $(or $(MAKECMDGOALS),all)
+ifneq ($(filter-out demo check setup info clean dist bench soak,$(goals)),)
+# write the shell words $2, a line each, to file $1 when it says something else: what depends on it is rebuilt when flags change
+quote    = '$(subst ','\'',$(strip $1))'
+stamp    = $(shell mkdir -p $(dir $1); printf '%s\n' $2 | cmp -s - $1 || printf '%s\n' $2 > $1)
+$(call stamp,$(B)/found.key,$(call quote,$(CC) $(CPPFLAGS) $(PKG_CONFIG) $(PKG_CONFIG_PATH) $(PKG_CONFIG_LIBDIR) $(PATH)))
+include $(B)/found.mk
+
+warn    := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+           $(if $(filter 1,$(WERROR)),-Werror)
+san     := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+always  := -std=gnu11 -ffp-contract=off -fno-math-errno -pthread
+ext     := hdf5 mpi yaml jansson xxhash crypto random123
+inc     := $(foreach l,$(ext),$($(l).inc))
+flags    = $(always) $(warn) $(CFLAGS) $(san) -Iinclude $(CPPFLAGS) $(inc)
+libs    := $(foreach l,$(ext),$($(l).lib)) -lm
+target  := $(shell $(CC) -dumpmachine 2>/dev/null)
+isas    := $(if $(filter x86_64-%,$(target)),avx512 avx2 generic,generic)
+isa.avx512  := -O3 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
+isa.avx2    := -O3 -mavx2 -mfma
+isa.generic := -O3
+commit  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || cat COMMIT 2>/dev/null || echo unknown)$(shell \
+           test -d .git && ! git diff --quiet HEAD -- 2>/dev/null && echo -dirty)
+define_   = $(call quote,$(hash)define $1 "$(subst ",\",$(subst \,\\,$(strip $2)))")
+hash    := \#
+$(call stamp,$(B)/flags,$(call quote,$(flags) $(LDFLAGS) $(libs)))
+$(call stamp,$(B)/version.h,$(call define_,CI_VERSION,$(version)) $(call define_,CI_COMMIT,$(commit)) \
+  $(call define_,CI_CFLAGS,$(CC) $(always) $(CFLAGS) $(san)) $(call define_,CI_DATADIR,$(PREFIX)/share/canids))
+endif
+
+obj.one := $(patsubst %.c,$(B)/%.o,$(srcs.one))
+obj.isa := $(foreach i,$(isas),$(patsubst %.c,$(B)/%.$(i).o,$(srcs.isa)))
+obj.ref := $(foreach r,f32 f64,$(patsubst %.c,$(B)/%.$(r).o,$(srcs.ref)))
+objs    := $(obj.one) $(obj.isa) $(obj.ref)
+cc       = @mkdir -p $(@D); $(if $(filter 0,$(V)),echo "  CC    $@";) $(if $(filter 0,$(V)),,set -x;) $(CC) $(flags)
+
+.PHONY: all lib tests benches demo check setup bench soak install dist info clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+all: lib $(if $(wildcard src/cmd/main.c),$(B)/canids)
+lib: $(B)/libcanids.a
+tests: $(tests)
+benches: $(bench)
+
+$(B)/found.mk: tools/find.sh $(B)/found.key
+	@mkdir -p $(@D)
+	@CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' sh tools/find.sh > $@
+
+# The archive is made anew: a source file that went away must not live on in it.
+$(B)/libcanids.a: $(objs)
+	@mkdir -p $(@D); $(if $(filter 0,$(V)),echo "  AR    $@";) rm -f $@; $(AR) rcs $@ $(objs)
+$(B)/canids: $(B)/src/cmd/main.o $(B)/libcanids.a
+	@echo "  LD    $@"
+	$(Q)$(CC) $(CFLAGS) $(san) -pthread $(LDFLAGS) -o $@ $^ $(libs)
+
+$(B)/src/cmd/%.o: src/cmd/%.c $(B)/flags $(B)/version.h
+	$(cc) -I$(B) -MMD -MP -c -o $@ $<
+$(B)/src/%_isa.avx512.o: src/%_isa.c $(B)/flags
+	$(cc) $(isa.avx512) -DCI_ISA=avx512 -MMD -MP -c -o $@ $<
+$(B)/src/%_isa.avx2.o: src/%_isa.c $(B)/flags
+	$(cc) $(isa.avx2) -DCI_ISA=avx2 -MMD -MP -c -o $@ $<
+$(B)/src/%_isa.generic.o: src/%_isa.c $(B)/flags
+	$(cc) $(isa.generic) -DCI_ISA=generic -MMD -MP -c -o $@ $<
+$(B)/src/ops/ref/%.f32.o: src/ops/ref/%.c $(B)/flags
+	$(cc) -DCI_REAL=float -MMD -MP -c -o $@ $<
+$(B)/src/ops/ref/%.f64.o: src/ops/ref/%.c $(B)/flags
+	$(cc) -DCI_REAL=double -MMD -MP -c -o $@ $<
+$(B)/src/%.o: src/%.c $(B)/flags
+	$(cc) -MMD -MP -c -o $@ $<
+$(B)/tests/%.o: tests/%.c $(B)/flags
+	$(if $(cmocka.lib),,$(error cmocka was not found, the tests need it: install Debian libcmocka-dev, Fedora libcmocka-devel, Spack cmocka))
+	$(cc) -Itests -Isrc $(cmocka.inc) -MMD -MP -c -o $@ $<
+$(B)/tools/%.o: tools/%.c $(B)/flags
+	$(cc) -MMD -MP -c -o $@ $<
+
+# A test is test_x.c, the other .c files of its folder and the library.
+.SECONDEXPANSION:
+$(tests): $(B)/tests/%: $(B)/tests/%.o $$(call helper,tests/%.c) $(B)/libcanids.a
+	@echo "  LD    $@"
+	$(Q)$(CC) $(CFLAGS) $(san) -pthread $(LDFLAGS) -o $@ $^ $(cmocka.lib) $(libs)
+$(bench): $(B)/tools/%: $(B)/tools/%.o $(B)/libcanids.a
+	@echo "  LD    $@"
+	$(Q)$(CC) $(CFLAGS) $(san) -pthread $(LDFLAGS) -o $@ $^ $(libs)
+
+-include $(patsubst %.o,%.d,$(objs) $(B)/src/cmd/main.o $(addsuffix .o,$(tests) $(bench)))
+
+# ---- goals for people
+info:
+	@echo "canids $(version), sources $(words $(srcs)), tests $(words $(tests.c)); build folder $(B), prefix $(PREFIX)"
+	@echo "compiler   $(CC): $$($(CC) --version 2>/dev/null | head -n 1)"
+	@echo "flags      $(CFLAGS)$(if $(SAN), -fsanitize=$(SAN))"
+	@echo "cuda       none: this release has no CUDA backend yet"
+	@CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' sh tools/find.sh --info
+setup:
+	@sh tools/setup.sh
+demo: setup
+	+@$(MAKE) --no-print-directory -j$(JOBS) all
+	@CANIDS_BUILD=$(B) sh tools/demo.sh
+check: setup
+	+@$(MAKE) --no-print-directory -j$(JOBS) WERROR=1 all tests
+	+@$(MAKE) --no-print-directory -j$(JOBS) WERROR=1 SAN=address,undefined all tests
+	@$(PYTHON) tests/run.py --build $(B) --san-build $(BUILD)-san
+bench: setup
+	+@$(MAKE) --no-print-directory -j$(JOBS) all benches
+	@CANIDS_BUILD=$(B) sh tools/bench.sh
+soak: setup
+	+@$(MAKE) --no-print-directory -j$(JOBS) all tests
+	@$(PYTHON) tests/run.py --build $(B) --soak
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/canids
+	install -m 755 $(B)/canids $(DESTDIR)$(PREFIX)/bin/canids
+	install -m 644 doc/canids.1 $(DESTDIR)$(PREFIX)/share/man/man1/canids.1
+	cp -R config jobs $(DESTDIR)$(PREFIX)/share/canids/
+	install -m 644 README.md INSTALL.md LICENSE $(DESTDIR)$(PREFIX)/share/canids/
+dist:
+	@mkdir -p $(B)/dist/canids-$(version)
+	@git rev-parse --short=12 HEAD > $(B)/dist/canids-$(version)/COMMIT
+	@git archive --prefix=canids-$(version)/ -o $(B)/dist/tree.tar HEAD
+	@tar -C $(B)/dist --owner=0 --group=0 -rf $(B)/dist/tree.tar canids-$(version)/COMMIT
+	@gzip -9n < $(B)/dist/tree.tar > $(B)/canids-$(version).tar.gz
+	@rm -rf $(B)/dist; echo $(B)/canids-$(version).tar.gz
+clean:
+	rm -rf $(BUILD) $(BUILD)-san

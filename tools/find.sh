@@ -1,0 +1,114 @@
+#!/bin/sh
+# Find what canids is built on and print it as a make fragment.
+#   tools/find.sh          libraries of the program; one sentence on stderr and exit 1 for each that is missing
+#   tools/find.sh --info   the same as readable lines, never fails
+# Reads CC CPPFLAGS PKG_CONFIG PATH.  pkg-config comes first, the compiler wrappers second.
+set -u
+CC=${CC:-cc} CPPFLAGS=${CPPFLAGS:-} PKG_CONFIG=${PKG_CONFIG:-pkg-config}
+info=0 bad=0
+[ "${1:-}" = --info ] && info=1
+
+has() { command -v "$PKG_CONFIG" >/dev/null 2>&1 && "$PKG_CONFIG" --exists "$1" 2>/dev/null; }
+# Headers of others are system headers: our warnings are about our code.
+cflags() { "$PKG_CONFIG" --cflags "$1" | sed 's/\(^\| \)-I/\1-isystem /g'; }
+libs() { "$PKG_CONFIG" --libs "$1"; }
+compiles() { printf '%b\n' "$1" | "$CC" $CPPFLAGS $2 -E -x c - >/dev/null 2>&1; }
+row() { # variable, what, cflags, libs
+    if [ $info = 1 ]; then
+        printf '%-10s %s: %s\n' "$1" "$2" "$(echo "$3 $4" | tr -s ' ')"
+    else
+        printf '%s.found := %s\n%s.inc := %s\n%s.lib := %s\n' "$1" "$2" "$1" "$3" "$1" "$4"
+    fi
+}
+missing() { # variable, sentence
+    if [ $info = 1 ]; then printf '%-10s %s\n' "$1" "$2"; else printf 'canids: %s\n' "$2" >&2; fi
+    bad=1
+}
+lines_of() { # words on stdin that match the pattern $1
+    tr ' ' '\n' | grep -E -- "$1" | tr '\n' ' '
+}
+
+# --- compiler
+if ! command -v "$CC" >/dev/null 2>&1; then
+    missing cc "no C compiler '$CC': install gcc (Debian gcc, Fedora gcc, Spack gcc) or set CC."
+    [ $info = 1 ] || exit 1
+fi
+
+# --- MPI, HDF5: the two must be of one kind, so HDF5 decides
+h5= h5_inc= h5_lib= mpi= mpi_inc= mpi_lib=
+for p in hdf5-openmpi hdf5-mpich hdf5-mpi; do
+    if has "$p"; then
+        h5="pkg-config $p $("$PKG_CONFIG" --modversion "$p")" h5_inc=$(cflags "$p") h5_lib=$(libs "$p")
+        break
+    fi
+done
+case "${p:-} $h5" in
+    "hdf5-openmpi p"*) first=ompi-c second= ;;
+    "hdf5-mpich p"*) first=mpich second= ;;
+    *) first=ompi-c second=mpich ;;
+esac
+for p in $first $second; do
+    if has "$p"; then
+        mpi="pkg-config $p $("$PKG_CONFIG" --modversion "$p")" mpi_inc=$(cflags "$p") mpi_lib=$(libs "$p")
+        break
+    fi
+done
+if [ -z "$h5" ] && command -v h5pcc >/dev/null 2>&1; then
+    show=$(h5pcc -show 2>/dev/null)
+    h5="h5pcc at $(command -v h5pcc)"
+    h5_inc=$(echo "$show" | lines_of '^-(I|D)' | sed 's/-I/-isystem /g')
+    h5_lib=$(echo "$show" | lines_of '^(-L|-l|-Wl,)|\.(a|so)$')
+fi
+if [ -z "$h5" ] && has hdf5; then
+    h5="pkg-config hdf5 $("$PKG_CONFIG" --modversion hdf5)" h5_inc=$(cflags hdf5) h5_lib=$(libs hdf5)
+fi
+if [ -z "$mpi" ] && command -v mpicc >/dev/null 2>&1; then
+    mpi="mpicc at $(command -v mpicc)"
+    if mpi_inc=$(mpicc --showme:compile 2>/dev/null); then
+        mpi_lib=$(mpicc --showme:link)
+    else
+        mpi_inc=$(mpicc -compile_info | lines_of '^-(I|D)')
+        mpi_lib=$(mpicc -link_info | lines_of '^(-L|-l|-Wl,)')
+    fi
+    mpi_inc=$(echo "$mpi_inc" | sed 's/\(^\| \)-I/\1-isystem /g')
+fi
+if [ -z "$mpi" ] || ! compiles '#include <mpi.h>' "$mpi_inc"; then
+    missing mpi "MPI was not found: install Debian libopenmpi-dev openmpi-bin, Fedora openmpi-devel, Spack openmpi, or load the MPI module."
+else
+    row mpi "$mpi" "$mpi_inc" "$mpi_lib"
+fi
+if [ -z "$h5" ] || ! compiles '#include <H5pubconf.h>' "$h5_inc"; then
+    missing hdf5 "parallel HDF5 was not found: install Debian libhdf5-openmpi-dev, Fedora hdf5-openmpi-devel, Spack hdf5+mpi, or load the parallel HDF5 module."
+elif ! compiles '#include <H5pubconf.h>\n#ifndef H5_HAVE_PARALLEL\n#error serial\n#endif' "$h5_inc"; then
+    missing hdf5 "the HDF5 found ($h5) is a serial one, and canids writes one file from all ranks: install Debian libhdf5-openmpi-dev, Fedora hdf5-openmpi-devel, Spack hdf5+mpi."
+else
+    row hdf5 "$h5" "$h5_inc" "$h5_lib"
+fi
+
+# --- the libraries that have one pkg-config name: name, header, what, packages
+plain() { # variable, pkg-config name, header, library, sentence
+    if has "$2"; then
+        row "$1" "pkg-config $2 $("$PKG_CONFIG" --modversion "$2")" "$(cflags "$2")" "$(libs "$2")"
+    elif compiles "#include <$3>" ""; then
+        row "$1" "header on the default path" "" "$4"
+    else
+        missing "$1" "$5"
+    fi
+}
+plain yaml yaml-0.1 yaml.h -lyaml "libyaml was not found: install Debian libyaml-dev, Fedora libyaml-devel, Spack libyaml."
+plain jansson jansson jansson.h -ljansson "jansson was not found: install Debian libjansson-dev, Fedora jansson-devel, Spack jansson."
+plain xxhash libxxhash xxhash.h -lxxhash "xxHash was not found: install Debian libxxhash-dev, Fedora xxhash-devel, Spack xxhash."
+plain crypto libcrypto openssl/evp.h -lcrypto "OpenSSL's libcrypto was not found: install Debian libssl-dev, Fedora openssl-devel, Spack openssl."
+if compiles '#include <Random123/philox.h>' ""; then
+    row random123 "header Random123/philox.h" "" ""
+else
+    missing random123 "Random123 was not found: install Debian librandom123-dev, Fedora Random123-devel, Spack random123, or put its include folder into CPPFLAGS."
+fi
+# cmocka is for the tests alone: its absence is said when they are built.
+if has cmocka; then
+    row cmocka "pkg-config cmocka $("$PKG_CONFIG" --modversion cmocka)" "$(cflags cmocka)" "$(libs cmocka)"
+elif [ $info = 1 ]; then
+    missing cmocka "cmocka was not found, the tests need it: install Debian libcmocka-dev, Fedora libcmocka-devel, Spack cmocka."
+fi
+[ $info = 1 ] && exit 0
+exit $bad
