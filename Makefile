@@ -142,13 +142,13 @@ demo: setup
 check: setup
 	+@$(MAKE) --no-print-directory -j$(JOBS) WERROR=1 all tests
 	+@$(MAKE) --no-print-directory -j$(JOBS) WERROR=1 SAN=address,undefined all tests
-	@$(PYTHON) tests/run.py --build $(B) --san-build $(BUILD)-san
+	@$(PYTHON) tests/run.py --build $(BUILD) --both --no-build
 bench: setup
 	+@$(MAKE) --no-print-directory -j$(JOBS) all benches
 	@CANIDS_BUILD=$(B) sh tools/bench.sh
 soak: setup
 	+@$(MAKE) --no-print-directory -j$(JOBS) all tests
-	@$(PYTHON) tests/run.py --build $(B) --soak
+	@$(PYTHON) tests/run.py --build $(B) --soak --no-build
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/canids
 	install -m 755 $(B)/canids $(DESTDIR)$(PREFIX)/bin/canids
