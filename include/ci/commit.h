@@ -1,0 +1,72 @@
+#ifndef CI_COMMIT_H
+#define CI_COMMIT_H
+/** How an output becomes true: temporary name, fsync, read back, rename, record.
+ *
+ *      DIR/.NAME.tmp         written, fsynced, dropped from the page cache, read back, compared
+ *      DIR/.NAME.next        the new record, fsynced, DIR fsynced
+ *      DIR/NAME              rename of .NAME.tmp, DIR fsynced
+ *      DIR/.NAME.commit      rename of .NAME.next, DIR fsynced
+ *
+ *  A reader trusts the record only.  A crash leaves the old generation or the new one, never
+ *  neither: a reader that finds NAME unlike its record but equal to .NAME.next takes the new one
+ *  and finishes the commit.  Records are JSON: bytes, sha256, block, and xxh128 of every block.
+ *  Nothing here is collective: one rank commits, the others hear of it by agreement. */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdbool.h>
+#include "ci/hash.h"
+#include "ci/rc.h"
+
+enum { CI_PATH_MAX = 1024 };           /**< bytes of a path with its final 0    */
+enum { CI_COMMIT_BLOCK = 4 << 20 };    /**< bytes that one block hash speaks of */
+
+/** DIR/.NAME.tmp for path DIR/NAME.  \return CI_OK or CI_EARG when the name is too long */
+ci_rc ci_commit_temp(const char *path, char out[CI_PATH_MAX]);
+
+/** What was written where, kept by whoever wrote it, compared when it is read back. */
+typedef struct ci_extent {
+    int64_t offset, bytes;
+    ci_xxh hash;
+} ci_extent;
+
+/** Read n extents of a file back and compare.  The pages are dropped from the cache first.
+ *  \return CI_OK; CI_EIO naming the first byte range that differs; CI_ENOENT, CI_EPERM, CI_ENOMEM */
+ci_rc ci_extent_verify(const char *path, const ci_extent *e, size_t n);
+
+/** Publish .NAME.tmp, already complete, as `path`: fsync, hash, rename, record.  With `expect`
+ *  not NULL the file must have these bytes (SHA-256) when it is read back.  A failure leaves
+ *  the previous generation as it was and .NAME.tmp removed; only when the folder cannot be
+ *  flushed after the rename it is the new one, which ci_commit_check then finds.
+ *  \param [out] out_sha  SHA-256 of what was published; may be NULL
+ *  \return CI_OK, CI_ENOENT (no .NAME.tmp), CI_EIO, CI_ECREATE, CI_EPERM, CI_ENOMEM or CI_EARG */
+ci_rc ci_commit_publish(const char *path, const char *expect, char out_sha[CI_SHA256_HEX]);
+
+/** Write n bytes and publish them as `path`; the same errors. */
+ci_rc ci_commit_bytes(const char *path, const void *bytes, size_t n);
+
+/** Is `path` what its record says?  Reads the whole file.  Finishes a commit that was cut short
+ *  between its rename and its record, where this process may write.  Removes nothing: what looks
+ *  left behind may be another process's work in progress; the next commit overwrites it.
+ *  \param [out] out_sha  may be NULL
+ *  \return CI_OK; CI_ENOENT when there is no committed file; CI_EFORMAT when its bytes are not
+ *          the recorded ones, with the first byte range that differs, or when its record is
+ *          damaged; CI_EPERM, CI_EIO, CI_ENOMEM */
+ci_rc ci_commit_check(const char *path, char out_sha[CI_SHA256_HEX]);
+
+/** Remove a committed file, its record first, and what an unfinished commit left beside it.  None
+ *  there is CI_OK. */
+ci_rc ci_commit_remove(const char *path);
+
+/** Crash points, for tests: with ci_commit_crash_at(k), k > 0, this process dies by SIGKILL when
+ *  it reaches the k-th point from here; 0 is never.  ci_commit_points() counts the points passed so far. */
+void ci_commit_crash_at(int k);
+int ci_commit_points(void);
+void ci_commit_point(void);
+
+/** mkdir -p.  \return CI_OK, CI_ECREATE or CI_EPERM */
+ci_rc ci_make_dir(const char *path);
+
+/** Directory and name joined.  \return CI_OK, or CI_EARG when it does not fit */
+ci_rc ci_path_join(char out[CI_PATH_MAX], const char *dir, const char *name);
+
+#endif

@@ -1,0 +1,322 @@
+#include "ci/commit.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base_priv.h"
+
+/* The files of one commit, and the folder they are in. */
+struct names {
+    const char *path;
+    char dir[CI_PATH_MAX], temp[CI_PATH_MAX], next[CI_PATH_MAX], record[CI_PATH_MAX];
+};
+
+static int n_point, crash_point;
+
+void ci_commit_crash_at(int k) { crash_point = k > 0 ? n_point + k : 0; }
+
+int ci_commit_points(void) { return n_point; }
+
+void ci_commit_point(void)
+{
+    if (++n_point == crash_point) raise(SIGKILL);
+}
+
+/* DIR/.NAMEsuffix */
+static ci_rc beside(const char *path, const char *suffix, char out[CI_PATH_MAX])
+{
+    ci_rc rc = CI_OK;
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    const int n_dir = (int)(name - path);
+    int k;
+
+    if (strlen(path) >= CI_PATH_MAX || strlen(name) > 240)
+        CI_FAIL(CI_EARG, "%s: a path has at most %d bytes, a name 240", path, CI_PATH_MAX - 1);
+    if (*name == 0) CI_FAIL(CI_EARG, "\"%s\" does not name a file", path);
+    k = snprintf(out, CI_PATH_MAX, "%.*s.%s%s", n_dir, path, name, suffix);
+    if (k < 0 || k >= CI_PATH_MAX)
+        CI_FAIL(CI_EARG, "%s: a path has at most %d bytes", path, CI_PATH_MAX - 9);
+done:
+    return rc;
+}
+
+ci_rc ci_commit_temp(const char *path, char out[CI_PATH_MAX])
+{
+    return beside(path, ".tmp", out);
+}
+
+static ci_rc names_of(const char *path, struct names *out)
+{
+    ci_rc rc = CI_OK;
+    const char *slash = strrchr(path, '/');
+
+    out->path = path;
+    CI_TRY(beside(path, ".tmp", out->temp));
+    CI_TRY(beside(path, ".next", out->next));
+    CI_TRY(beside(path, ".commit", out->record));
+    if (!slash)
+        strcpy(out->dir, ".");
+    else
+        snprintf(out->dir, CI_PATH_MAX, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+done:
+    return rc;
+}
+
+/* Gone is fine. */
+static ci_rc drop(const char *path)
+{
+    ci_rc rc = CI_OK;
+
+    if (unlink(path) != 0 && errno != ENOENT && errno != ENOTDIR)
+        CI_FAIL(ci_rc_errno(errno), "%s: cannot remove: %s", path, strerror(errno));
+done:
+    return rc;
+}
+
+/* A record that is missing or is none leaves *out zero and *out_rc CI_ENOENT or CI_EFORMAT;
+ * only what keeps us from knowing is a failure. */
+static ci_rc record_try(const char *path, ci_record *out, ci_rc *out_rc)
+{
+    const ci_rc rc = ci_record_load(path, out);
+
+    *out_rc = rc;
+    return rc == CI_ENOENT || rc == CI_EFORMAT ? CI_OK : rc;
+}
+
+/* Second half of a commit: the record takes its place. */
+static ci_rc promote(const struct names *n, const ci_record *next)
+{
+    ci_rc rc = CI_OK;
+    ci_record now = {0};
+
+    if (rename(n->next, n->record) != 0) {
+        const int err = errno;
+        /* A reader may have been faster: then the record is already there. */
+        if (err != ENOENT || ci_record_load(n->record, &now) != CI_OK
+            || !ci_record_same(&now, next))
+            CI_FAIL(CI_EIO, "%s: cannot rename to %s: %s", n->next, n->record, strerror(err));
+    }
+    ci_commit_point();
+    CI_TRY(ci_dir_sync(n->dir));
+done:
+    ci_record_release(&now);
+    return rc;
+}
+
+/* Before .NAME.next is overwritten: if it is the only record of what NAME is now, it becomes
+ * the record.  Without this a second crash could leave NAME with no record at all. */
+static ci_rc settle(const struct names *n)
+{
+    ci_rc rc = CI_OK, have_next;
+    ci_record next = {0}, file = {0};
+
+    if (access(n->next, F_OK) != 0) return CI_OK;
+    CI_TRY(record_try(n->next, &next, &have_next));
+    if (have_next == CI_OK && access(n->path, F_OK) == 0) {
+        CI_TRY(ci_record_of_file(n->path, &file));
+        if (ci_record_same(&file, &next)) CI_TRY(promote(n, &next));
+    }
+    CI_TRY(drop(n->next));
+done:
+    ci_record_release(&next);
+    ci_record_release(&file);
+    return rc;
+}
+
+static ci_rc write_next(const struct names *n, const ci_record *r)
+{
+    ci_rc rc = CI_OK;
+    int fd = -1;
+    char *text = ci_record_text(r);
+    const size_t len = text ? strlen(text) : 0;
+
+    if (!text) CI_FAIL(CI_ENOMEM, "%s: no memory for its record", n->path);
+    CI_TRY(ci_file_create(n->next, &fd));
+    CI_TRY(ci_file_write(fd, n->next, text, len / 2));
+    ci_commit_point(); /* a torn record */
+    CI_TRY(ci_file_write(fd, n->next, text + len / 2, len - len / 2));
+    CI_TRY(ci_file_sync(fd, n->next));
+    ci_commit_point();
+    /* The record must be found before the file that it speaks of. */
+    CI_TRY(ci_dir_sync(n->dir));
+    ci_commit_point();
+done:
+    ci_file_close(&fd);
+    free(text);
+    return rc;
+}
+
+ci_rc ci_commit_publish(const char *path, const char *expect, char out_sha[CI_SHA256_HEX])
+{
+    ci_rc rc = CI_OK;
+    bool own_temp = false, own_next = false; /* what a failure has to clear away */
+    struct names n;
+    ci_record r = {0};
+
+    CI_TRY(names_of(path, &n));
+    own_temp = true;
+    ci_commit_point();
+    CI_TRY(ci_record_of_file(n.temp, &r));
+    ci_commit_point();
+    if (expect && strcmp(expect, r.sha) != 0)
+        CI_FAIL(CI_EIO, "%s: read back as SHA-256 %s, written as %s", n.temp, r.sha, expect);
+    CI_TRY(settle(&n));
+    ci_commit_point();
+    own_next = true;
+    CI_TRY(write_next(&n, &r));
+    if (rename(n.temp, path) != 0) CI_TRY(ci_file_create_failed(path, errno));
+    own_temp = own_next = false; /* from here on .next is the truth */
+    ci_commit_point();
+    CI_TRY(ci_dir_sync(n.dir));
+    ci_commit_point();
+    CI_TRY(promote(&n, &r));
+    ci_commit_point();
+    if (out_sha) memcpy(out_sha, r.sha, CI_SHA256_HEX);
+done:
+    if (rc != CI_OK && own_next) unlink(n.next);
+    if (rc != CI_OK && own_temp) unlink(n.temp); /* a full disk needs the room */
+    ci_record_release(&r);
+    return rc;
+}
+
+static ci_rc write_temp(const char *temp, const void *bytes, size_t n)
+{
+    ci_rc rc = CI_OK;
+    int fd = -1;
+
+    ci_commit_point();
+    CI_TRY(ci_file_create(temp, &fd));
+    CI_TRY(ci_file_write(fd, temp, bytes, n / 2));
+    ci_commit_point(); /* a torn file */
+    CI_TRY(ci_file_write(fd, temp, (const char *)bytes + n / 2, n - n / 2));
+    ci_commit_point();
+done:
+    ci_file_close(&fd);
+    if (rc != CI_OK) unlink(temp);
+    return rc;
+}
+
+ci_rc ci_commit_bytes(const char *path, const void *bytes, size_t n)
+{
+    ci_rc rc = CI_OK;
+    char temp[CI_PATH_MAX], sha[CI_SHA256_HEX];
+
+    CI_TRY(ci_commit_temp(path, temp));
+    ci_sha256_of(bytes, n, sha);
+    CI_TRY(write_temp(temp, bytes, n));
+    CI_TRY(ci_commit_publish(path, sha, NULL));
+done:
+    return rc;
+}
+
+/* One look at the file and its two records. */
+struct look {
+    ci_record file, record, next;
+    ci_rc have_record, have_next;
+};
+
+static void look_release(struct look *l)
+{
+    ci_record_release(&l->file);
+    ci_record_release(&l->record);
+    ci_record_release(&l->next);
+}
+
+static ci_rc look_at(const struct names *n, struct look *out)
+{
+    ci_rc rc = CI_OK;
+
+    CI_TRY(record_try(n->record, &out->record, &out->have_record));
+    CI_TRY(record_try(n->next, &out->next, &out->have_next));
+    if (out->have_record == CI_ENOENT && out->have_next != CI_OK)
+        CI_FAIL(CI_ENOENT, "%s: was never committed", n->path);
+    CI_TRY(ci_record_of_file(n->path, &out->file));
+done:
+    return rc;
+}
+
+/* The commit was cut short after its rename.  Whoever may not write here leaves it so: the next
+ * writer, or a reader with more rights, does it. */
+static void finish(const struct names *n, const struct look *l)
+{
+    ci_record now = {0};
+
+    /* Not another writer's next generation, begun since we looked. */
+    if (ci_record_load(n->next, &now) == CI_OK && ci_record_same(&now, &l->next))
+        (void)promote(n, &l->next);
+    ci_record_release(&now);
+}
+
+/* Is the record still the one we saw?  A writer may have committed while we read. */
+static bool record_moved(const struct names *n, const struct look *l)
+{
+    ci_record now = {0};
+    const ci_rc rc = ci_record_load(n->record, &now);
+    const bool moved = rc != l->have_record || (rc == CI_OK && !ci_record_same(&now, &l->record));
+
+    ci_record_release(&now);
+    return moved;
+}
+
+static ci_rc check_once(const struct names *n, char out_sha[CI_SHA256_HEX], bool *out_moved)
+{
+    ci_rc rc = CI_OK;
+    struct look l = {.have_record = CI_ENOENT, .have_next = CI_ENOENT};
+
+    CI_TRY(look_at(n, &l));
+    if (l.have_record == CI_OK && ci_record_same(&l.file, &l.record)) goto good;
+    if (l.have_next == CI_OK && ci_record_same(&l.file, &l.next)) {
+        finish(n, &l);
+        goto good;
+    }
+    *out_moved = record_moved(n, &l);
+    if (l.have_record == CI_OK) CI_TRY(ci_record_differs(n->path, &l.file, &l.record));
+    if (l.have_record == CI_EFORMAT)
+        CI_FAIL(CI_EFORMAT, "%s: its commit record %s is damaged; make it again", n->path,
+                n->record);
+    CI_FAIL(CI_ENOENT, "%s: was never committed", n->path);
+good:
+    if (out_sha) memcpy(out_sha, l.file.sha, CI_SHA256_HEX);
+done:
+    look_release(&l);
+    return rc;
+}
+
+ci_rc ci_commit_check(const char *path, char out_sha[CI_SHA256_HEX])
+{
+    ci_rc rc = CI_OK;
+    struct names n;
+    bool moved = true;
+
+    CI_TRY(names_of(path, &n));
+    for (int i = 0; i < 5 && moved; i++) {
+        moved = false;
+        rc = check_once(&n, out_sha, &moved);
+    }
+done:
+    return rc;
+}
+
+ci_rc ci_commit_remove(const char *path)
+{
+    ci_rc rc = CI_OK;
+    struct names n;
+
+    CI_TRY(names_of(path, &n));
+    CI_TRY(drop(n.record));
+    ci_commit_point();
+    CI_TRY(drop(n.next));
+    ci_commit_point();
+    CI_TRY(ci_dir_sync(n.dir)); /* never a record without its file */
+    CI_TRY(drop(n.path));
+    ci_commit_point();
+    CI_TRY(drop(n.temp));
+    CI_TRY(ci_dir_sync(n.dir));
+done:
+    return rc;
+}
