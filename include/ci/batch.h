@@ -1,0 +1,28 @@
+#ifndef CI_BATCH_H
+#define CI_BATCH_H
+/** Whole graphs packed for the model: a shard in the memory of one thread. */
+#include <stdint.h>
+#include "ci/rc.h"
+#include "ci/types.h"
+
+/** A shard: n_graph graphs, their nodes one after the other, edges by destination (CSR).
+ *
+ *  Existing self-loops are removed; then every node has exactly one self-loop, the last in-edge
+ *  of its row, whose features are the mean of the features of the node's other in-edges, 0 when
+ *  it has none.  In-edges of a node are otherwise in order of time.  Source:
+ *  torch_geometric.utils.add_self_loops(fill_value='mean') as GATv2Conv applies it. */
+typedef struct ci_batch {
+    ci_lid n_graph, n_node, n_edge;
+    ci_lid n_feature;      /**< columns of x                                                  */
+    ci_lid n_edge_feature; /**< columns of e                                                  */
+    ci_lid *first;     /**< (n_graph + 1) first node of each graph                            */
+    int64_t *graph;    /**< (n_graph) number of the graph in its store: key of random numbers */
+    uint8_t *label;    /**< (n_graph) 1 attack, 0 benign                                      */
+    int32_t *id;       /**< (n_node) vocabulary index, 0 unknown                              */
+    float *x;          /**< (n_node, n_feature) scaled                                        */
+    ci_lid *in_first;  /**< (n_node + 1) first in-edge of each node                           */
+    ci_lid *in_src;    /**< (n_edge) source node of each in-edge                              */
+    float *e;          /**< (n_edge, n_edge_feature) scaled                                   */
+} ci_batch;
+
+#endif

@@ -1,0 +1,50 @@
+#ifndef CI_GRAPH_H
+#define CI_GRAPH_H
+/** A run of graphs, one after the other: what preparation builds and the store takes. */
+#include <stddef.h>
+#include <stdint.h>
+#include "ci/rc.h"
+#include "ci/types.h"
+
+/** One column of a feature set. */
+typedef struct ci_feature {
+    const char *name;    /**< "byte0_mean"                                                     */
+    const char *unit;    /**< "1", "s", "count"                                                */
+    const char *formula; /**< as in the documentation                                          */
+    int16_t log2_scale;  /**< a half-precision column holds value * 2^log2_scale               */
+} ci_feature;
+
+/** A feature set: names, units and formulas of the columns of nodes and edges.  Static. */
+typedef struct ci_feature_set {
+    const char *name;          /**< "kd35"                                                     */
+    int version;
+    ci_lid n_node, n_edge;     /**< columns of a node, of an edge                              */
+    const ci_feature *node;    /**< (n_node)                                                   */
+    const ci_feature *edge;    /**< (n_edge)                                                   */
+} ci_feature_set;
+
+/** The feature set called `name`, NULL when there is none. */
+const ci_feature_set *ci_feature_set_find(const char *name);
+
+typedef struct ci_graphs {
+    const ci_feature_set *set;            /**< borrowed                                        */
+    ci_lid n_graph, n_node, n_edge;       /**< in use                                          */
+    ci_lid cap_graph, cap_node, cap_edge; /**< room                                            */
+    ci_lid *node_first;  /**< (n_graph + 1) first node of each graph; owned                    */
+    ci_lid *edge_first;  /**< (n_graph + 1) first edge of each graph; owned                    */
+    ci_gid *row;         /**< (n_graph) first row of the window in its capture; owned          */
+    uint8_t *attack;     /**< (n_graph) 1 when any frame of the window is an attack; owned     */
+    uint32_t *id;        /**< (n_node) raw identifier, ascending within a graph; owned         */
+    float *x;            /**< (n_node, set->n_node) unscaled; owned                            */
+    ci_lid *src, *dst;   /**< (n_edge) positions in the graph's nodes, in order of time; owned */
+    float *e;            /**< (n_edge, set->n_edge) unscaled; owned                            */
+} ci_graphs;
+
+/** Make room for n_graph graphs of at most max_node nodes and max_edge edges each.
+ *  \return CI_OK or CI_ENOMEM; on CI_OK *g is empty and the caller's, to ci_graphs_release */
+ci_rc ci_graphs_init(ci_graphs *g, const ci_feature_set *set, ci_lid n_graph, ci_lid max_node,
+                     ci_lid max_edge);
+void ci_graphs_clear(ci_graphs *g);   /**< no graphs, memory kept       */
+void ci_graphs_release(ci_graphs *g); /**< NULL-safe; leaves *g zero    */
+
+#endif

@@ -1,0 +1,79 @@
+#ifndef CI_PLAN_H
+#define CI_PLAN_H
+/** What scan leaves: captures, their blocks, what was counted, the vocabulary. */
+#include <stdbool.h>
+#include <stdint.h>
+#include "ci/commit.h"
+#include "ci/conf.h"
+#include "ci/hash.h"
+#include "ci/types.h"
+
+typedef enum ci_role { CI_TRAIN = 0, CI_TEST = 1 } ci_role;
+
+typedef struct ci_folder {
+    char name[CI_ITEM_MAX];
+    int32_t role;              /**< ci_role */
+} ci_folder;
+
+/** Counts of a run of rows; two adjacent runs merge into one. */
+typedef struct ci_count {
+    int64_t rows, attack_rows;
+    int64_t back, equal;           /**< time steps back, equal neighbouring times              */
+    int64_t by_len[9];             /**< rows by payload length                                 */
+    int64_t sum_id, sum_byte;      /**< sums of identifiers (value without bit 31), of bytes   */
+    int64_t first_attack, last_attack; /**< row numbers in the capture, -1: none               */
+    int64_t switches;              /**< changes of the label from one row to the next          */
+    int64_t t_first, t_last;       /**< ns; of the first and last row in file order            */
+    uint32_t id_min, id_max;
+    int32_t label_first, label_last; /**< -1: no row                                           */
+    int64_t graphs, attack_graphs, nodes; /**< of the windows that start in the run            */
+} ci_count;
+
+typedef struct ci_capture {
+    char path[CI_TEXT_MAX];    /**< below data.root/data.set: "train_01_attack_free/x.csv"     */
+    int32_t folder;            /**< index of its folder                                        */
+    int32_t same_as;           /**< capture of equal content that is used instead, or -1       */
+    int64_t bytes;
+    ci_xxh hash;               /**< of the XXH3-128 values of its blocks, in order             */
+    int32_t n_id;              /**< distinct identifiers                                       */
+    int32_t attack_type;       /**< code from the file name, reference-system.md 1.7; 0 none   */
+    int64_t first_graph;       /**< in the store; graphs of unused captures are not stored     */
+    int64_t first_node;        /**< in the store                                               */
+    int32_t first_block, n_block;
+    ci_count count;
+} ci_capture;
+
+typedef struct ci_block {
+    int32_t capture;
+    int64_t offset, bytes;     /**< byte range in the file; a row belongs to the block in which
+                                    its first byte lies                                        */
+    int64_t first_row, rows;   /**< rows of the capture                                        */
+    int64_t first_graph, graphs; /**< in the store (meaningless for unused captures)           */
+    int64_t first_node, nodes;   /**< in the store                                             */
+} ci_block;
+
+typedef struct ci_plan {
+    char root[CI_PATH_MAX];    /**< data.root/data.set                                         */
+    int32_t frames, stride;
+    int32_t n_folder, n_capture, n_block;
+    ci_folder *folder;         /**< (n_folder) training folders first; owned                   */
+    ci_capture *capture;       /**< (n_capture) by folder, then path; owned                    */
+    ci_block *block;           /**< (n_block) in order of captures and offsets; owned          */
+    int64_t graphs, nodes;     /**< in the store                                               */
+    int32_t n_vocab;
+    uint32_t *vocab;           /**< (n_vocab) identifiers ascending; index i+1 is their number; owned */
+    int32_t n_id;
+    uint32_t *id;              /**< (n_id) every identifier of every used capture, ascending; owned */
+} ci_plan;
+
+void ci_plan_release(ci_plan *p); /**< NULL-safe; leaves *p zero */
+
+/** Write as plan.json / read it back; the file is committed (commit.h).  Not collective. */
+ci_rc ci_plan_write(const ci_plan *p, const char *path);
+ci_rc ci_plan_read(const char *path, ci_plan *out);
+
+/** Digest of everything that decides the store's content: hashes of the used captures, their
+ *  folders and names, W, S, vocabulary.  Not the root, not times, not the number of ranks. */
+void ci_plan_digest(const ci_plan *p, char out[CI_SHA256_HEX]);
+
+#endif

@@ -1,0 +1,234 @@
+/* The collectives themselves: each comes in by comm_enter, waits by comm_finish. */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include "ci/arena.h"
+#include "comm_priv.h"
+
+enum { PIECE = 1 << 30 }; /* MPI counts are int: long transfers go in pieces */
+
+/* A rank that skipped an operation whose result it cannot do without stands behind it, as one that
+ * went on would: the others see it there. */
+static ci_rc stand_behind(const ci_comm *c, const char *site)
+{
+    char name[SITE_MAX];
+    int skip;
+
+    memset(name, 0, sizeof name);
+    strncpy(name, "behind ", sizeof name - 1);
+    strncat(name, site, sizeof name - strlen(name) - 1);
+    return comm_enter(c, name, CI_OK, &skip);
+}
+
+#define CI_ENTER(site)                                                                          \
+    do {                                                                                        \
+        int skip_ = 0;                                                                          \
+        CI_TRY(comm_enter(c, (site), CI_OK, &skip_));                                           \
+        if (skip_) CI_TRY(stand_behind(c, (site)));                                             \
+    } while (0)
+
+ci_rc ci_comm_barrier(const ci_comm *c, const char *site)
+{
+    ci_rc rc = CI_OK;
+
+    CI_ENTER(site);
+done:
+    comm_leave(c);
+    return rc;
+}
+
+static ci_rc bcast_pieces(const ci_comm *c, const char *site, int root, char *bytes, size_t n)
+{
+    ci_rc rc = CI_OK;
+
+    for (size_t at = 0; at < n && c->size > 1; at += PIECE) {
+        MPI_Request request;
+        const int piece = (int)CI_MIN(n - at, (size_t)PIECE);
+        const int code = MPI_Ibcast(bytes + at, piece, MPI_BYTE, root, c->state->all, &request);
+        CI_TRY(comm_finish(c, site, code, &request));
+    }
+done:
+    return rc;
+}
+
+ci_rc ci_comm_bcast(const ci_comm *c, const char *site, int root, void *bytes, size_t n)
+{
+    ci_rc rc = CI_OK;
+
+    CI_ENTER(site);
+    CI_TRY(bcast_pieces(c, site, root, bytes, n));
+done:
+    comm_leave(c);
+    return rc;
+}
+
+ci_rc ci_agree(const ci_comm *c, const char *site, ci_rc mine)
+{
+    ci_rc rc = CI_OK;
+    char message[CI_MESSAGE_MAX] = "";
+    int skip = 0, bad = 0;
+
+    CI_TRY(comm_enter(c, site, mine, &skip));
+    if (skip) {
+        rc = mine;
+        goto done;
+    }
+    while (bad < c->size && c->state->seen[bad].rc == CI_OK) bad++;
+    if (bad == c->size) goto done;
+    rc = (ci_rc)c->state->seen[bad].rc;
+    if (c->rank == bad) strncpy(message, ci_message(), sizeof message - 1);
+    if (bcast_pieces(c, site, bad, message, sizeof message) == CI_OK) ci_message_set(message);
+done:
+    comm_leave(c);
+    return rc;
+}
+
+ci_rc ci_comm_bcast_new(const ci_comm *c, const char *site, int root, void **bytes, size_t *n)
+{
+    ci_rc rc = CI_OK, mine = CI_OK;
+    uint64_t size = c->rank == root ? *n : 0;
+
+    CI_ENTER(site);
+    CI_TRY(bcast_pieces(c, site, root, (char *)&size, sizeof size));
+    if (c->rank != root && !(*bytes = ci_new(size, 1)))
+        mine = ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%llu bytes at %s", (unsigned long long)size,
+                       site);
+    comm_leave(c);
+    CI_TRY(ci_agree(c, "comm.bcast_new.room", mine));
+    *n = size;
+    CI_TRY(bcast_pieces(c, site, root, *bytes, size));
+done:
+    comm_leave(c);
+    return rc;
+}
+
+static ci_rc reduce(const ci_comm *c, const char *site, int64_t *v, size_t n, MPI_Op op)
+{
+    ci_rc rc = CI_OK;
+    const size_t most = PIECE / sizeof *v;
+
+    CI_ENTER(site);
+    for (size_t at = 0; at < n && c->size > 1; at += most) {
+        MPI_Request request;
+        const int piece = (int)CI_MIN(n - at, most);
+        const int code =
+            MPI_Iallreduce(MPI_IN_PLACE, v + at, piece, MPI_INT64_T, op, c->state->all, &request);
+        CI_TRY(comm_finish(c, site, code, &request));
+    }
+done:
+    comm_leave(c);
+    return rc;
+}
+
+ci_rc ci_comm_sum_i64(const ci_comm *c, const char *site, int64_t *v, size_t n)
+{
+    return reduce(c, site, v, n, MPI_SUM);
+}
+
+ci_rc ci_comm_max_i64(const ci_comm *c, const char *site, int64_t *v, size_t n)
+{
+    return reduce(c, site, v, n, MPI_MAX);
+}
+
+/* A 128-bit integer as four limbs of 32 bits, the highest signed: sums of limbs cannot overflow. */
+ci_rc ci_comm_sum_i128(const ci_comm *c, const char *site, __int128 *v, size_t n)
+{
+    ci_rc rc = CI_OK;
+    int64_t *limb = ci_new(4 * n, sizeof *limb);
+
+    CI_TRY(ci_agree(c, "comm.sum_i128.room",
+                    limb ? CI_OK : ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%zu sums", n)));
+    for (size_t i = 0; i < n; i++) {
+        for (int k = 0; k < 3; k++) limb[4 * i + k] = (int64_t)((v[i] >> (32 * k)) & 0xffffffff);
+        limb[4 * i + 3] = (int64_t)(v[i] >> 96);
+    }
+    CI_TRY(ci_comm_sum_i64(c, site, limb, 4 * n));
+    for (size_t i = 0; i < n; i++) {
+        v[i] = 0;
+        for (int k = 3; k >= 0; k--) v[i] = v[i] * ((__int128)1 << 32) + limb[4 * i + k];
+    }
+done:
+    free(limb);
+    return rc;
+}
+
+/* How much everybody has; first: size + 1 offsets, count: size ints, both to free(). */
+static ci_rc sizes(const ci_comm *c, const char *site, size_t mine, size_t **first, int **count)
+{
+    ci_rc rc = CI_OK;
+    uint64_t n = mine;
+    uint64_t *all = ci_new((size_t)c->size, sizeof *all);
+    MPI_Request request;
+    int code;
+
+    *first = ci_new((size_t)c->size + 1, sizeof **first);
+    *count = ci_new((size_t)c->size * 2, sizeof **count);
+    if (!all || !*first || !*count) CI_FAIL(CI_ENOMEM, "sizes of %d ranks", c->size);
+    code = MPI_Iallgather(&n, 1, MPI_UINT64_T, all, 1, MPI_UINT64_T, c->state->all, &request);
+    CI_TRY(comm_finish(c, site, code, &request));
+    for (int r = 0; r < c->size; r++) (*first)[r + 1] = (*first)[r] + all[r];
+    if ((*first)[c->size] > INT_MAX)
+        CI_FAIL(CI_EINTERNAL, "%s: %zu bytes to gather, at most %d", site, (*first)[c->size], INT_MAX);
+    for (int r = 0; r < c->size; r++) {
+        (*count)[r] = (int)all[r];
+        (*count)[c->size + r] = (int)(*first)[r]; /* displacements */
+    }
+done:
+    free(all);
+    return rc;
+}
+
+static ci_rc gather(const ci_comm *c, const char *site, int to_all, const void *mine, size_t n,
+                    void **out, size_t *out_n, size_t **out_first)
+{
+    ci_rc rc = CI_OK;
+    size_t *first = NULL;
+    int *count = NULL, code;
+    char *all = NULL;
+    const int keep = to_all || c->rank == 0;
+    MPI_Request request;
+
+    *out = NULL;
+    *out_n = 0;
+    if (out_first) *out_first = NULL;
+    CI_ENTER(site);
+    CI_TRY(sizes(c, site, n, &first, &count));
+    if (keep) all = ci_new(first[c->size], 1);
+    comm_leave(c);
+    CI_TRY(ci_agree(c, "comm.gather.room",
+                    keep && !all ? ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%zu bytes at %s",
+                                           first[c->size], site)
+                                 : CI_OK));
+    code = to_all ? MPI_Iallgatherv(mine, (int)n, MPI_BYTE, all, count, count + c->size, MPI_BYTE,
+                                    c->state->all, &request)
+                  : MPI_Igatherv(mine, (int)n, MPI_BYTE, all, count, count + c->size, MPI_BYTE, 0,
+                                 c->state->all, &request);
+    CI_TRY(comm_finish(c, site, code, &request));
+    if (keep) {
+        *out = all;
+        *out_n = first[c->size];
+        all = NULL;
+        if (out_first) {
+            *out_first = first;
+            first = NULL;
+        }
+    }
+done:
+    comm_leave(c);
+    free(all);
+    free(first);
+    free(count);
+    return rc;
+}
+
+ci_rc ci_comm_gather(const ci_comm *c, const char *site, const void *mine, size_t n, void **out,
+                     size_t *out_n, size_t **out_first)
+{
+    return gather(c, site, 0, mine, n, out, out_n, out_first);
+}
+
+ci_rc ci_comm_allgather(const ci_comm *c, const char *site, const void *mine, size_t n, void **out,
+                        size_t *out_n, size_t **out_first)
+{
+    return gather(c, site, 1, mine, n, out, out_n, out_first);
+}

@@ -1,0 +1,62 @@
+#ifndef CI_COMM_PRIV_H
+#define CI_COMM_PRIV_H
+/* What the files of comm/ share: the state of a communicator and the way into every collective. */
+#include <mpi.h>
+#include "ci/comm.h"
+
+enum { SITE_MAX = 48, SITES_MAX = 512, TRACE_MAX = 1024 };
+
+/* What a rank tells the others when it comes to a site; also what stands on its place of the board. */
+struct arrival {
+    char site[SITE_MAX];
+    int64_t pass; /* how often this rank came here, from 1 */
+    int64_t rc;   /* ci_agree: this rank's own verdict */
+};
+
+/* A rank's place on the board of its host, in shared memory: readable though the rank is stuck. */
+struct place {
+    struct arrival at;
+    int32_t inside; /* 1 while it waits in a collective */
+    int32_t rank;
+};
+
+struct site {
+    char name[SITE_MAX];
+    int64_t pass;
+};
+
+struct injection {
+    ci_inject_kind kind;
+    int rank;
+    char site[SITE_MAX];
+    int pass;
+    double seconds;
+};
+
+struct ci_comm_state {
+    MPI_Comm all, node;
+    MPI_Win win;          /* of the board */
+    struct place *board;  /* (node_size) places, in order of node ranks */
+    struct arrival *seen; /* (size) what the ranks said at the present site */
+    double deadline;
+    struct injection inject;
+    struct site site[SITES_MAX];
+    int n_site;
+    char trace[TRACE_MAX];
+    int own_mpi; /* 1 when ci_comm_start called MPI_Init */
+};
+
+/* Come to a site: injections, then everybody says where it stands.  Ends the job with 75 when the
+ * ranks stand at different sites or one does not come.  Collective.  *out_skip: this rank is to
+ * go on without the operation. */
+ci_rc comm_enter(const ci_comm *c, const char *site, ci_rc mine, int *out_skip);
+
+/* The operation behind a request: wait within the deadline. */
+ci_rc comm_finish(const ci_comm *c, const char *site, int started, MPI_Request *request);
+
+void comm_leave(const ci_comm *c);
+
+/* What an MPI error says, as CI_EMPI. */
+ci_rc comm_error(const char *site, int code);
+
+#endif

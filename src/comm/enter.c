@@ -1,0 +1,153 @@
+/* The way into a collective: where does everybody stand, and how long do we wait. */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "ci/log.h"
+#include "comm_priv.h"
+
+static void sleep_s(double s)
+{
+    struct timespec t = {(time_t)s, (long)((s - (double)(time_t)s) * 1e9)};
+
+    while (nanosleep(&t, &t) != 0 && errno == EINTR) continue;
+}
+
+ci_rc comm_error(const char *site, int code)
+{
+    char text[MPI_MAX_ERROR_STRING] = "";
+    int n = 0;
+
+    MPI_Error_string(code, text, &n);
+    return ci_fail(CI_EMPI, __FILE__, __LINE__, "%s: %s", site, text);
+}
+
+/* Everybody gets time to say its line before the first abort takes all down. */
+static void stop_job(const ci_comm *c) __attribute__((noreturn));
+static void stop_job(const ci_comm *c)
+{
+    sleep_s(0.4);
+    ci_comm_abort(c, ci_rc_exit(CI_ETEMP));
+}
+
+static int same_place(const struct arrival *a, const struct arrival *b)
+{
+    return a->pass == b->pass && strncmp(a->site, b->site, SITE_MAX) == 0;
+}
+
+static void stalled(const ci_comm *c, const char *site)
+{
+    const struct ci_comm_state *s = c->state;
+    const struct place *me = &s->board[c->node_rank];
+    char who[1024] = "";
+    size_t n = 0;
+
+    for (int i = 0; i < c->node_size; i++) {
+        const struct place *p = &s->board[i];
+        if (p->inside && same_place(&p->at, &me->at)) continue;
+        if (n + 200 < sizeof who)
+            n += (size_t)snprintf(who + n, sizeof who - n, "; rank %d has not come: %s %s (pass %lld)",
+                                  p->rank, p->inside ? "it waits at" : "it was last at",
+                                  p->at.site[0] ? p->at.site : "the start", (long long)p->at.pass);
+    }
+    ci_log_any(CI_ERROR, "stalled: rank %d waited %g s at %s (pass %lld)%s; stopping with exit code 75",
+               c->rank, s->deadline, site, (long long)me->at.pass,
+               n ? who : "; a rank of another host has not come");
+    stop_job(c);
+}
+
+static void mismatch(const ci_comm *c, const struct arrival *mine)
+{
+    const struct ci_comm_state *s = c->state;
+    char who[1024] = "";
+    size_t n = 0;
+
+    for (int r = 0; r < c->size && n + 120 < sizeof who; r++)
+        if (!same_place(&s->seen[r], mine))
+            n += (size_t)snprintf(who + n, sizeof who - n, "; rank %d is at %s (pass %lld)", r,
+                                  s->seen[r].site, (long long)s->seen[r].pass);
+    ci_log_any(CI_ERROR, "ranks out of step: rank %d is at %s (pass %lld)%s; stopping with exit code 75",
+               c->rank, mine->site, (long long)mine->pass, who);
+    stop_job(c);
+}
+
+ci_rc comm_finish(const ci_comm *c, const char *site, int started, MPI_Request *request)
+{
+    ci_rc rc = CI_OK;
+    const double begin = ci_now_s();
+    int there = 0, code = started;
+
+    if (code != MPI_SUCCESS) CI_TRY(comm_error(site, code));
+    for (long spin = 0;; spin++) {
+        code = MPI_Test(request, &there, MPI_STATUS_IGNORE);
+        if (code != MPI_SUCCESS) CI_TRY(comm_error(site, code));
+        if (there) break;
+        if (spin < 2000) sched_yield();
+        else sleep_s(spin < 10000 ? 20e-6 : 500e-6);
+        if (spin % 64 == 63 && ci_now_s() - begin > c->state->deadline) stalled(c, site);
+    }
+done:
+    return rc;
+}
+
+static struct site *site_find(struct ci_comm_state *s, const char *name)
+{
+    for (int i = 0; i < s->n_site; i++)
+        if (strncmp(s->site[i].name, name, SITE_MAX - 1) == 0) return &s->site[i];
+    if (s->n_site == SITES_MAX) return NULL;
+    snprintf(s->site[s->n_site].name, SITE_MAX, "%s", name);
+    return &s->site[s->n_site++];
+}
+
+/* Returns 1 when this rank is to skip the site. */
+static int injected(const ci_comm *c, const struct arrival *at, int64_t *verdict)
+{
+    const struct injection *i = &c->state->inject;
+
+    if (i->kind == CI_INJECT_NONE || i->rank != c->rank || i->pass != at->pass ||
+        strncmp(i->site, at->site, SITE_MAX) != 0)
+        return 0;
+    if (i->kind == CI_INJECT_DIE) kill(getpid(), SIGKILL);
+    if (i->kind == CI_INJECT_DELAY) sleep_s(i->seconds);
+    if (i->kind == CI_INJECT_FAIL && *verdict == CI_OK)
+        *verdict = ci_fail(CI_EIO, __FILE__, __LINE__, "injected failure of rank %d at %s", c->rank,
+                           at->site);
+    return i->kind == CI_INJECT_SKIP;
+}
+
+ci_rc comm_enter(const ci_comm *c, const char *name, ci_rc mine, int *out_skip)
+{
+    ci_rc rc = CI_OK;
+    struct ci_comm_state *s = c->state;
+    struct site *site = site_find(s, name);
+    struct arrival at = {"", 0, mine};
+    MPI_Request request = MPI_REQUEST_NULL;
+    int code;
+
+    if (!site) CI_FAIL(CI_EINTERNAL, "more than %d collective sites", SITES_MAX);
+    memcpy(at.site, site->name, SITE_MAX);
+    at.pass = ++site->pass;
+    *out_skip = injected(c, &at, &at.rc);
+    if (*out_skip) goto done;
+    if (c->size == 1) {
+        s->seen[0] = at;
+        goto done;
+    }
+    s->board[c->node_rank].at = at;
+    s->board[c->node_rank].inside = 1;
+    code = MPI_Iallgather(&at, sizeof at, MPI_BYTE, s->seen, sizeof at, MPI_BYTE, s->all, &request);
+    CI_TRY(comm_finish(c, name, code, &request));
+    for (int r = 0; r < c->size; r++)
+        if (!same_place(&s->seen[r], &at)) mismatch(c, &at);
+done:
+    return rc;
+}
+
+void comm_leave(const ci_comm *c)
+{
+    c->state->board[c->node_rank].inside = 0;
+}

@@ -1,0 +1,175 @@
+/* A communicator's life: MPI, the ranks of this host and their board. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <signal.h>
+#include <unistd.h>
+#include "ci/arena.h"
+#include "ci/log.h"
+#include "comm_priv.h"
+
+/* Measured on Debian 12 (Open MPI 4.1.4): two of its collective file components lose data on a full
+ * disk, ranks that wait spin unless told otherwise, and one rank alone needs no network. */
+static void tune_open_mpi(void)
+{
+    const char *size = getenv("OMPI_COMM_WORLD_SIZE");
+
+    setenv("OMPI_MCA_fcoll", "individual", 0);
+    setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
+    if (!size) setenv("OMPI_MCA_pml", "ob1", 0);
+}
+
+/* A rank whose launcher died must not go on alone. */
+static void die_with_launcher(void)
+{
+    if (getenv("OMPI_COMM_WORLD_SIZE")) prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+static ci_rc board_make(ci_comm *c)
+{
+    ci_rc rc = CI_OK;
+    struct ci_comm_state *s = c->state;
+    MPI_Aint bytes = c->node_rank == 0 ? (MPI_Aint)sizeof(struct place) * c->node_size : 0;
+    void *mine = NULL;
+    int unit, code;
+
+    code = MPI_Win_allocate_shared(bytes, 1, MPI_INFO_NULL, s->node, &mine, &s->win);
+    if (code != MPI_SUCCESS) CI_TRY(comm_error("comm.start", code));
+    code = MPI_Win_shared_query(s->win, 0, &bytes, &unit, &s->board);
+    if (code != MPI_SUCCESS) CI_TRY(comm_error("comm.start", code));
+    memset(&s->board[c->node_rank], 0, sizeof s->board[0]);
+    s->board[c->node_rank].rank = c->rank;
+done:
+    return rc;
+}
+
+/* sbatch users start N single processes by mistake when srun and MPI do not speak the same PMI. */
+static ci_rc singletons(const ci_comm *c)
+{
+    ci_rc rc = CI_OK;
+    const char *tasks = getenv("SLURM_NTASKS"), *step = getenv("SLURM_STEP_ID");
+
+    if (c->size == 1 && tasks && step && atoi(tasks) > 1 && !getenv("OMPI_COMM_WORLD_SIZE"))
+        CI_FAIL(CI_ECONF,
+                "srun started %s tasks, but each sees itself alone: use srun --mpi=pmix, or mpirun",
+                tasks);
+done:
+    return rc;
+}
+
+ci_rc ci_comm_start(int *argc, char ***argv, ci_comm **out)
+{
+    ci_rc rc = CI_OK;
+    ci_comm *c = ci_new(1, sizeof *c);
+    struct ci_comm_state *s = ci_new(1, sizeof *s);
+    int up = 0, have;
+
+    *out = NULL;
+    if (!c || !s) CI_FAIL(CI_ENOMEM, "a communicator");
+    c->state = s;
+    s->deadline = 600;
+    s->all = s->node = MPI_COMM_NULL;
+    MPI_Initialized(&up);
+    if (!up) {
+        tune_open_mpi();
+        die_with_launcher();
+        if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &have) != MPI_SUCCESS)
+            CI_FAIL(CI_EMPI, "MPI_Init_thread failed");
+        s->own_mpi = 1;
+    }
+    MPI_Comm_dup(MPI_COMM_WORLD, &s->all);
+    MPI_Comm_set_errhandler(s->all, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(s->all, &c->rank);
+    MPI_Comm_size(s->all, &c->size);
+    MPI_Comm_split_type(s->all, MPI_COMM_TYPE_SHARED, c->rank, MPI_INFO_NULL, &s->node);
+    MPI_Comm_rank(s->node, &c->node_rank);
+    MPI_Comm_size(s->node, &c->node_size);
+    s->seen = ci_new((size_t)c->size, sizeof *s->seen);
+    if (!s->seen) CI_FAIL(CI_ENOMEM, "a communicator of %d ranks", c->size);
+    CI_TRY(board_make(c));
+    ci_log_setup(c->rank, c->size, CI_INFO);
+    CI_TRY(singletons(c));
+    CI_TRY(ci_comm_barrier(c, "comm.start"));
+    *out = c;
+    c = NULL;
+    s = NULL;
+done:
+    if (c && s) free(s->seen);
+    free(s);
+    free(c);
+    return rc;
+}
+
+static void trace_write(const ci_comm *c)
+{
+    const struct ci_comm_state *s = c->state;
+    FILE *f;
+
+    if (!s->trace[0] || c->rank != 0 || !(f = fopen(s->trace, "w"))) return;
+    for (int i = 0; i < s->n_site; i++)
+        fprintf(f, "%s %lld\n", s->site[i].name, (long long)s->site[i].pass);
+    fclose(f);
+}
+
+void ci_comm_stop(ci_comm **comm)
+{
+    ci_comm *c = *comm;
+    struct ci_comm_state *s;
+
+    if (!c) return;
+    s = c->state;
+    ci_comm_barrier(c, "comm.stop");
+    trace_write(c);
+    MPI_Win_free(&s->win);
+    MPI_Comm_free(&s->node);
+    MPI_Comm_free(&s->all);
+    if (s->own_mpi) MPI_Finalize();
+    free(s->seen);
+    free(s);
+    free(c);
+    *comm = NULL;
+}
+
+void ci_comm_deadline(ci_comm *comm, double seconds)
+{
+    comm->state->deadline = seconds;
+}
+
+void ci_comm_inject(ci_comm *comm, ci_inject_kind kind, int rank, const char *site, int pass,
+                    double seconds)
+{
+    struct injection *i = &comm->state->inject;
+
+    i->kind = kind;
+    i->rank = rank;
+    i->pass = pass;
+    i->seconds = seconds;
+    snprintf(i->site, sizeof i->site, "%s", site);
+}
+
+void ci_comm_trace(ci_comm *comm, const char *path)
+{
+    snprintf(comm->state->trace, sizeof comm->state->trace, "%s", path);
+}
+
+void ci_comm_abort(const ci_comm *comm, int exit_code)
+{
+    MPI_Abort(comm->state->all, exit_code);
+    _exit(exit_code);
+}
+
+void *ci_comm_handle(const ci_comm *comm)
+{
+    return &comm->state->all;
+}
+
+const char *ci_comm_library(void)
+{
+    static char text[MPI_MAX_LIBRARY_VERSION_STRING];
+    int n = 0;
+
+    MPI_Get_library_version(text, &n);
+    text[strcspn(text, "\n")] = 0;
+    return text;
+}
