@@ -1,0 +1,98 @@
+#ifndef CI_METRIC_H
+#define CI_METRIC_H
+/** What scores are worth: curves, counts, thresholds and their uncertainty.
+ *
+ *  Everywhere: score[n] is the higher the more it looks like an attack, label[n] is 1 for attack
+ *  and 0 for benign, and a window is called an attack when score >= threshold.  Inputs are
+ *  borrowed and stay as they are.  Nothing here is collective.  Counting is done in integers, so
+ *  the only rounding is that of the final division.
+ *
+ *  Errors of every function that takes scores: CI_EARG (n is not in 0 .. 2^31-1, or a label above
+ *  1), CI_ENUMERIC (a score is not finite, with its place), CI_ENOMEM.  n == 0 counts as one
+ *  class. */
+#include <stdbool.h>
+#include <stdint.h>
+#include "ci/rc.h"
+
+/** Area under the ROC curve: the share of (attack, benign) pairs in which the attack has the
+ *  higher score; a tie counts one half.  Source: Mann and Whitney 1947; Hanley, McNeil 1982.
+ *  \return CI_OK; CI_EDATA when there are not both classes; the errors above */
+ci_rc ci_auroc(const double *score, const uint8_t *label, int64_t n, double *out);
+
+/** Average precision: sum over distinct scores, highest first, of (R_k - R_(k-1)) P_k, where P_k
+ *  and R_k are precision and recall with that score as threshold: equal scores are one step, and
+ *  nothing is interpolated.  Source: scikit-learn, average_precision_score.
+ *  \return as ci_auroc */
+ci_rc ci_average_precision(const double *score, const uint8_t *label, int64_t n, double *out);
+
+/** The threshold with the greatest J = recall - FPR (Youden 1950), in the middle of the gap
+ *  between the two neighbouring distinct scores around the best cut.  Among cuts of equal J the
+ *  one with the lowest FPR, that is the highest threshold.  Calling nothing an attack is a cut
+ *  too, with J = 0: when no other cut is better (all scores equal, or ranked the wrong way) the
+ *  threshold is the next double above the highest score.
+ *  \param [out] out_j  J at that threshold; may be NULL
+ *  \return as ci_auroc */
+ci_rc ci_youden(const double *score, const uint8_t *label, int64_t n, double *out_threshold,
+                double *out_j);
+
+typedef struct ci_counts { int64_t tp, fp, tn, fn; } ci_counts;
+
+/** Count at one threshold.  One class is fine.  \return CI_OK or the errors above */
+ci_rc ci_confusion(const double *score, const uint8_t *label, int64_t n, double threshold,
+                   ci_counts *out);
+
+/** Ratios of counts; each is 0 where its denominator is 0. */
+double ci_accuracy(ci_counts c);          /**< (tp + tn) / n                                  */
+double ci_precision(ci_counts c);         /**< tp / (tp + fp)                                 */
+double ci_recall(ci_counts c);            /**< tp / (tp + fn)                                 */
+double ci_fpr(ci_counts c);               /**< fp / (fp + tn)                                 */
+double ci_f1(ci_counts c);                /**< 2 tp / (2 tp + fp + fn)                        */
+double ci_balanced_accuracy(ci_counts c); /**< (recall + tn / (tn + fp)) / 2                  */
+double ci_mcc(ci_counts c);               /**< (tp tn - fp fn) / sqrt((tp+fp)(tp+fn)(tn+fp)(tn+fn)),
+                                               Matthews 1975                                  */
+
+/** What has an interval, and its place in lo[] and hi[]. */
+typedef enum ci_metric {
+    CI_METRIC_AUROC, CI_METRIC_AP, CI_METRIC_F1, CI_METRIC_MCC, CI_METRIC_FPR, CI_METRIC_ACCURACY,
+    CI_METRIC_COUNT
+} ci_metric;
+
+const char *ci_metric_name(ci_metric m); /**< "auroc", "average_precision", "f1", ...; static */
+
+/** Bootstrap over blocks of `block` consecutive windows of one capture; the last block of a
+ *  capture may be shorter.  A draw takes as many blocks as there are, with replacement: block
+ *  ci_below(ci_philox(seed, CI_RANDOM_BOOTSTRAP, draw, k, 0, 0).v[0], blocks) is its k-th.
+ *  Source: Davison, Hinkley, "Bootstrap methods", 1997, section 8.2.3 (blocks), 5.3 (percentile). */
+typedef struct ci_bootstrap {
+    uint32_t seed;
+    int32_t block; /**< windows of a block, at least 1; DESIGN.md: 20      */
+    int32_t draws; /**< 0: no intervals; DESIGN.md: 1000                   */
+} ci_bootstrap;
+
+/** Everything a line of the results table says. */
+typedef struct ci_scores {
+    int64_t n, n_attack;
+    bool one_class;    /**< not both classes: auroc, ap and all intervals are NaN; report counts */
+    double threshold;
+    ci_counts at;      /**< counts at the threshold                                              */
+    double auroc, ap, f1, mcc, fpr, accuracy, precision, recall, balanced_accuracy;
+    int32_t n_block;   /**< blocks that were drawn from                                          */
+    int32_t draws;     /**< draws that the intervals come from: those with both classes          */
+    double lo[CI_METRIC_COUNT]; /**< 2.5 % percentile over draws, linear between order statistics
+                                     (numpy's default); NaN when draws is 0                      */
+    double hi[CI_METRIC_COUNT]; /**< 97.5 %                                                      */
+} ci_scores;
+
+/** The value that lo[m] and hi[m] are about. */
+double ci_scores_value(const ci_scores *s, ci_metric m);
+
+/** Judge n scores at a threshold that was fixed before.  Allocates about 24 bytes a score while
+ *  it works.
+ *  \param [in]  capture  (n) which capture a window is from; windows of one capture are
+ *                        neighbours in order of time.  NULL: all of one capture
+ *  \return CI_OK, also with one class; CI_EARG, CI_ENUMERIC (threshold or score is not finite),
+ *          CI_ENOMEM; *out is written only on CI_OK */
+ci_rc ci_scores_compute(const double *score, const uint8_t *label, const int32_t *capture,
+                        int64_t n, double threshold, ci_bootstrap boot, ci_scores *out);
+
+#endif
