@@ -1,0 +1,184 @@
+/* Reading a store: its head into memory, its columns mapped, its offsets checked. */
+#include <stdlib.h>
+#include <string.h>
+#include "ci/arena.h"
+#include "store_priv.h"
+
+static ci_rc attributes_read(const ci_h5_view *v, const char *path, ci_store_head *h)
+{
+    ci_rc rc = CI_OK;
+    char text[64] = "";
+    int64_t n = 0;
+
+    if (ci_h5_text(v, "format", text, sizeof text) != CI_OK || strcmp(text, "canids graph store") != 0)
+        CI_FAIL(CI_EFORMAT, "%s: not a graph store of canids (format \"%s\")", path, text);
+    CI_TRY(ci_h5_number(v, "format_version", &n));
+    if (n != CI_STORE_VERSION)
+        CI_FAIL(CI_EFORMAT, "%s: store of version %lld, this program reads %d; build it again", path,
+                (long long)n, CI_STORE_VERSION);
+    CI_TRY(ci_h5_text(v, "features", h->set, sizeof h->set));
+    CI_TRY(ci_h5_text(v, "compat", text, sizeof text));
+    h->compat = strcmp(text, "reference") == 0;
+    CI_TRY(ci_h5_text(v, "source_sha256", h->source, sizeof h->source));
+    CI_TRY(ci_h5_number(v, "window_frames", &n));
+    h->frames = (int32_t)n;
+    CI_TRY(ci_h5_number(v, "window_stride", &n));
+    h->stride = (int32_t)n;
+    CI_TRY(ci_h5_number(v, "vocabulary", &n));
+    h->n_vocab = (int32_t)n;
+    if (h->frames < 2 || h->frames > 65535 || h->stride < 1 || h->n_vocab < 0)
+        CI_FAIL(CI_EFORMAT, "%s: windows of %d frames every %d, vocabulary of %d", path, h->frames,
+                h->stride, h->n_vocab);
+done:
+    return rc;
+}
+
+static ci_rc captures_read(const ci_h5_view *v, ci_store_head *h)
+{
+    ci_rc rc = CI_OK;
+    int64_t C, F;
+    const char *path, *hash, *name;
+    const int32_t *folder, *attack, *role;
+    const int64_t *rows, *graph;
+
+    CI_TRY(ci_h5_array(v, "capture_path", CI_TEXT, -1, CI_STORE_TEXT, (const void **)&path, &C));
+    CI_TRY(ci_h5_array(v, "folder_name", CI_TEXT, -1, CI_STORE_TEXT, (const void **)&name, &F));
+    CI_TRY(ci_h5_array(v, "capture_hash", CI_TEXT, C, CI_XXH_HEX - 1, (const void **)&hash, NULL));
+    CI_TRY(ci_h5_array(v, "capture_folder", CI_I32, C, 1, (const void **)&folder, NULL));
+    CI_TRY(ci_h5_array(v, "capture_attack", CI_I32, C, 1, (const void **)&attack, NULL));
+    CI_TRY(ci_h5_array(v, "capture_rows", CI_I64, C, 1, (const void **)&rows, NULL));
+    CI_TRY(ci_h5_array(v, "capture_graph", CI_I64, C + 1, 1, (const void **)&graph, NULL));
+    CI_TRY(ci_h5_array(v, "folder_role", CI_I32, F, 1, (const void **)&role, NULL));
+    h->capture = ci_new((size_t)C, sizeof *h->capture);
+    h->folder = ci_new((size_t)F, sizeof *h->folder);
+    if (!h->capture || !h->folder) CI_FAIL(CI_ENOMEM, "%lld captures", (long long)C);
+    h->n_capture = (int32_t)C;
+    h->n_folder = (int32_t)F;
+    for (int64_t i = 0; i < C; i++) {
+        ci_store_capture *c = &h->capture[i];
+        memcpy(c->path, path + i * CI_STORE_TEXT, CI_STORE_TEXT - 1);
+        memcpy(c->hash, hash + i * (CI_XXH_HEX - 1), CI_XXH_HEX - 1);
+        c->folder = folder[i];
+        c->attack = attack[i];
+        c->rows = rows[i];
+        c->first_graph = graph[i];
+        c->n_graph = graph[i + 1] - graph[i];
+        if (c->folder < 0 || c->folder >= F || c->n_graph < 0 || (i == 0 && graph[0] != 0))
+            CI_FAIL(CI_EFORMAT, "capture %lld of the store is out of order", (long long)i);
+    }
+    h->n_graph = graph[C];
+    for (int64_t i = 0; i < F; i++) {
+        memcpy(h->folder[i].name, name + i * CI_STORE_TEXT, CI_STORE_TEXT - 1);
+        h->folder[i].role = role[i];
+    }
+done:
+    return rc;
+}
+
+static ci_rc ids_read(const ci_h5_view *v, ci_store_head *h)
+{
+    ci_rc rc = CI_OK;
+    const uint32_t *value;
+    const int32_t *vocab;
+    int64_t n;
+
+    CI_TRY(ci_h5_array(v, "id_value", CI_U32, -1, 1, (const void **)&value, &n));
+    CI_TRY(ci_h5_array(v, "id_vocab", CI_I32, n, 1, (const void **)&vocab, NULL));
+    h->id = ci_new((size_t)n, sizeof *h->id);
+    h->vocab = ci_new((size_t)n, sizeof *h->vocab);
+    if (!h->id || !h->vocab) CI_FAIL(CI_ENOMEM, "%lld identifiers", (long long)n);
+    h->n_id = (int32_t)n;
+    memcpy(h->id, value, (size_t)n * sizeof *value);
+    memcpy(h->vocab, vocab, (size_t)n * sizeof *vocab);
+    for (int64_t i = 0; i < n; i++)
+        if (vocab[i] < 0 || vocab[i] > h->n_vocab)
+            CI_FAIL(CI_EFORMAT, "identifier %X has number %d of a vocabulary of %d", value[i],
+                    vocab[i], h->n_vocab);
+done:
+    return rc;
+}
+
+static ci_rc columns_map(ci_store *st)
+{
+    ci_rc rc = CI_OK;
+    const ci_h5_view *v = st->view;
+    ci_store_head *h = &st->head;
+    const int64_t G = h->n_graph;
+    int64_t N, E;
+    const ci_kind local = store_local_kind(h), id = store_id_kind(h);
+
+    CI_TRY(ci_h5_array(v, "graph_capture", CI_I32, G, 1, (const void **)&st->graph_capture, NULL));
+    CI_TRY(ci_h5_array(v, "graph_row", CI_I64, G, 1, (const void **)&st->graph_row, NULL));
+    CI_TRY(ci_h5_array(v, "graph_label", CI_U8, G, 1, (const void **)&st->graph_label, NULL));
+    CI_TRY(ci_h5_array(v, "graph_node", CI_I64, G + 1, 1, (const void **)&st->graph_node, NULL));
+    CI_TRY(ci_h5_array(v, "graph_edge", CI_I64, G + 1, 1, (const void **)&st->graph_edge, NULL));
+    CI_TRY(ci_h5_array(v, "node_x", CI_F16, -1, st->set->n_node, (const void **)&st->node_x, &N));
+    CI_TRY(ci_h5_array(v, "edge_iat", CI_F32, -1, 1, (const void **)&st->edge_iat, &E));
+    CI_TRY(ci_h5_array(v, "node_id", id, N, 1, &st->node_id, NULL));
+    CI_TRY(ci_h5_array(v, "edge_src", local, E, 1, &st->edge_src, NULL));
+    CI_TRY(ci_h5_array(v, "edge_dst", local, E, 1, &st->edge_dst, NULL));
+    CI_TRY(ci_h5_array(v, "edge_freq", local, E, 1, &st->edge_freq, NULL));
+    CI_TRY(ci_h5_array(v, "edge_byte", CI_U8, E, 8, (const void **)&st->edge_byte, NULL));
+    CI_TRY(ci_h5_array(v, "edge_bidir", CI_U8, E, 1, (const void **)&st->edge_bidir, NULL));
+    h->n_node = N;
+    h->n_edge = E;
+    st->wide_id = id == CI_U32;
+    st->wide_local = local == CI_U16;
+    if (st->graph_node[0] != 0 || st->graph_node[G] != N || st->graph_edge[0] != 0 || st->graph_edge[G] != E)
+        CI_FAIL(CI_EFORMAT, "offsets of the store do not span its %lld nodes and %lld edges",
+                (long long)N, (long long)E);
+    for (int64_t g = 0; g < G; g++) {
+        const int64_t n = st->graph_node[g + 1] - st->graph_node[g];
+        if (n < 1 || n > h->frames || st->graph_edge[g + 1] < st->graph_edge[g] ||
+            st->graph_capture[g] < 0 || st->graph_capture[g] >= h->n_capture || st->graph_label[g] > 1)
+            CI_FAIL(CI_EFORMAT, "graph %lld of the store cannot be: %lld nodes in windows of %d frames",
+                    (long long)g, (long long)n, h->frames);
+    }
+done:
+    return rc;
+}
+
+ci_rc ci_store_open(const char *path, ci_store **out)
+{
+    ci_rc rc = CI_OK;
+    ci_store *st = ci_new(1, sizeof *st);
+
+    *out = NULL;
+    if (!st) CI_FAIL(CI_ENOMEM, "%s", path);
+    CI_TRY(ci_h5_open(path, &st->view));
+    CI_TRY(attributes_read(st->view, path, &st->head));
+    st->set = ci_feature_set_find(st->head.set);
+    if (!st->set) CI_FAIL(CI_EFORMAT, "%s: unknown feature set \"%s\"", path, st->head.set);
+    CI_TRY(captures_read(st->view, &st->head));
+    CI_TRY(ids_read(st->view, &st->head));
+    CI_TRY(columns_map(st));
+    *out = st;
+    st = NULL;
+done:
+    ci_store_close(&st);
+    return rc;
+}
+
+void ci_store_close(ci_store **st)
+{
+    if (*st) {
+        ci_store_head_release(&(*st)->head);
+        ci_h5_close(&(*st)->view);
+    }
+    free(*st);
+    *st = NULL;
+}
+
+ci_rc ci_store_open_all(const ci_comm *comm, const char *path, char out_sha[CI_SHA256_HEX],
+                        ci_store **out)
+{
+    ci_rc rc = CI_OK;
+
+    *out = NULL;
+    CI_TRY_ALL(comm, "store.open.check", comm->rank == 0 ? ci_commit_check(path, out_sha) : CI_OK);
+    CI_TRY(ci_comm_bcast(comm, "store.open.sha", 0, out_sha, CI_SHA256_HEX));
+    CI_TRY_ALL(comm, "store.open.map", ci_store_open(path, out));
+done:
+    if (rc != CI_OK) ci_store_close(out);
+    return rc;
+}
