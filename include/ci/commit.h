@@ -30,7 +30,8 @@ typedef struct ci_extent {
 } ci_extent;
 
 /** Read n extents of a file back and compare.  The pages are dropped from the cache first.
- *  \return CI_OK; CI_EIO naming the first byte range that differs; CI_ENOENT, CI_EPERM, CI_ENOMEM */
+ *  \return CI_OK; CI_EIO naming the first byte range that differs; CI_ENOENT, CI_EPERM or
+ *          CI_ENOMEM */
 ci_rc ci_extent_verify(const char *path, const ci_extent *e, size_t n);
 
 /** Publish .NAME.tmp, already complete, as `path`: fsync, hash, rename, record.  With `expect`
@@ -53,12 +54,13 @@ ci_rc ci_commit_bytes(const char *path, const void *bytes, size_t n);
  *          damaged; CI_EPERM, CI_EIO, CI_ENOMEM */
 ci_rc ci_commit_check(const char *path, char out_sha[CI_SHA256_HEX]);
 
-/** Remove a committed file, its record first, and what an unfinished commit left beside it.  None
- *  there is CI_OK. */
+/** Remove a committed file, its record first, and what an unfinished commit left beside it.
+ *  Nothing there is CI_OK. */
 ci_rc ci_commit_remove(const char *path);
 
 /** Crash points, for tests: with ci_commit_crash_at(k), k > 0, this process dies by SIGKILL when
- *  it reaches the k-th point from here; 0 is never.  ci_commit_points() counts the points passed so far. */
+ *  it reaches the k-th point from here; 0 is never.  ci_commit_points() counts the points passed
+ *  so far. */
 void ci_commit_crash_at(int k);
 int ci_commit_points(void);
 void ci_commit_point(void);

@@ -252,15 +252,14 @@ static void finish(const struct names *n, const struct look *l)
     ci_record_release(&now);
 }
 
-/* Is the record still the one we saw?  A writer may have committed while we read. */
-static bool record_moved(const struct names *n, const struct look *l)
+static bool changed(const char *path, const ci_record *seen, ci_rc have_seen)
 {
     ci_record now = {0};
-    const ci_rc rc = ci_record_load(n->record, &now);
-    const bool moved = rc != l->have_record || (rc == CI_OK && !ci_record_same(&now, &l->record));
+    const ci_rc rc = ci_record_load(path, &now);
+    const bool differs = rc != have_seen || (rc == CI_OK && !ci_record_same(&now, seen));
 
     ci_record_release(&now);
-    return moved;
+    return differs;
 }
 
 static ci_rc check_once(const struct names *n, char out_sha[CI_SHA256_HEX], bool *out_moved)
@@ -274,7 +273,9 @@ static ci_rc check_once(const struct names *n, char out_sha[CI_SHA256_HEX], bool
         finish(n, &l);
         goto good;
     }
-    *out_moved = record_moved(n, &l);
+    /* Or a writer committed while we read: then it is worth another look. */
+    *out_moved = changed(n->record, &l.record, l.have_record)
+              || changed(n->next, &l.next, l.have_next);
     if (l.have_record == CI_OK) CI_TRY(ci_record_differs(n->path, &l.file, &l.record));
     if (l.have_record == CI_EFORMAT)
         CI_FAIL(CI_EFORMAT, "%s: its commit record %s is damaged; make it again", n->path,
