@@ -1,0 +1,130 @@
+#!/usr/bin/python3
+# TIMEOUT: 400
+"""The Makefile: what it refuses and in which words, what it installs, what it ships."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(ROOT, os.environ.get("CANIDS_BUILD", "build"))
+
+
+def make(*args, env=None, cwd=ROOT, limit=300):
+    e = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    e.update(env or {})
+    p = subprocess.run(["make", "--no-print-directory", *args], cwd=cwd, env=e, capture_output=True, text=True, timeout=limit,
+                       stdin=subprocess.DEVNULL, check=False)
+    return p.returncode, p.stdout + p.stderr
+
+
+def write(path, text, mode=0o644):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    os.chmod(path, mode)
+
+
+def pc(name, include=""):
+    return "Name: %s\nDescription: for a test\nVersion: 1\nCflags: %s\nLibs:\n" % (name, include)
+
+
+def tools_only(tmp):
+    """A PATH with what the Makefile calls, and no h5pcc or mpicc."""
+    path = os.path.join(tmp, "bin")
+    os.makedirs(path)
+    for tool in ("sh cat mkdir printf cmp git grep tr sed rm cc gcc as ld pkg-config head test echo dirname make true").split():
+        full = shutil.which(tool)
+        if full:
+            os.symlink(full, os.path.join(path, tool))
+    return path
+
+
+def serial_hdf5(tmp):
+    """pkg-config that knows the real MPI, and under the parallel name an HDF5 without MPI."""
+    write(tmp + "/inc/H5pubconf.h", "/* no parallel */\n#define H5_VERSION \"1.10.8\"\n")
+    write(tmp + "/pc/hdf5-openmpi.pc", pc("hdf5-openmpi", "-I" + tmp + "/inc"))
+    rc, out = make("BUILD=" + tmp + "/b", "lib", env={"PKG_CONFIG_PATH": tmp + "/pc"})
+    return rc != 0 and "is a serial one" in out and "libhdf5-openmpi-dev" in out and "hdf5+mpi" in out, out
+
+
+def missing_library(tmp):
+    """pkg-config that knows nothing, a compiler that finds nothing of ours."""
+    os.makedirs(tmp + "/none")
+    write(tmp + "/cc", "#!/bin/sh\ncase \"$*\" in *-E*) exit 1 ;; esac\nexec gcc \"$@\"\n", 0o755)
+    rc, out = make("BUILD=" + tmp + "/b", "CC=" + tmp + "/cc", "lib",
+                   env={"PATH": tools_only(tmp), "PKG_CONFIG_LIBDIR": tmp + "/none", "PKG_CONFIG_PATH": ""})
+    words = ["MPI was not found: install Debian libopenmpi-dev", "parallel HDF5 was not found", "Debian libyaml-dev, Fedora libyaml-devel, Spack libyaml",
+             "Debian libjansson-dev", "Debian libxxhash-dev", "Debian libssl-dev", "Debian librandom123-dev"]
+    return rc != 0 and all(w in out for w in words), out
+
+
+def info_without_libraries(tmp):
+    os.makedirs(tmp + "/none")
+    rc, out = make("info", env={"PATH": tools_only(tmp), "PKG_CONFIG_LIBDIR": tmp + "/none", "PKG_CONFIG_PATH": ""})
+    return rc == 0 and "MPI was not found" in out, out
+
+
+def cuda_is_not_there(tmp):
+    rc, out = make("BUILD=" + tmp + "/b", "CUDA=1", "lib")
+    odd, said = make("BUILD=" + tmp + "/b", "CUDA=yes", "lib")
+    return rc != 0 and "no CUDA backend yet" in out and odd != 0 and "not 'yes'" in said, out + said
+
+
+def version_of(program):
+    with open(os.path.join(ROOT, "VERSION"), encoding="utf-8") as f:
+        version = f.read().strip()
+    if not os.path.exists(program):
+        return False, program + " was not built"
+    p = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, check=False, cwd="/")
+    return p.returncode == 0 and version in p.stdout, p.stdout + p.stderr
+
+
+def install(tmp):
+    rc, out = make("BUILD=" + os.path.relpath(BUILD, ROOT), "DESTDIR=" + tmp + "/d", "PREFIX=/opt/canids", "install")
+    at = tmp + "/d/opt/canids"
+    there = [p for p in ("bin/canids", "share/man/man1/canids.1", "share/canids/config/defaults.yaml", "share/canids/jobs/canids.sbatch",
+                         "share/canids/LICENSE") if os.path.exists(at + "/" + p)]
+    if rc != 0 or len(there) != 5:
+        return False, out + "\ninstalled: %s" % there
+    good, said = version_of(at + "/bin/canids")
+    return good, said
+
+
+def source_archive(tmp):
+    if not os.path.isdir(os.path.join(ROOT, ".git")):
+        return None, "not a git checkout"
+    rc, out = make("BUILD=" + tmp + "/b", "dist")
+    if rc != 0:
+        return False, out
+    archive = out.strip().split("\n")[-1]
+    if not os.path.isabs(archive):
+        archive = os.path.join(ROOT, archive)
+    subprocess.run(["tar", "-xf", archive, "-C", tmp], check=True)
+    top = [d for d in os.listdir(tmp) if d.startswith("canids-")]
+    rc, out = make("-j2", "CFLAGS=-O0", "all", cwd=os.path.join(tmp, top[0]))
+    if rc != 0:
+        return False, out[-3000:]
+    return version_of(os.path.join(tmp, top[0], "build/canids"))
+
+
+def main():
+    failed = 0
+    for check, name in ((serial_hdf5, "refuses_a_serial_hdf5"), (missing_library, "names_the_package_of_what_is_missing"),
+                        (info_without_libraries, "info_works_without_the_libraries"), (cuda_is_not_there, "says_that_there_is_no_cuda_backend"),
+                        (install, "installs_below_destdir_a_program_that_starts"), (source_archive, "archive_of_the_commit_builds")):
+        with tempfile.TemporaryDirectory() as tmp:
+            good, said = check(tmp)
+        if good is None:
+            print("skip - make__%s: %s" % (name, said))
+            continue
+        print("%s - make__%s" % ("ok" if good else "not ok", name))
+        if not good:
+            print("".join("#   %s\n" % line for line in said.split("\n")))
+            failed += 1
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
