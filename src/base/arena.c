@@ -54,8 +54,10 @@ void ci_arena_release(ci_arena *a)
 
 void *ci_new(size_t n, size_t item)
 {
+    size_t bytes;
+
     if (n == 0 || item == 0) n = item = 1;
-    return calloc(n, item);
+    return __builtin_mul_overflow(n, item, &bytes) ? NULL : calloc(n, item);
 }
 
 ci_rc ci_grow(void **p, size_t *cap, size_t need, size_t item)
