@@ -3,6 +3,8 @@
 /** Whole graphs packed for the model: a shard in the memory of one thread. */
 #include <stdint.h>
 #include "ci/rc.h"
+#include "ci/scaler.h"
+#include "ci/store.h"
 #include "ci/types.h"
 
 /** A shard: n_graph graphs, their nodes one after the other, edges by destination (CSR).
@@ -24,5 +26,16 @@ typedef struct ci_batch {
     ci_lid *in_src;    /**< (n_edge) source node of each in-edge                              */
     float *e;          /**< (n_edge, n_edge_feature) scaled                                   */
 } ci_batch;
+
+/** A packer: one batch's memory, for shards up to these sizes; one a thread. */
+typedef struct ci_packer ci_packer;
+ci_rc ci_packer_create(const ci_store *st, const ci_scaler *scaler, ci_lid max_graph,
+                       ci_lid max_node, ci_packer **out);
+void ci_packer_destroy(ci_packer **p); /**< NULL-safe */
+size_t ci_packer_bytes(const ci_store *st, ci_lid max_graph, ci_lid max_node);
+ci_lid ci_packer_max_edge(const ci_store *st, ci_lid max_graph, ci_lid max_node);
+
+/** Pack n graphs of the store, scaled; the batch is the packer's, valid until the next call. */
+const ci_batch *ci_packer_pack(ci_packer *p, const int64_t *graph, ci_lid n);
 
 #endif

@@ -1,0 +1,155 @@
+/* Graphs of the store become a shard: features scaled, edges by destination, self-loops added. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include "ci/arena.h"
+#include "ci/batch.h"
+
+struct ci_packer {
+    const ci_store *st;
+    const ci_scaler *scaler;
+    ci_lid max_graph, max_node;
+    ci_batch b;
+    ci_lid *at;     /* (max_node) where the next in-edge of a node goes */
+    ci_arena arena; /* all of the above */
+};
+
+ci_lid ci_packer_max_edge(const ci_store *st, ci_lid max_graph, ci_lid max_node)
+{
+    const ci_lid own = st->head.frames - (st->head.compat ? 2 : 1);
+
+    return max_graph * own + max_node; /* a self-loop a node */
+}
+
+static void lay_out(const ci_store *st, ci_lid G, ci_lid N, ci_arena *a, ci_packer *p)
+{
+    const ci_lid E = ci_packer_max_edge(st, G, N), F = st->set->n_node, K = st->set->n_edge;
+    ci_batch *b = &p->b;
+
+    b->n_feature = F;
+    b->n_edge_feature = K;
+    b->first = ci_arena_take(a, (size_t)G + 1, sizeof *b->first);
+    b->graph = ci_arena_take(a, (size_t)G, sizeof *b->graph);
+    b->label = ci_arena_take(a, (size_t)G, sizeof *b->label);
+    b->id = ci_arena_take(a, (size_t)N, sizeof *b->id);
+    b->x = ci_arena_take(a, (size_t)N * (size_t)F, sizeof *b->x);
+    b->in_first = ci_arena_take(a, (size_t)N + 1, sizeof *b->in_first);
+    b->in_src = ci_arena_take(a, (size_t)E, sizeof *b->in_src);
+    b->e = ci_arena_take(a, (size_t)E * (size_t)K, sizeof *b->e);
+    p->at = ci_arena_take(a, (size_t)N, sizeof *p->at);
+}
+
+size_t ci_packer_bytes(const ci_store *st, ci_lid max_graph, ci_lid max_node)
+{
+    ci_arena plan = {0};
+    ci_packer p;
+
+    lay_out(st, max_graph, max_node, &plan, &p);
+    return plan.used;
+}
+
+ci_rc ci_packer_create(const ci_store *st, const ci_scaler *scaler, ci_lid max_graph,
+                       ci_lid max_node, ci_packer **out)
+{
+    ci_rc rc = CI_OK;
+    ci_packer *p = ci_new(1, sizeof *p);
+
+    *out = NULL;
+    if (!p) CI_FAIL(CI_ENOMEM, "a packer");
+    p->st = st;
+    p->scaler = scaler;
+    p->max_graph = max_graph;
+    p->max_node = max_node;
+    CI_TRY(ci_arena_init(&p->arena, ci_packer_bytes(st, max_graph, max_node)));
+    lay_out(st, max_graph, max_node, &p->arena, p);
+    *out = p;
+    p = NULL;
+done:
+    ci_packer_destroy(&p);
+    return rc;
+}
+
+void ci_packer_destroy(ci_packer **p)
+{
+    if (*p) ci_arena_release(&(*p)->arena);
+    free(*p);
+    *p = NULL;
+}
+
+/* Count the in-edges of the graph's nodes, which start at row `base` of the batch. */
+static void rows_count(const ci_store *st, int64_t g, ci_lid base, ci_batch *b)
+{
+    const ci_lid n = (ci_lid)(st->graph_node[g + 1] - st->graph_node[g]);
+
+    for (ci_lid i = 0; i < n; i++) b->in_first[base + i + 1] = 1; /* its self-loop */
+    for (int64_t k = st->graph_edge[g]; k < st->graph_edge[g + 1]; k++) {
+        ci_lid src, dst;
+        ci_store_ends(st, k, &src, &dst);
+        assert(src < n && dst < n);
+        if (src != dst) b->in_first[base + dst + 1]++;
+    }
+    for (ci_lid i = 0; i < n; i++) b->in_first[base + i + 1] += b->in_first[base + i];
+}
+
+static void edges_put(ci_packer *p, int64_t g, ci_lid base)
+{
+    const ci_store *st = p->st;
+    ci_batch *b = &p->b;
+    const ci_lid K = b->n_edge_feature;
+
+    for (int64_t k = st->graph_edge[g]; k < st->graph_edge[g + 1]; k++) {
+        ci_lid src, dst, at;
+        ci_store_ends(st, k, &src, &dst);
+        if (src == dst) continue;
+        at = p->at[base + dst]++;
+        b->in_src[at] = base + src;
+        ci_store_edge(st, k, b->e + (size_t)at * (size_t)K);
+        ci_scaler_edge(p->scaler, b->e + (size_t)at * (size_t)K);
+    }
+}
+
+/* The self-loop of a node: mean of its other in-edges, in their order. */
+static void loop_put(ci_batch *b, ci_lid node)
+{
+    const ci_lid K = b->n_edge_feature, from = b->in_first[node], at = b->in_first[node + 1] - 1;
+    float *mean = b->e + (size_t)at * (size_t)K;
+
+    b->in_src[at] = node;
+    for (ci_lid k = 0; k < K; k++) {
+        float sum = 0;
+        for (ci_lid i = from; i < at; i++) sum += b->e[(size_t)i * (size_t)K + (size_t)k];
+        mean[k] = at > from ? sum / (float)(at - from) : 0;
+    }
+}
+
+static void graph_pack(ci_packer *p, int64_t g)
+{
+    const ci_store *st = p->st;
+    ci_batch *b = &p->b;
+    const ci_lid base = b->n_node, n = (ci_lid)(st->graph_node[g + 1] - st->graph_node[g]);
+    float *x = b->x + (size_t)base * (size_t)b->n_feature;
+
+    assert(base + n <= p->max_node && b->n_graph < p->max_graph);
+    for (ci_lid i = 0; i < n; i++) b->id[base + i] = st->head.vocab[ci_store_id(st, st->graph_node[g] + i)];
+    ci_store_node_x(st, st->graph_node[g], n, x);
+    ci_scaler_nodes(p->scaler, x, n);
+    rows_count(st, g, base, b);
+    memcpy(p->at + base, b->in_first + base, (size_t)n * sizeof *p->at);
+    edges_put(p, g, base);
+    for (ci_lid i = 0; i < n; i++) loop_put(b, base + i);
+    b->graph[b->n_graph] = g;
+    b->label[b->n_graph] = st->graph_label[g];
+    b->n_node = base + n;
+    b->n_edge = b->in_first[b->n_node];
+    b->first[++b->n_graph] = b->n_node;
+}
+
+const ci_batch *ci_packer_pack(ci_packer *p, const int64_t *graph, ci_lid n)
+{
+    ci_batch *b = &p->b;
+
+    b->n_graph = b->n_node = b->n_edge = 0;
+    b->first[0] = b->in_first[0] = 0;
+    for (ci_lid i = 0; i < n; i++) graph_pack(p, graph[i]);
+    return b;
+}
