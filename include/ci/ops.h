@@ -1,0 +1,175 @@
+#ifndef CI_OPS_H
+#define CI_OPS_H
+/** Kernels, forward and backward, on float32, row-major.  One table of functions for each instruction set.
+ *
+ *  All tables give the same bits.  What makes that hold: every element of a result is one chain of
+ *  operations in one order that depends on nothing else in the call.  In matrix products it starts at
+ *  the old value, the bias or 0, and k ascends, each step a fused multiply-add; a dot product over the
+ *  channels of a head is eight partial sums and one tree; exp and log are ours.  So a row of a
+ *  product does not depend on how many rows there are, nor a shard's gradient on the machine.
+ *
+ *  Nothing here is collective, allocates or fails; sizes are the caller's promise.  Letters: N nodes, E
+ *  edges e = (j -> i), H heads, C channels of a head, D = H C, F edge features. */
+#include <stdint.h>
+#include <string.h>
+#include "ci/types.h"
+
+/** exp(x), at most 1 ulp from the true value where the result is a normal number; inf above, gradual
+ *  underflow below, NaN for NaN.  Source: Cody, Waite, "Software Manual for the Elementary Functions",
+ *  1980 (reduction); polynomial of Cephes expf. */
+static inline float ci_expf(float x)
+{
+    const float lo = -104.0f, hi = 89.0f;
+    x = lo > x ? lo : x;
+    x = hi < x ? hi : x;
+    const float t = __builtin_fmaf(x, 1.44269504088896341f, 12582912.0f); /* 1.5 * 2^23: rounds to an integer */
+    const float n = t - 12582912.0f;
+    float r = __builtin_fmaf(n, -0.693359375f, x);
+    r = __builtin_fmaf(n, 2.12194440e-4f, r);
+    float p = 1.9875691500e-4f;
+    p = __builtin_fmaf(p, r, 1.3981999507e-3f);
+    p = __builtin_fmaf(p, r, 8.3334519073e-3f);
+    p = __builtin_fmaf(p, r, 4.1665795894e-2f);
+    p = __builtin_fmaf(p, r, 1.6666665459e-1f);
+    p = __builtin_fmaf(p, r, 5.0000001201e-1f);
+    p = __builtin_fmaf(p, r * r, r) + 1.0f;
+    uint32_t bits;
+    memcpy(&bits, &t, sizeof bits);
+    const int32_t e = (int32_t)(bits - 0x4B400000u), e1 = e >> 1, e2 = e - e1; /* two steps: 2^e may not be a float */
+    const uint32_t b1 = (uint32_t)(e1 + 127) << 23, b2 = (uint32_t)(e2 + 127) << 23;
+    float s1, s2;
+    memcpy(&s1, &b1, sizeof s1);
+    memcpy(&s2, &b2, sizeof s2);
+    return p * s1 * s2;
+}
+
+/** log(x) for normal x > 0, at most 1 ulp from the true value.  Source: polynomial of Cephes logf. */
+static inline float ci_logf(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    int32_t e = (int32_t)(bits >> 23) - 126;
+    bits = (bits & 0x007FFFFFu) | 0x3F000000u; /* [0.5, 1) */
+    memcpy(&x, &bits, sizeof x);
+    if (x < 0.70710678f) {
+        e--;
+        x = x + x - 1.0f;
+    } else {
+        x = x - 1.0f;
+    }
+    const float z = x * x, n = (float)e;
+    float p = 7.0376836292e-2f;
+    p = __builtin_fmaf(p, x, -1.1514610310e-1f);
+    p = __builtin_fmaf(p, x, 1.1676998740e-1f);
+    p = __builtin_fmaf(p, x, -1.2420140846e-1f);
+    p = __builtin_fmaf(p, x, 1.4249322787e-1f);
+    p = __builtin_fmaf(p, x, -1.6668057665e-1f);
+    p = __builtin_fmaf(p, x, 2.0000714765e-1f);
+    p = __builtin_fmaf(p, x, -2.4999993993e-1f);
+    p = __builtin_fmaf(p, x, 3.3333331174e-1f);
+    float y = x * z * p;
+    y = __builtin_fmaf(n, -2.12194440e-4f, y);
+    y = __builtin_fmaf(z, -0.5f, y);
+    return __builtin_fmaf(n, 0.693359375f, x + y);
+}
+
+/** In-edges of each node, as ci_batch has them. */
+typedef struct ci_csr {
+    ci_lid n_node;
+    const ci_lid *first; /**< (n_node + 1); borrowed */
+    const ci_lid *src;   /**< (E); borrowed          */
+} ci_csr;
+
+typedef struct ci_gatv2_dim {
+    ci_lid H, C, F;
+    float slope; /**< of leaky ReLU, in [0,1] */
+} ci_gatv2_dim;
+
+typedef struct ci_gatv2_in {
+    const float *l;    /**< (N, D) W_l x + b_l, of the source  */
+    const float *r;    /**< (N, D) W_r x + b_r, of the target  */
+    const float *e;    /**< (E, F) edge features               */
+    const float *w_e;  /**< (F, D)                             */
+    const float *a;    /**< (D) attention                      */
+    const float *bias; /**< (D)                                */
+} ci_gatv2_in;
+
+typedef struct ci_gatv2_grad {
+    float *l, *r;              /**< (N, D) overwritten                */
+    float *w_e, *a, *bias;     /**< (F, D), (D), (D) added to         */
+} ci_gatv2_grad;
+
+/** Which elements a dropout keeps: those whose word of Philox, key (seed, CI_RANDOM_DROPOUT), counter
+ *  (epoch, graph, operation, element / 4), word element % 4, is at least `drop`.  Elements count from
+ *  the first of their graph. */
+typedef struct ci_dropout {
+    uint32_t seed, epoch, operation;
+    uint32_t drop; /**< probability * 2^32; 0 keeps everything     */
+    float scale;   /**< 1 / (1 - probability)                      */
+} ci_dropout;
+
+enum { CI_GATV2_BLOCK = 32 }; /**< edges whose projections are held at a time */
+
+typedef enum ci_gemm_start { CI_GEMM_ZERO, CI_GEMM_ADD, CI_GEMM_BIAS } ci_gemm_start;
+
+/** C[M,N] = start + A[M,K] B[K,N]; element (m,k) of A is a[m * a_row + k * a_col], so that a transposed
+ *  A costs nothing; rows of B and C are b_row and c_row floats apart. */
+typedef struct ci_gemm {
+    ci_lid M, N, K;
+    const float *a;
+    ci_lid a_row, a_col;
+    const float *b;
+    ci_lid b_row;
+    float *c;
+    ci_lid c_row;
+    ci_gemm_start start;
+    const float *bias; /**< (N), with CI_GEMM_BIAS */
+} ci_gemm;
+
+typedef struct ci_ops {
+    const char *name;
+    int lanes; /**< floats of one register */
+
+    void (*gemm)(const ci_gemm *g);
+
+    /** y[i] = exp(x[i]) as ci_expf; y may be x. */
+    void (*exp)(const float *x, ci_lid n, float *y);
+
+    /** GATv2 with edge features (C a multiple of 8, D of 16):
+     *
+     *      s[e,h]   = sum_c a[h,c] lrelu(l[j,h,c] + r[i,h,c] + sum_f w_e[f,h,c] f[e,f])
+     *      p[e,h]   = exp(s - max) / (sum over the in-edges of i of exp(s - max) + 1e-16)
+     *      y[i,h,c] = bias[h,c] + sum_e p[e,h] l[j,h,c]
+     *
+     *  Source: Brody, Alon, Yahav, ICLR 2022; torch_geometric.nn.GATv2Conv.
+     *  \param [out] block  (CI_GATV2_BLOCK, D) work
+     *  \param [out] p      (E, H)   \param [out] y  (N, D) */
+    void (*gatv2_forward)(ci_gatv2_dim dim, const ci_csr *g, ci_gatv2_in in, float *block, float *p, float *y);
+
+    /** \param [in]  p   (E, H) of the forward pass   \param [in] dy  (N, D)
+     *  \param [out] ds  (E, H) gradient of s          \param [out] block (CI_GATV2_BLOCK, D) work */
+    void (*gatv2_backward)(ci_gatv2_dim dim, const ci_csr *g, ci_gatv2_in in, const float *p, const float *dy,
+                           float *block, float *ds, ci_gatv2_grad grad);
+
+    /** x[i] = max(x[i], 0), and if drop is given, times scale where kept and 0 elsewhere.
+     *  \param [in] n  elements of one graph, which x starts with */
+    void (*relu)(float *x, ci_lid n, const ci_dropout *drop, uint32_t graph);
+
+    /** dx[i] = y[i] > 0 ? dx[i] * scale : 0, y what relu left. */
+    void (*relu_backward)(const float *y, ci_lid n, float scale, float *dx);
+
+    /** sum[d] += x[0,d] + x[1,d] + ..., in that order; rows of x are x_row floats apart. */
+    void (*column_sum)(const float *x, ci_lid rows, ci_lid cols, ci_lid x_row, float *sum);
+
+    /** y[d] = mean over rows of x[.,d]; rows > 0. */
+    void (*mean)(const float *x, ci_lid rows, ci_lid cols, float *y);
+
+    /** dx[i,d] (+)= dy[d] / rows. */
+    void (*mean_backward)(const float *dy, ci_lid rows, ci_lid cols, int add, float *dx);
+} ci_ops;
+
+/** \param [in] name  "auto" takes the widest this machine has; or "avx512", "avx2", "generic"
+ *  \return static; NULL when this machine cannot run it or no such kernels were built */
+const ci_ops *ci_ops_get(const char *name);
+
+#endif

@@ -1,0 +1,164 @@
+/** When tensors live, and where: buffers whose lives do not meet share memory. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "model_priv.h"
+
+static void reach(struct life *l, ci_lid step)
+{
+    l->first = CI_MIN(l->first, step);
+    l->last = CI_MAX(l->last, step);
+}
+
+void ci_model_live(ci_model *m)
+{
+    const ci_lid R = m->n_record;
+    for (ci_lid t = 0; t < m->n_tensor; t++) m->tensor[t].value = m->tensor[t].grad = (struct life){2 * R, -1};
+    for (ci_lid k = R - 1; k >= 0; k--) {
+        struct record *r = &m->record[k];
+        const ci_lid back = 2 * R - 1 - k;
+        for (ci_lid j = 0; j < r->n_in; j++) {
+            struct tensor *t = &m->tensor[r->in[j]];
+            r->add[j] = t->grad.last >= 0; /* a later record has written it: backward went there first */
+            reach(&t->value, k);
+            reach(&t->grad, back);
+            if (r->kind != POOL) reach(&t->value, back);
+        }
+        reach(&m->tensor[r->out].value, k);
+        reach(&m->tensor[r->out].grad, back);
+        if (r->aux == NONE) continue;
+        reach(&m->tensor[r->aux].value, k);
+        reach(&m->tensor[r->aux].value, back);
+        reach(&m->tensor[r->aux].grad, back);
+    }
+    /* Between forward and backward stands the caller with logits and their gradient. */
+    struct tensor *last = &m->tensor[m->record[R - 1].out];
+    reach(&last->value, R);
+}
+
+ci_lid ci_model_rows(enum rows rows, ci_lid n_graph, ci_lid n_node, ci_lid n_edge)
+{
+    return rows == PER_GRAPH ? n_graph : rows == PER_NODE ? n_node : n_edge;
+}
+
+struct buffer {
+    struct life life;
+    size_t size, at; /* floats */
+};
+
+static int meet(struct life a, struct life b) { return a.first <= b.last && b.first <= a.last; }
+
+/** The lowest place that is free while b lives; placed buffers are the first n. */
+static size_t place(const struct buffer *all, ci_lid n, const struct buffer *b)
+{
+    size_t at = 0;
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (ci_lid k = 0; k < n; k++)
+            if (meet(all[k].life, b->life) && at < all[k].at + all[k].size && all[k].at < at + b->size) {
+                at = all[k].at + all[k].size;
+                moved = true;
+            }
+    }
+    return at;
+}
+
+/** Places for value (2t) and gradient (2t + 1) of each tensor t.  \return floats in all */
+static size_t layout(const ci_model *m, const ci_scratch *s, struct buffer *all)
+{
+    size_t total = 0;
+    for (ci_lid k = 0; k < 2 * m->n_tensor; k++) {
+        const struct tensor *t = &m->tensor[k / 2];
+        const size_t rows = (size_t)ci_model_rows(t->rows, s->max_graph, s->max_node, s->max_edge);
+        struct buffer *b = &all[k];
+        b->life = k % 2 ? t->grad : t->value;
+        b->size = (rows * (size_t)(k % 2 ? t->grad_cols : t->cols) + 15) & ~(size_t)15; /* lines of 64 bytes */
+        b->at = b->size ? place(all, k, b) : 0;
+        total = CI_MAX(total, b->at + b->size);
+    }
+    return total;
+}
+
+/** Twice the same: first on an arena without memory, which counts. */
+static void take(const ci_model *m, ci_scratch *s)
+{
+    struct buffer all[BUFFER_MAX];
+    const size_t total = layout(m, s, all);
+    float *const base = ci_arena_take(&s->arena, total, sizeof *base);
+    s->block = ci_arena_take(&s->arena, (size_t)CI_GATV2_BLOCK * m->dim.heads * m->dim.channels, sizeof *s->block);
+    s->id = ci_arena_take(&s->arena, (size_t)s->max_node, sizeof *s->id);
+    if (!s->arena.base) return;
+    assert(base && s->block && s->id);
+    for (ci_lid t = 0; t < m->n_tensor; t++) {
+        s->value[t] = base + all[2 * t].at;
+        s->grad[t] = base + all[2 * t + 1].at;
+    }
+}
+
+size_t ci_scratch_bytes(const ci_model *m, ci_lid max_graph, ci_lid max_node, ci_lid max_edge)
+{
+    ci_scratch s = {.max_graph = max_graph, .max_node = max_node, .max_edge = max_edge};
+    take(m, &s);
+    return s.arena.used;
+}
+
+ci_rc ci_scratch_create(const ci_model *m, ci_lid max_graph, ci_lid max_node, ci_lid max_edge,
+                        ci_scratch **out)
+{
+    ci_rc rc = CI_OK;
+    ci_scratch *s = ci_new(1, sizeof *s);
+
+    *out = NULL;
+    if (!s) CI_FAIL(CI_ENOMEM, "model: scratch");
+    s->max_graph = max_graph;
+    s->max_node = max_node;
+    s->max_edge = max_edge;
+    s->n_graph = NONE;
+    take(m, s);
+    const size_t bytes = s->arena.used;
+    s->arena = (ci_arena){0};
+    CI_TRY(ci_arena_init(&s->arena, bytes));
+    take(m, s);
+    *out = s;
+    s = NULL;
+done:
+    ci_scratch_destroy(&s);
+    return rc;
+}
+
+void ci_scratch_destroy(ci_scratch **s)
+{
+    if (!s || !*s) return;
+    ci_arena_release(&(*s)->arena);
+    free(*s);
+    *s = NULL;
+}
+
+char *ci_model_plan(const ci_model *m, ci_lid max_graph, ci_lid max_node, ci_lid max_edge)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    if (!f) return NULL;
+    for (ci_lid k = 0; k < m->n_record; k++) {
+        const struct record *r = &m->record[k];
+        const struct tensor *o = &m->tensor[r->out];
+        fprintf(f, "%-7s", ci_model_kind[r->kind].name);
+        for (ci_lid j = 0; j < r->n_in; j++) fprintf(f, " %s", m->tensor[r->in[j]].name);
+        fprintf(f, " -> %s (%s, %d)", o->name,
+                o->rows == PER_GRAPH ? "graphs" : o->rows == PER_NODE ? "nodes" : "edges", o->cols);
+        const ci_lid n_param = r->kind == LINEAR ? 2 : r->kind == GATV2 ? 3 : r->kind == EMBED;
+        for (ci_lid j = 0; j < n_param; j++) {
+            const ci_param *p = &m->param[r->param[j]];
+            fprintf(f, "  %s (%d, %d)", p->name, p->rows, p->cols);
+        }
+        fputc('\n', f);
+    }
+    fprintf(f, "%lld parameters; %zu bytes of scratch a thread for shards of up to %d graphs, %d nodes, %d edges\n",
+            (long long)m->size, ci_scratch_bytes(m, max_graph, max_node, max_edge), max_graph, max_node, max_edge);
+    if (fclose(f)) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}

@@ -1,0 +1,26 @@
+#ifndef CI_OPS_CPU_PRIV_H
+#define CI_OPS_CPU_PRIV_H
+/** Every *_isa.c is compiled once for each instruction set, with CI_ISA its name; CI_SYM(x) is then x_avx512. */
+#include "ci/ops.h"
+
+#ifdef __x86_64__
+extern const ci_ops ci_ops_avx512, ci_ops_avx2;
+#endif
+extern const ci_ops ci_ops_generic;
+
+#ifdef CI_ISA
+#define CI_PASTE2(a, b) a##_##b
+#define CI_PASTE(a, b) CI_PASTE2(a, b)
+#define CI_TEXT2(a) #a
+#define CI_TEXT(a) CI_TEXT2(a)
+#define CI_SYM(name) CI_PASTE(name, CI_ISA)
+
+void CI_SYM(ci_gemm)(const ci_gemm *g);
+void CI_SYM(ci_exp)(const float *x, ci_lid n, float *y);
+void CI_SYM(ci_gatv2_forward)(ci_gatv2_dim dim, const ci_csr *g, ci_gatv2_in in, float *block, float *p, float *y);
+void CI_SYM(ci_gatv2_backward)(ci_gatv2_dim dim, const ci_csr *g, ci_gatv2_in in, const float *p, const float *dy,
+                               float *block, float *ds, ci_gatv2_grad grad);
+void CI_SYM(ci_relu)(float *x, ci_lid n, const ci_dropout *drop, uint32_t graph);
+void CI_SYM(ci_relu_backward)(const float *y, ci_lid n, float scale, float *dx);
+#endif
+#endif
