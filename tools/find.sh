@@ -12,6 +12,7 @@ has() { command -v "$PKG_CONFIG" >/dev/null 2>&1 && "$PKG_CONFIG" --exists "$1" 
 # Headers of others are system headers: our warnings are about our code.
 cflags() { "$PKG_CONFIG" --cflags "$1" | sed 's/\(^\| \)-I/\1-isystem /g'; }
 libs() { "$PKG_CONFIG" --libs "$1"; }
+# shellcheck disable=SC2086
 compiles() { printf '%b\n' "$1" | "$CC" $CPPFLAGS $2 -E -x c - >/dev/null 2>&1; }
 row() { # variable, what, cflags, libs
     if [ $info = 1 ]; then
@@ -35,7 +36,7 @@ if ! command -v "$CC" >/dev/null 2>&1; then
 fi
 
 # --- MPI, HDF5: the two must be of one kind, so HDF5 decides
-h5= h5_inc= h5_lib= mpi= mpi_inc= mpi_lib=
+h5='' h5_inc='' h5_lib='' mpi='' mpi_inc='' mpi_lib=''
 for p in hdf5-openmpi hdf5-mpich hdf5-mpi; do
     if has "$p"; then
         h5="pkg-config $p $("$PKG_CONFIG" --modversion "$p")" h5_inc=$(cflags "$p") h5_lib=$(libs "$p")
@@ -43,8 +44,8 @@ for p in hdf5-openmpi hdf5-mpich hdf5-mpi; do
     fi
 done
 case "${p:-} $h5" in
-    "hdf5-openmpi p"*) first=ompi-c second= ;;
-    "hdf5-mpich p"*) first=mpich second= ;;
+    "hdf5-openmpi p"*) first=ompi-c second='' ;;
+    "hdf5-mpich p"*) first=mpich second='' ;;
     *) first=ompi-c second=mpich ;;
 esac
 for p in $first $second; do

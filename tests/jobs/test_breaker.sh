@@ -1,0 +1,79 @@
+#!/bin/bash
+# TIMEOUT: 60
+# The batch script itself, with a program, a launcher and a scontrol of our own: what it passes on, counts and refuses.
+set -u
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/jobs-XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+here=$(cd "$(dirname "$0")/../.." && pwd)
+failed=0
+mkdir "$tmp/bin"
+# Ends with CODE; PROGRESS=1 commits something new each time; NAP=1 waits for USR1, then ends with 75.
+cat >"$tmp/canids" <<'SH'
+#!/bin/bash
+run=${*: -1}
+run=${run#run.dir=}
+echo "$*" >>"$run/calls"
+[ "${PROGRESS:-0}" = 0 ] || echo "$RANDOM $SECONDS $$" >"$run/.last.h5.commit"
+if [ "${NAP:-0}" = 1 ]; then
+    trap 'exit 75' USR1
+    echo up >"$run/up"
+    for _ in $(seq 100); do sleep 0.1; done
+    exit 1
+fi
+exit "${CODE:-75}"
+SH
+printf '#!/bin/sh\necho "$@" >>"%s/requeued"\n' "$tmp" >"$tmp/bin/scontrol"
+chmod +x "$tmp/canids" "$tmp/bin/scontrol"
+export PATH=$tmp/bin:$PATH CANIDS=$tmp/canids SLURM_JOB_ID=7 CANIDS_LAUNCH=env CANIDS_RUN=$tmp/run
+: >"$tmp/c.yaml"
+
+start() { # NAME=value ... : one start of the job; prints its exit code
+    env "$@" bash "$here/jobs/canids.sbatch" "$tmp/c.yaml" --set train.epochs=3 >>"$tmp/log" 2>&1
+    echo $?
+}
+requeues() { wc -l 2>/dev/null <"$tmp/requeued" || echo 0; }
+check() { # name, got, expected
+    if [ "$2" = "$3" ]; then echo "ok - jobs_canids__$1"; else
+        echo "not ok - jobs_canids__$1"
+        echo "# got '$2', expected '$3'"
+        sed 's/^/# /' "$tmp/log"
+        failed=1
+    fi
+}
+: >"$tmp/requeued"
+
+check "passes_the_settings_on" "$(start CODE=0; cat "$tmp/run/calls")" "0
+run $tmp/c.yaml --set train.epochs=3 --set run.dir=$tmp/run"
+check "does_not_queue_a_finished_run" "$(requeues)" 0
+check "keeps_the_exit_code_of_a_failed_run" "$(start CODE=65) $(requeues)" "65 0"
+check "queues_a_run_that_advanced" "$(for _ in 1 2 3 4 5; do start PROGRESS=1; done | tr '\n' ' ')$(requeues)" "75 75 75 75 75 5"
+check "stops_after_3_starts_that_brought_nothing" "$(for _ in 1 2 3; do start PROGRESS=0; done | tr '\n' ' ')$(requeues)" "75 75 75 7"
+check "progress_ends_the_count" "$(start PROGRESS=1) $(start PROGRESS=0) $(start PROGRESS=0) $(requeues)" "75 75 75 10"
+check "names_the_job" "$(sort -u "$tmp/requeued")" "requeue 7"
+check "names_a_task_of_an_array" "$(start PROGRESS=1 SLURM_ARRAY_JOB_ID=5 SLURM_ARRAY_TASK_ID=2) $(tail -n 1 "$tmp/requeued")" "75 requeue 5_2"
+
+for sig in USR1 TERM; do
+    rm -f "$tmp/run/up"
+    NAP=1 PROGRESS=1 bash "$here/jobs/canids.sbatch" "$tmp/c.yaml" >>"$tmp/log" 2>&1 &
+    job=$!
+    for _ in $(seq 100); do [ -e "$tmp/run/up" ] && break; sleep 0.1; done
+    kill -$sig $job
+    wait $job
+    check "hands_$sig""_to_the_ranks" $? 75
+done
+check "refuses_a_missing_settings_file" "$(bash "$here/jobs/canids.sbatch" "$tmp/none.yaml" 2>/dev/null; echo $?)" 64
+
+: >"$tmp/d.yaml"
+rm -rf "$tmp/runs"
+task() {
+    (cd "$here" && env -u CANIDS_RUN CODE=0 CANIDS_RUNS="$tmp/runs" CANIDS_SEEDS="${2:-}" SLURM_ARRAY_TASK_ID="$1" \
+        bash jobs/array.sbatch "$tmp/c.yaml" "$tmp/d.yaml" --set train.epochs=3) >>"$tmp/log" 2>&1
+}
+task 0 && task 1
+check "array_takes_a_data_set_a_task" "$(cd "$tmp/runs" && cat c/calls d/calls)" "run $tmp/c.yaml --set train.epochs=3 --set run.dir=$tmp/runs/c
+run $tmp/d.yaml --set train.epochs=3 --set run.dir=$tmp/runs/d"
+task 3 "4 5"
+check "array_takes_a_seed_a_task" "$(cat "$tmp/runs/d-seed5/calls")" "run $tmp/d.yaml --set train.seed=5 --set train.epochs=3 --set run.dir=$tmp/runs/d-seed5"
+task 4 "4 5"
+check "array_refuses_a_task_too_many" $? 64
+exit $failed
