@@ -3,6 +3,7 @@
 #   make demo     simulate, run on 2 ranks, print   make bench    figures beside their yardsticks
 #   make info     what was found, and why not       make soak     kills, full disks and long runs
 #   make install  PREFIX=/usr/local DESTDIR=        make dist     a source archive of the commit
+#   make oracle   recompute tests/oracle with the programs they came from
 # Variables: BUILD CC CFLAGS CPPFLAGS LDFLAGS PREFIX DESTDIR CUDA=auto|0|1 SAN=address,undefined WERROR=1 V=1; lasting ones go into config.mk.
 -include config.mk
 
@@ -42,7 +43,7 @@ helper   = $(patsubst %.c,$(B)/%.o,$(filter-out $(dir $1)test_%,$(wildcard $(dir
 
 # ---- goals that compile look for the libraries first; the others work on a bare machine
 goals   := $(or $(MAKECMDGOALS),all)
-ifneq ($(filter-out demo check setup info clean dist bench soak,$(goals)),)
+ifneq ($(filter-out demo check setup info clean dist bench soak oracle,$(goals)),)
 # write the shell words $2, a line each, to file $1 when it says something else: what depends on it is rebuilt when flags change
 quote    = '$(subst ','\'',$(strip $1))'
 stamp    = $(shell mkdir -p $(dir $1); printf '%s\n' $2 | cmp -s - $1 || printf '%s\n' $2 > $1)
@@ -67,6 +68,7 @@ commit  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || cat COMMIT 2>/de
 define_   = $(call quote,$(hash)define $1 "$(subst ",\",$(subst \,\\,$(strip $2)))")
 hash    := \#
 $(call stamp,$(B)/flags,$(call quote,$(flags) $(LDFLAGS) $(libs)))
+$(call stamp,$(B)/prefix,$(call quote,$(PREFIX)))
 $(call stamp,$(B)/version.h,$(call define_,CI_VERSION,$(version)) $(call define_,CI_COMMIT,$(commit)) \
   $(call define_,CI_CFLAGS,$(CC) $(always) $(CFLAGS) $(san)) $(call define_,CI_DATADIR,$(PREFIX)/share/canids))
 endif
@@ -77,7 +79,7 @@ obj.ref := $(foreach r,f32 f64,$(patsubst %.c,$(B)/%.$(r).o,$(srcs.ref)))
 objs    := $(obj.one) $(obj.isa) $(obj.ref)
 cc       = @mkdir -p $(@D); $(if $(filter 0,$(V)),echo "  CC    $@";) $(if $(filter 0,$(V)),,set -x;) $(CC) $(flags)
 
-.PHONY: all lib tests benches demo check setup bench soak install dist info clean
+.PHONY: all lib tests benches demo check setup bench soak oracle install dist info clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: lib $(if $(wildcard src/cmd/main.c),$(B)/canids)
@@ -98,6 +100,8 @@ $(B)/canids: $(B)/src/cmd/main.o $(B)/libcanids.a
 
 $(B)/src/cmd/%.o: src/cmd/%.c $(B)/flags $(B)/version.h
 	$(cc) -I$(B) -MMD -MP -c -o $@ $<
+$(B)/src/conf/folder.o: $(B)/prefix
+extra.conf/folder = -DCI_PREFIX='"$(PREFIX)"'
 $(B)/src/%_isa.avx512.o: src/%_isa.c $(B)/flags
 	$(cc) $(isa.avx512) -DCI_ISA=avx512 -MMD -MP -c -o $@ $<
 $(B)/src/%_isa.avx2.o: src/%_isa.c $(B)/flags
@@ -109,7 +113,7 @@ $(B)/src/ops/ref/%.f32.o: src/ops/ref/%.c $(B)/flags
 $(B)/src/ops/ref/%.f64.o: src/ops/ref/%.c $(B)/flags
 	$(cc) -DCI_REAL=double -MMD -MP -c -o $@ $<
 $(B)/src/%.o: src/%.c $(B)/flags
-	$(cc) -MMD -MP -c -o $@ $<
+	$(cc) $(extra.$*) -MMD -MP -c -o $@ $<
 $(B)/tests/%.o: tests/%.c $(B)/flags
 	$(if $(cmocka.lib),,$(error cmocka was not found, the tests need it: install Debian libcmocka-dev, Fedora libcmocka-devel, Spack cmocka))
 	$(cc) -Itests -Isrc $(cmocka.inc) -MMD -MP -c -o $@ $<
@@ -149,6 +153,9 @@ bench: setup
 soak: setup
 	+@$(MAKE) --no-print-directory -j$(JOBS) all tests
 	@$(PYTHON) tests/run.py --build $(B) --soak --no-build
+# tests/oracle holds what other programs computed; this makes it again and compares (needs those programs, see the scripts)
+oracle:
+	@sh tests/oracle/check.sh
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/canids
 	install -m 755 $(B)/canids $(DESTDIR)$(PREFIX)/bin/canids
