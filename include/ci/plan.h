@@ -3,6 +3,7 @@
 /** What scan leaves: captures, their blocks, what was counted, the vocabulary. */
 #include <stdbool.h>
 #include <stdint.h>
+#include "ci/comm.h"
 #include "ci/commit.h"
 #include "ci/conf.h"
 #include "ci/hash.h"
@@ -34,9 +35,12 @@ typedef struct ci_capture {
     int32_t folder;            /**< index of its folder                                        */
     int32_t same_as;           /**< capture of equal content that is used instead, or -1       */
     int64_t bytes;
-    ci_xxh hash;               /**< of the XXH3-128 values of its blocks, in order             */
+    ci_xxh hash;               /**< of the XXH3-128 values of its 4 MiB pieces, in order; does not
+                                    depend on data.block                                       */
+    int32_t columns;           /**< 4, or 3 without a label (attack-free folders)              */
+    int32_t crlf;              /**< 1 when the header ends with CR LF                          */
     int32_t n_id;              /**< distinct identifiers                                       */
-    int32_t attack_type;       /**< code from the file name, reference-system.md 1.7; 0 none   */
+    int32_t attack_type;       /**< code from the names, ci_attack_type; 0 none                */
     int64_t first_graph;       /**< in the store; graphs of unused captures are not stored     */
     int64_t first_node;        /**< in the store                                               */
     int32_t first_block, n_block;
@@ -50,6 +54,7 @@ typedef struct ci_block {
     int64_t first_row, rows;   /**< rows of the capture                                        */
     int64_t first_graph, graphs; /**< in the store (meaningless for unused captures)           */
     int64_t first_node, nodes;   /**< in the store                                             */
+    ci_xxh hash;               /**< XXH3-128 of the byte range: build reads what scan read     */
 } ci_block;
 
 typedef struct ci_plan {
@@ -68,12 +73,34 @@ typedef struct ci_plan {
 
 void ci_plan_release(ci_plan *p); /**< NULL-safe; leaves *p zero */
 
-/** Write as plan.json / read it back; the file is committed (commit.h).  Not collective. */
+/** Path of a capture's file.  \return CI_OK, or CI_EDATA when it does not fit */
+ci_rc ci_plan_path(const ci_plan *p, int32_t capture, char out[CI_PATH_MAX]);
+
+/** First block of part `part` of n_part contiguous parts of nearly equal bytes: rank r works on
+ *  blocks [ci_plan_part(p, r, n), ci_plan_part(p, r + 1, n)). */
+int32_t ci_plan_part(const ci_plan *p, int32_t part, int32_t n_part);
+
+/** The plan of rank 0 on every rank.  Collective.  On other ranks *p is overwritten and, on
+ *  CI_OK, theirs to release.  \return CI_OK, CI_ENOMEM or CI_EMPI */
+ci_rc ci_plan_bcast(const ci_comm *comm, ci_plan *p);
+
+/** Write as plan.json / read it back; the file is committed (commit.h).  Not collective.
+ *  \return of reading: CI_OK, CI_ENOMEM; CI_ENOENT: not there or not committed; CI_EFORMAT: not
+ *          what was committed, or not a plan of this version; CI_EPERM, CI_EIO */
 ci_rc ci_plan_write(const ci_plan *p, const char *path);
 ci_rc ci_plan_read(const char *path, ci_plan *out);
 
+/** Attack type of a capture: the first name of reference-system.md 1.7 (the later, longer list)
+ *  that is a part of "STEM FOLDER", upper and lower case alike; 0 when there is none.
+ *  \param [in] path  "train_02_with_attacks/DoS-1.csv" */
+int32_t ci_attack_type(const char *path);
+
+/** "dos" for 1; "none" for 0; "unknown" for a code that is no type.  Static. */
+const char *ci_attack_name(int32_t type);
+
 /** Digest of everything that decides the store's content: hashes of the used captures, their
- *  folders and names, W, S, vocabulary.  Not the root, not times, not the number of ranks. */
+ *  folders and names, W, S, vocabulary.  Not the root, not times, not the number of ranks, not
+ *  the size of blocks. */
 void ci_plan_digest(const ci_plan *p, char out[CI_SHA256_HEX]);
 
 #endif

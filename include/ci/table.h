@@ -3,6 +3,8 @@
 /** Frames as columns, in file order: the rows of one block and, behind them, the first rows of
  *  what follows in the same capture (the halo), so that windows that start here are whole. */
 #include <stdint.h>
+#include "ci/csv.h"
+#include "ci/plan.h"
 #include "ci/rc.h"
 #include "ci/types.h"
 
@@ -20,5 +22,27 @@ typedef struct ci_table {
 
 ci_rc ci_table_reserve(ci_table *t, ci_lid n); /**< room for n rows; CI_OK or CI_ENOMEM */
 void ci_table_release(ci_table *t);            /**< NULL-safe; leaves *t zero           */
+
+/** What reads blocks: one open file and one buffer of 260 KiB, whatever the size of blocks. */
+typedef struct ci_loader ci_loader;
+
+ci_rc ci_loader_create(ci_loader **out);  /**< CI_OK or CI_ENOMEM                         */
+void ci_loader_destroy(ci_loader **l);    /**< NULL-safe; leaves *l NULL                  */
+
+/** Read the rows of one block of a finished plan and up to `halo` further rows of the same
+ *  capture.  Not collective.  The table keeps its memory from call to call.
+ *  \return CI_OK, CI_ENOMEM, CI_ENOENT, CI_EPERM; CI_EIO: reading failed, or the bytes are not
+ *          those that were scanned; CI_EDATA: a row breaks the contract, as path:line:column
+ *          (it did not when it was scanned) */
+ci_rc ci_table_load(ci_loader *l, const ci_plan *p, int32_t block, ci_lid halo, ci_table *t);
+
+/** The same while the plan is made: block.first_row must be known, block.rows is only a first
+ *  guess of the room.  Rows that break the contract go to `rejects` and are left out of the table;
+ *  reading stops when `rejects` is full.  Bad rows of the halo end it and are left to the block
+ *  that owns them.
+ *  \param [out] out_hash  XXH3-128 of the block's bytes
+ *  \return CI_OK, CI_ENOMEM, CI_ENOENT, CI_EPERM or CI_EIO */
+ci_rc ci_table_scan(ci_loader *l, const ci_plan *p, int32_t block, ci_lid halo, ci_table *t,
+                    ci_rejects *rejects, ci_xxh *out_hash);
 
 #endif

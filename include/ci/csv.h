@@ -1,0 +1,150 @@
+#ifndef CI_CSV_H
+#define CI_CSV_H
+/** Captures as text: `timestamp,arbitration_id,data_field,attack`, one frame a line.
+ *
+ *  There are two parsers.  ci_frame_check is slow and obvious and says what is wrong and where;
+ *  ci_rows_parse takes the common shape at memory speed and leaves every other line to the first.
+ *  Where both accept a line they give the same values. */
+#include <stddef.h>
+#include <stdint.h>
+#include "ci/conf.h"
+#include "ci/plan.h"
+#include "ci/rc.h"
+#include "ci/types.h"
+
+enum {
+    CI_LINE_MAX = 4096,     /**< bytes of the longest line, its end not counted                */
+    CI_ROWS_BEFORE = 16,    /**< readable bytes that ci_rows_parse needs in front of the text  */
+    CI_ROWS_BEHIND = 64,    /**< and behind it; their values do not matter                     */
+    CI_REJECT_MAX = 1000,   /**< rejected lines that are kept                                  */
+    CI_REJECT_VALUE = 80    /**< bytes that are kept of a rejected value                       */
+};
+
+/** One frame. */
+typedef struct ci_frame {
+    int64_t t_ns;    /**< time, integer nanoseconds, never negative                            */
+    uint32_t id;     /**< identifier, bit 31 set for the 29-bit kind (value above 7FF)         */
+    uint64_t data;   /**< payload, byte k in bits 8k..8k+7, 0 beyond its length                */
+    uint8_t len;     /**< payload length, 0..8 bytes                                           */
+    uint8_t attack;  /**< label, 0 or 1; 0 where the capture has no label column               */
+} ci_frame;
+
+/** How a line can break the data contract.  CI_KIND_NONE: it does not. */
+typedef enum ci_kind {
+    CI_KIND_NONE,
+    CI_KIND_EMPTY_FILE,    /**< not even a header                                              */
+    CI_KIND_HEADER,        /**< line 1 is not the header                                       */
+    CI_KIND_NO_LABEL,      /**< no label column outside data.attack_free                       */
+    CI_KIND_NO_ROWS,       /**< a header and nothing else                                      */
+    CI_KIND_LONG_LINE,     /**< more than CI_LINE_MAX bytes                                    */
+    CI_KIND_NUL,           /**< a zero byte                                                    */
+    CI_KIND_BLANK,         /**< an empty line that is not the last one                         */
+    CI_KIND_COLUMNS,       /**< too few or too many columns                                    */
+    CI_KIND_TIME,          /**< not a decimal number of seconds                                */
+    CI_KIND_TIME_DIGITS,   /**< more than 9 fraction digits                                    */
+    CI_KIND_TIME_RANGE,    /**< beyond 9223372036.854775807 s                                  */
+    CI_KIND_ID,            /**< not hexadecimal, or empty                                      */
+    CI_KIND_ID_RANGE,      /**< more than 29 bits or 8 digits                                  */
+    CI_KIND_PAYLOAD,       /**< not hexadecimal                                                */
+    CI_KIND_PAYLOAD_ODD,   /**< an odd number of digits                                        */
+    CI_KIND_PAYLOAD_LONG,  /**< more than 8 bytes                                              */
+    CI_KIND_LABEL,         /**< neither 0 nor 1                                                */
+    CI_KIND_COUNT
+} ci_kind;
+
+const char *ci_kind_name(ci_kind k);   /**< "payload_odd"; static                              */
+const char *ci_kind_reason(ci_kind k); /**< "an odd number of hexadecimal digits"; static      */
+
+/** Where a line breaks the contract, and which of its bytes are to blame. */
+typedef struct ci_fault {
+    ci_kind kind;
+    size_t col;       /**< 0-based byte where reading stopped                                  */
+    size_t from, n;   /**< the field, or the whole line                                        */
+} ci_fault;
+
+/** Parse one line of `columns` columns (4, or 3 without a label).  Not collective.
+ *  \param [in]  line, n    the bytes of one line without its line end; borrowed
+ *  \param [out] out        written only when the line is good
+ *  \param [out] out_fault  written only when it is not
+ *  \return the kind of violation, CI_KIND_NONE for a good line */
+ci_kind ci_frame_check(const char *line, size_t n, int columns, ci_frame *out,
+                       ci_fault *out_fault);
+
+/** Parse `timestamp,arbitration_id,data_field,attack`; id and payload are hexadecimal.
+ *  Not collective.  Allocates nothing.
+ *  \param [in]  line, n  the bytes of one line without its newline; borrowed
+ *  \param [out] out      written only on CI_OK
+ *  \param [out] out_col  on CI_EFORMAT, 0-based column where reading stopped
+ *  \return CI_OK or CI_EFORMAT */
+ci_rc ci_frame_parse(const char *line, size_t n, ci_frame *out, size_t *out_col);
+
+/** Columns that a header line names: 4, 3 (no label), or 0 when it is none of ours. */
+int ci_header_columns(const char *line, size_t n);
+
+/** Where parsed rows go: borrowed columns with room for `cap` rows, `n` of them in use. */
+typedef struct ci_rows {
+    int64_t *t_ns;
+    uint32_t *id;
+    uint64_t *data;
+    uint8_t *len, *attack;
+    ci_lid n, cap;
+} ci_rows;
+
+/** Parse lines of the common shape from p on, until one starts at or behind `stop`, is not of
+ *  that shape, does not end before `end`, or `out` is full.  CI_ROWS_BEFORE bytes in front of p
+ *  and CI_ROWS_BEHIND bytes behind `end` must be readable.
+ *  \return the start of the first line that was not parsed */
+const char *ci_rows_parse(const char *p, const char *stop, const char *end, int columns,
+                          ci_rows *out);
+
+int64_t ci_newlines(const char *p, size_t n); /**< newlines among n bytes */
+
+/** Choose the code of ci_rows_parse and ci_newlines: "avx512", "avx2", "generic", or "auto" (the
+ *  best that this processor has, which is also what happens without a call).
+ *  \return the name of what is used now, or NULL when this build or processor lacks it: then
+ *          nothing changes */
+const char *ci_csv_isa(const char *name);
+
+/** A line that was refused. */
+typedef struct ci_reject {
+    int32_t capture;              /**< index in the plan                                       */
+    int32_t kind;                 /**< ci_kind                                                 */
+    int64_t line;                 /**< from 1                                                  */
+    int32_t column;               /**< byte in the line, from 1                                */
+    int32_t n_value;              /**< bytes of the value, kept or not                         */
+    char value[CI_REJECT_VALUE];  /**< its first bytes                                         */
+} ci_reject;
+
+/** The first CI_REJECT_MAX refused lines, in order of capture and line. */
+typedef struct ci_rejects {
+    ci_reject *item;   /**< (n) owned                                                          */
+    int32_t n;
+    int64_t total;     /**< also those that were not kept                                      */
+} ci_rejects;
+
+/** \return CI_OK or CI_ENOMEM */
+ci_rc ci_rejects_add(ci_rejects *r, int32_t capture, int64_t line, const char *text,
+                     const ci_fault *fault);
+void ci_rejects_release(ci_rejects *r); /**< NULL-safe; leaves *r zero */
+
+/** `path:line:column: kind: 'value': reason`, at most n bytes with the final 0. */
+void ci_reject_text(const ci_plan *p, const ci_reject *r, char *out, size_t n);
+
+/** rejected.csv: file,line,column,kind,value,reason.  The value is in double quotes, bytes that
+ *  are not printable ASCII as \\xNN, cut after 80 bytes of the original with "..." behind.
+ *  \return text to free(), NULL when memory is short */
+char *ci_rejects_csv(const ci_plan *p, const ci_rejects *r, size_t *out_n);
+
+/** List the captures of data.root/data.set and cut them into blocks of data.block bytes: folders,
+ *  captures and blocks of the plan, nothing counted yet.  Not collective: rank 0 finds, then
+ *  broadcasts.
+ *
+ *  Folders are those of data.train and data.test, or, when both lists are empty, every train_*
+ *  and test_*; captures are their *.csv (names that begin with a dot do not count), sorted by
+ *  their bytes.
+ *  \return CI_OK, CI_ENOMEM; CI_ECONF: no data.set, no training folder, a name twice or with a
+ *          '/'; CI_ENOENT: no root, set or folder, or it is a file, or it has no *.csv; CI_EPERM:
+ *          unreadable; CI_EDATA: x.csv is not a regular file, a name is too long; CI_EIO */
+ci_rc ci_csv_find(const ci_conf *conf, ci_plan *out);
+
+#endif

@@ -1,0 +1,21 @@
+#ifndef CI_SCAN_H
+#define CI_SCAN_H
+/** The first step: find the captures, hold every row against the data contract, count. */
+#include "ci/comm.h"
+#include "ci/conf.h"
+#include "ci/plan.h"
+
+/** Find the captures of conf->data, parse all of them, count rows, graphs and nodes, gather the
+ *  vocabulary, and leave plan.json, vocabulary.json, data_report.json and rejected.csv in
+ *  conf->run.dir (committed, commit.h).  Collective.  What is left does not depend on the number
+ *  of ranks.
+ *
+ *  Policy `fail`: when any row breaks the contract, only rejected.csv is left.
+ *  \param [out] out  on CI_OK the plan, on every rank, the caller's to ci_plan_release
+ *  \return the same on every rank: CI_OK; CI_ENOENT, CI_EPERM, CI_ECONF, CI_EDATA as ci_csv_find
+ *          says; CI_EDATA: rows break the contract, the first one in the message as
+ *          path:line:column; CI_EIO: reading failed, or a file changed meanwhile; CI_ECREATE,
+ *          CI_ENOMEM, CI_EMPI; CI_ETEMP: a signal asked for a stop */
+ci_rc ci_scan(const ci_comm *comm, const ci_conf *conf, ci_plan *out);
+
+#endif

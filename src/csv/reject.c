@@ -1,0 +1,81 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ci/arena.h"
+#include "csv_priv.h"
+
+ci_rc ci_rejects_add(ci_rejects *r, int32_t capture, int64_t line, const char *text,
+                     const ci_fault *fault)
+{
+    ci_rc rc = CI_OK;
+    ci_reject *item;
+
+    if (!r->item) r->item = ci_new(CI_REJECT_MAX, sizeof *r->item);
+    if (!r->item) CI_FAIL(CI_ENOMEM, "no memory for %d rejected lines", CI_REJECT_MAX);
+    r->total++;
+    if (r->n == CI_REJECT_MAX) goto done;
+    item = &r->item[r->n++];
+    *item = (ci_reject){.capture = capture, .kind = (int32_t)fault->kind, .line = line,
+                        .column = (int32_t)CI_MIN(fault->col + 1, (size_t)INT32_MAX),
+                        .n_value = (int32_t)CI_MIN(fault->n, (size_t)INT32_MAX)};
+    if (fault->n) memcpy(item->value, text + fault->from, CI_MIN(fault->n, sizeof item->value));
+done:
+    return rc;
+}
+
+void ci_rejects_release(ci_rejects *r)
+{
+    if (!r) return;
+    free(r->item);
+    *r = (ci_rejects){0};
+}
+
+/* The value with `quote` doubled and everything that is not printable ASCII as \xNN. */
+static void value_escape(const ci_reject *r, char quote, char out[4 * CI_REJECT_VALUE + 4])
+{
+    const int n = CI_MIN(r->n_value, CI_REJECT_VALUE);
+    char *o = out;
+
+    for (int i = 0; i < n; i++) {
+        const unsigned char c = (unsigned char)r->value[i];
+        if (c < 0x20 || c > 0x7e)
+            o += sprintf(o, "\\x%02X", c);
+        else if (c == (unsigned char)quote)
+            o += sprintf(o, "%c%c", c, c);
+        else
+            *o++ = (char)c;
+    }
+    strcpy(o, r->n_value > n ? "..." : "");
+}
+
+void ci_reject_text(const ci_plan *p, const ci_reject *r, char *out, size_t n)
+{
+    char value[4 * CI_REJECT_VALUE + 4];
+
+    value_escape(r, 0, value);
+    snprintf(out, n, "%s/%s:%lld:%d: %s: '%s': %s", p->root, p->capture[r->capture].path,
+             (long long)r->line, r->column, ci_kind_name((ci_kind)r->kind), value,
+             ci_kind_reason((ci_kind)r->kind));
+}
+
+char *ci_rejects_csv(const ci_plan *p, const ci_rejects *r, size_t *out_n)
+{
+    const size_t line_max = CI_TEXT_MAX + 4 * CI_REJECT_VALUE + 256;
+    const size_t room = ((size_t)r->n + 1) * line_max;
+    char *text = ci_new(room, 1), value[4 * CI_REJECT_VALUE + 4];
+    size_t n;
+
+    if (!text) return NULL;
+    n = (size_t)sprintf(text, "file,line,column,kind,value,reason\n");
+    for (int32_t i = 0; i < r->n; i++) {
+        const ci_reject *e = &r->item[i];
+        value_escape(e, '"', value);
+        n += (size_t)snprintf(text + n, room - n, "\"%s\",%lld,%d,%s,\"%s\",\"%s\"\n",
+                              p->capture[e->capture].path, (long long)e->line, e->column,
+                              ci_kind_name((ci_kind)e->kind), value,
+                              ci_kind_reason((ci_kind)e->kind));
+    }
+    *out_n = n;
+    return text;
+}

@@ -1,0 +1,104 @@
+#include "ci/scan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ci/arena.h"
+#include "ci/log.h"
+#include "ci/signal.h"
+#include "scan_priv.h"
+
+ci_rc ci_scan_interrupted(void)
+{
+    ci_rc rc = CI_OK;
+
+    if (ci_signal_seen()) CI_FAIL(CI_ETEMP, "stopped by signal %d while scanning; the same command "
+                                  "begins scan again", ci_signal_seen());
+done:
+    return rc;
+}
+
+static ci_rc rejects_write(const ci_scan_state *s)
+{
+    ci_rc rc = CI_OK;
+    char path[CI_PATH_MAX], *text = NULL;
+    size_t n = 0;
+
+    CI_TRY(ci_make_dir(s->conf->run.dir));
+    CI_TRY(ci_path_join(path, s->conf->run.dir, "rejected.csv"));
+    text = ci_rejects_csv(&s->plan, &s->rejects, &n);
+    if (!text) CI_FAIL(CI_ENOMEM, "%s: no memory for its text", path);
+    CI_TRY(ci_commit_bytes(path, text, n));
+done:
+    free(text);
+    return rc;
+}
+
+/* Rank 0: policy `fail`. */
+static ci_rc rejects_fail(const ci_scan_state *s)
+{
+    ci_rc rc = CI_OK;
+    char first[CI_PATH_MAX + 1024], more[128] = "";
+
+    CI_TRY(rejects_write(s));
+    ci_reject_text(&s->plan, s->rejects.item, first, sizeof first);
+    if (s->rejects.total > 1)
+        snprintf(more, sizeof more, "; %s%lld rows break the contract",
+                 s->rejects.n == CI_REJECT_MAX ? "at least " : "", (long long)s->rejects.total);
+    CI_FAIL(CI_EDATA, "%s%s; see %s/rejected.csv", first, more, s->conf->run.dir);
+done:
+    return rc;
+}
+
+static ci_rc publish(const ci_scan_state *s)
+{
+    ci_rc rc = CI_OK;
+    const char *dir = s->conf->run.dir;
+    char path[CI_PATH_MAX];
+
+    CI_TRY(rejects_write(s));
+    CI_TRY(ci_path_join(path, dir, "vocabulary.json"));
+    CI_TRY(ci_vocab_write(s->vocab, s->conf->vocab.scope, path));
+    CI_TRY(ci_path_join(path, dir, "data_report.json"));
+    CI_TRY(ci_scan_report(s, path));
+    CI_TRY(ci_path_join(path, dir, "plan.json"));
+    CI_TRY(ci_plan_write(&s->plan, path));
+done:
+    return rc;
+}
+
+static void state_release(ci_scan_state *s)
+{
+    ci_plan_release(&s->plan);
+    free(s->lines);
+    free(s->found);
+    ci_rejects_release(&s->rejects);
+    ci_seen_release(&s->seen);
+    free(s->all);
+    ci_vocab_destroy(&s->vocab);
+    free(s->test_only);
+}
+
+ci_rc ci_scan(const ci_comm *comm, const ci_conf *conf, ci_plan *out)
+{
+    ci_rc rc = CI_OK;
+    const bool first = comm->rank == 0;
+    ci_scan_state s = {.comm = comm, .conf = conf, .seen = {.capture = -1}};
+
+    CI_TRY_ALL(comm, "scan.find", first ? ci_csv_find(conf, &s.plan) : CI_OK);
+    CI_TRY(ci_plan_bcast(comm, &s.plan));
+    CI_TRY(ci_scan_lines(&s));
+    CI_TRY(ci_scan_rows(&s));
+    if (s.rejects.total > 0)
+        CI_TRY_ALL(comm, "scan.reject", first ? rejects_fail(&s) : CI_OK);
+    CI_TRY(ci_scan_ids(&s));
+    CI_TRY_ALL(comm, "scan.publish", first ? publish(&s) : CI_OK);
+    if (!first) ci_plan_release(&s.plan);
+    CI_TRY(ci_plan_bcast(comm, &s.plan));
+    *out = s.plan;
+    s.plan = (ci_plan){0};
+done:
+    state_release(&s);
+    return rc;
+}

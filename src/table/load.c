@@ -1,0 +1,177 @@
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "table_priv.h"
+
+/* Enough bytes that a line of the common shape ends in them. */
+enum { AHEAD = 128 };
+
+/* One block while it is read. */
+struct reading {
+    const ci_plan *plan;
+    int32_t capture;
+    int columns;
+    ci_place at;
+    ci_table *t;
+    int64_t line;        /**< number of the line at at.p                                       */
+    ci_rejects *rejects; /**< NULL: the first bad row is an error                              */
+    bool stop;           /**< nothing more to find here: bad halo or rejects full              */
+};
+
+static ci_rc refuse(struct reading *r, const char *text, const ci_fault *fault)
+{
+    ci_rc rc = CI_OK;
+    ci_rejects one = {0};
+    char message[2 * CI_PATH_MAX];
+
+    if (r->rejects) {
+        CI_TRY(ci_rejects_add(r->rejects, r->capture, r->line, text, fault));
+        r->stop = r->rejects->n == CI_REJECT_MAX;
+    } else {
+        CI_TRY(ci_rejects_add(&one, r->capture, r->line, text, fault));
+        ci_reject_text(r->plan, one.item, message, sizeof message);
+        CI_FAIL(CI_EDATA, "%s", message);
+    }
+done:
+    ci_rejects_release(&one);
+    return rc;
+}
+
+/* Line 1, which is no row. */
+static ci_rc header_take(struct reading *r)
+{
+    ci_rc rc = CI_OK;
+    const char *next;
+    size_t n;
+
+    CI_TRY(ci_place_line(&r->at, &n, &next));
+    if (ci_header_columns(r->at.p, n) != r->columns || !next) {
+        const ci_fault f = {.kind = r->at.size == 0    ? CI_KIND_EMPTY_FILE
+                                    : n > CI_LINE_MAX ? CI_KIND_LONG_LINE
+                                                      : CI_KIND_HEADER,
+                            .n = n};
+        CI_TRY(refuse(r, r->at.p, &f));
+    }
+    if (next)
+        r->at.p = next;
+    else
+        CI_TRY(ci_place_skip(&r->at));
+    r->line++;
+done:
+    return rc;
+}
+
+static void frame_append(ci_table *t, const ci_frame *f)
+{
+    t->t_ns[t->n] = f->t_ns;
+    t->id[t->n] = f->id;
+    t->data[t->n] = f->data;
+    t->len[t->n] = f->len;
+    t->attack[t->n++] = f->attack;
+}
+
+/* One line, whatever it looks like. */
+static ci_rc line_take(struct reading *r, bool own)
+{
+    ci_rc rc = CI_OK;
+    const char *next;
+    size_t n;
+    ci_frame frame;
+    ci_fault fault;
+
+    CI_TRY(ci_place_line(&r->at, &n, &next));
+    if (n == 0 && ci_place_last(&r->at) && next == r->at.end) { /* a blank last line */
+        r->at.p = next;
+        goto done;
+    }
+    if (ci_frame_check(r->at.p, n, r->columns, &frame, &fault) == CI_KIND_NONE)
+        frame_append(r->t, &frame);
+    else if (own || !r->rejects)
+        CI_TRY(refuse(r, r->at.p, &fault));
+    else
+        r->stop = true;
+    if (next)
+        r->at.p = next;
+    else
+        CI_TRY(ci_place_skip(&r->at));
+    r->line++;
+done:
+    return rc;
+}
+
+/* Lines of the common shape, as many as are here. */
+static void lines_take(struct reading *r, bool own, ci_lid most)
+{
+    ci_table *t = r->t;
+    ci_rows rows = {t->t_ns, t->id, t->data, t->len, t->attack, t->n, most};
+    const int64_t beyond = own ? r->at.at - r->at.to : 0;
+    const char *stop = r->at.end - CI_MAX(beyond, 0);
+
+    r->at.p = ci_rows_parse(r->at.p, stop, r->at.end, r->columns, &rows);
+    r->line += rows.n - t->n;
+    t->n = rows.n;
+}
+
+/* Rows that begin in the block, or, with own false, behind it until the table has `most`. */
+static ci_rc rows_take(struct reading *r, bool own, ci_lid most)
+{
+    ci_rc rc = CI_OK;
+
+    while (!r->stop && (own ? ci_place_offset(&r->at) < r->at.to : r->t->n < most)) {
+        const char *before;
+
+        if (r->at.end - r->at.p < AHEAD && !ci_place_last(&r->at)) CI_TRY(ci_place_fill(&r->at));
+        if (r->at.p == r->at.end) break;
+        if (own && r->t->n == r->t->cap) CI_TRY(ci_table_reserve(r->t, r->t->n + 1));
+        before = r->at.p;
+        lines_take(r, own, own ? r->t->cap : most);
+        if (r->at.p == before) CI_TRY(line_take(r, own));
+    }
+done:
+    return rc;
+}
+
+static ci_rc block_read(ci_loader *l, const ci_plan *p, int32_t block, ci_lid halo, ci_table *t,
+                        ci_rejects *rejects, ci_xxh *out_hash)
+{
+    ci_rc rc = CI_OK;
+    const ci_block *b = &p->block[block];
+    struct reading r = {.plan = p, .capture = b->capture, .t = t, .rejects = rejects,
+                        .columns = p->capture[b->capture].columns,
+                        .line = b->offset ? b->first_row + 2 : 1};
+
+    t->first_row = b->first_row;
+    t->n = t->n_own = 0;
+    CI_TRY(ci_table_reserve(t, (ci_lid)CI_MIN(b->rows + halo, INT32_MAX / 2)));
+    CI_TRY(ci_place_open(l, p, block, &r.at));
+    if (b->offset == 0) CI_TRY(header_take(&r));
+    CI_TRY(rows_take(&r, true, 0));
+    t->n_own = t->n;
+    CI_TRY(ci_table_reserve(t, t->n + halo));
+    CI_TRY(rows_take(&r, false, t->n + halo));
+    CI_TRY(ci_place_finish(&r.at, out_hash));
+done:
+    ci_place_release(&r.at);
+    return rc;
+}
+
+ci_rc ci_table_load(ci_loader *l, const ci_plan *p, int32_t block, ci_lid halo, ci_table *t)
+{
+    ci_rc rc = CI_OK;
+    const ci_block *b = &p->block[block];
+    ci_xxh hash;
+
+    CI_TRY(block_read(l, p, block, halo, t, NULL, &hash));
+    if (t->n_own != b->rows || hash.lo != b->hash.lo || hash.hi != b->hash.hi)
+        CI_FAIL(CI_EIO, "%s: bytes %lld to %lld are not those that scan read: the file changed; "
+                "run scan again", l->path, (long long)b->offset, (long long)(b->offset + b->bytes));
+done:
+    return rc;
+}
+
+ci_rc ci_table_scan(ci_loader *l, const ci_plan *p, int32_t block, ci_lid halo, ci_table *t,
+                    ci_rejects *rejects, ci_xxh *out_hash)
+{
+    return block_read(l, p, block, halo, t, rejects, out_hash);
+}

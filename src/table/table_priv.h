@@ -1,0 +1,46 @@
+#ifndef CI_TABLE_PRIV_H
+#define CI_TABLE_PRIV_H
+/** The bytes of a capture in pieces, with whole lines to hand: what load.c reads rows from. */
+#include "ci/table.h"
+
+enum { CI_PIECE = 256 << 10 }; /**< bytes of one read: they stay in the cache while parsed */
+
+struct ci_loader {
+    char *raw;               /**< owned: room in front, a cut line, a piece, room behind */
+    int fd;                  /**< of `path`, -1: none                                    */
+    char path[CI_PATH_MAX];
+};
+
+/** A place in a capture. */
+typedef struct ci_place {
+    ci_loader *loader;
+    const char *p, *end;     /**< bytes that are here and not yet taken                  */
+    int64_t at, size;        /**< offset of `end` in the file, size of the file          */
+    int64_t from, to;        /**< byte range of the block                                */
+    ci_xxh_state *hash;      /**< of the bytes from `from` to `to` that were read; owned */
+} ci_place;
+
+/** Open block `block` of the plan and go to its first line.
+ *  \return CI_OK, CI_ENOENT, CI_EPERM, CI_EIO or CI_ENOMEM */
+ci_rc ci_place_open(ci_loader *l, const ci_plan *p, int32_t block, ci_place *out);
+
+/** Read the next piece behind what is left. */
+ci_rc ci_place_fill(ci_place *s);
+
+/** The line at s->p.  \param [out] out_n      its bytes without newline and carriage return
+ *                      \param [out] out_next   where the next line begins; NULL when the end of
+ *                                              this one is further away than a line may be long */
+ci_rc ci_place_line(ci_place *s, size_t *out_n, const char **out_next);
+
+/** Go behind the end of a line that ci_place_line could not hold, at most to the block's end. */
+ci_rc ci_place_skip(ci_place *s);
+
+/** Hash of the whole block, reading on to its end where that is still to come. */
+ci_rc ci_place_finish(ci_place *s, ci_xxh *out);
+
+void ci_place_release(ci_place *s);
+
+static inline int64_t ci_place_offset(const ci_place *s) { return s->at - (s->end - s->p); }
+static inline int ci_place_last(const ci_place *s) { return s->at == s->size; }
+
+#endif
