@@ -1,0 +1,25 @@
+#include "sim_priv.h"
+
+dice ci_dice_of(const ci_conf *conf, int32_t car, int32_t capture, uint32_t stream)
+{
+    return (dice){.seed = (uint32_t)conf->sim.seed, .vehicle = (uint32_t)car,
+                  .capture = (uint32_t)capture, .stream = stream};
+}
+
+uint32_t ci_dice_word(dice *d)
+{
+    const unsigned place = d->n % 4;
+
+    if (place == 0)
+        d->four = ci_philox(d->seed, CI_RANDOM_SIM, d->vehicle, d->capture, d->stream,
+                            (uint32_t)(d->n / 4));
+    d->n++;
+    return d->four.v[place];
+}
+
+uint32_t ci_dice_below(dice *d, uint32_t n) { return ci_below(ci_dice_word(d), n); }
+
+int64_t ci_dice_between(dice *d, int64_t low, int64_t high)
+{
+    return low + ci_dice_below(d, (uint32_t)(high - low + 1));
+}

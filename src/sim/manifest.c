@@ -1,0 +1,202 @@
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "ci/json.h"
+#include "sim_priv.h"
+
+static const char manifest_name[] = "manifest.json";
+
+/* What a first attempt leaves that died before its manifest was there. */
+static bool is_trace(const char *name)
+{
+    static const char head[] = ".manifest.json.";
+
+    return !strcmp(name, ".") || !strcmp(name, "..") || !strncmp(name, head, sizeof head - 1);
+}
+
+/* A folder without a manifest must be empty: it may be somebody's recordings. */
+static ci_rc check_empty(const char *set)
+{
+    ci_rc rc = CI_OK;
+    DIR *dir = opendir(set);
+    const struct dirent *e;
+
+    if (!dir && errno == ENOENT) return CI_OK;
+    if (!dir) return ci_fail(errno == EACCES ? CI_EPERM : CI_ECREATE, __FILE__, __LINE__,
+                             "%s: cannot open this folder: %s", set, strerror(errno));
+    while ((e = readdir(dir)))
+        if (!is_trace(e->d_name))
+            CI_FAIL(CI_ECREATE, "%s: holds \"%s\", which no simulation wrote, and stays as it is; "
+                    "choose another data.set or data.root", set, e->d_name);
+done:
+    closedir(dir);
+    return rc;
+}
+
+/* The manifest of an earlier simulation, NULL when there is none. */
+static ci_rc load_old(const char *set, const char *path, ci_json **out)
+{
+    ci_rc rc = ci_commit_check(path, NULL);
+    const char *state;
+
+    if (rc == CI_ENOENT) return check_empty(set);
+    if (rc == CI_OK) rc = ci_json_load(path, out);
+    if (rc != CI_OK) return rc;
+    state = ci_json_get_str(*out, "state");
+    if (state && !strcmp(state, "SIMULATED")) return CI_OK;
+    return ci_fail(CI_ECREATE, __FILE__, __LINE__, "%s: this manifest is of no simulation, and "
+                   "its folder stays as it is; choose another data.set or data.root", path);
+}
+
+static bool in_plan(const char *path, const recording *r, int32_t n)
+{
+    for (int32_t k = 0; k < n; k++)
+        if (!strcmp(path, r[k].path)) return true;
+    return false;
+}
+
+/* Only names that a simulation could have given are ever removed. */
+static bool is_ours(const char *path)
+{
+    for (int k = 0; k < 6; k++) {
+        const size_t n = strlen(ci_sim_folder[k]);
+
+        if (!strncmp(path, ci_sim_folder[k], n) && path[n] == '/' && !strchr(path + n + 1, '/'))
+            return true;
+    }
+    return false;
+}
+
+/* The i-th path of an old manifest that the new plan does not have; NULL when it has it. */
+static const char *obsolete(const ci_json *old, size_t i, const recording *r, int32_t n)
+{
+    const char *path = ci_json_get_str(ci_json_at(ci_json_get(old, "files"), i), "path");
+
+    return path && is_ours(path) && !in_plan(path, r, n) ? path : NULL;
+}
+
+static ci_json *settings(const ci_conf *conf, bool complete)
+{
+    ci_json *j = ci_json_object();
+
+    ci_json_str(j, "state", "SIMULATED");
+    ci_json_bool(j, "complete", complete);
+    ci_json_int(j, "seed", conf->sim.seed);
+    ci_json_int(j, "vehicles", conf->sim.vehicles);
+    ci_json_int(j, "ids_min", conf->sim.ids_min);
+    ci_json_int(j, "ids_max", conf->sim.ids_max);
+    ci_json_num(j, "seconds", conf->sim.seconds);
+    ci_json_num(j, "attack_share", conf->sim.attack_share);
+    return j;
+}
+
+/* Commits j with its files and frees both. */
+static ci_rc commit(const char *path, ci_json *j, ci_json *files)
+{
+    ci_rc rc = CI_OK;
+    char *text = NULL;
+    size_t n;
+
+    ci_json_put(j, "files", files);
+    text = ci_json_text(j, true);
+    if (!text) CI_FAIL(CI_ENOMEM, "%s", path);
+    n = strlen(text);
+    text[n] = '\n'; /* in the place of the final 0 */
+    CI_TRY(ci_commit_bytes(path, text, n + 1));
+done:
+    free(text);
+    ci_json_free(&j);
+    return rc;
+}
+
+static ci_rc commit_started(const ci_conf *conf, const char *path, const recording *r, int32_t n,
+                            const ci_json *old)
+{
+    ci_json *files = ci_json_array();
+    const size_t n_old = old ? ci_json_len(ci_json_get(old, "files")) : 0;
+
+    for (size_t k = 0; k < (size_t)n + n_old; k++) {
+        const char *name = k < (size_t)n ? r[k].path : obsolete(old, k - (size_t)n, r, n);
+        ci_json *file;
+
+        if (!name) continue;
+        file = ci_json_object();
+        ci_json_str(file, "path", name);
+        ci_json_add(files, file);
+    }
+    return commit(path, settings(conf, false), files);
+}
+
+static ci_rc make_folders(const char *set)
+{
+    ci_rc rc = CI_OK;
+    char path[CI_PATH_MAX];
+
+    for (int k = 0; k < 6; k++) {
+        CI_TRY(ci_path_join(path, set, ci_sim_folder[k]));
+        CI_TRY(ci_make_dir(path));
+    }
+done:
+    return rc;
+}
+
+static ci_rc remove_obsolete(const char *set, const recording *r, int32_t n, const ci_json *old)
+{
+    ci_rc rc = CI_OK;
+    char path[CI_PATH_MAX];
+
+    for (size_t k = 0; k < ci_json_len(ci_json_get(old, "files")); k++) {
+        const char *name = obsolete(old, k, r, n);
+
+        if (!name) continue;
+        CI_TRY(ci_path_join(path, set, name));
+        CI_TRY(ci_commit_remove(path));
+    }
+done:
+    return rc;
+}
+
+ci_rc ci_sim_set_prepare(const ci_conf *conf, const char *set, const recording *r, int32_t n)
+{
+    ci_rc rc = CI_OK;
+    ci_json *old = NULL;
+    char path[CI_PATH_MAX];
+
+    CI_TRY(ci_path_join(path, set, manifest_name));
+    CI_TRY(load_old(set, path, &old));
+    CI_TRY(ci_make_dir(set));
+    CI_TRY(commit_started(conf, path, r, n, old));
+    CI_TRY(make_folders(set));
+    if (old) CI_TRY(remove_obsolete(set, r, n, old));
+done:
+    ci_json_free(&old);
+    return rc;
+}
+
+ci_rc ci_sim_set_finish(const ci_conf *conf, const char *set, const recording *r, const written *w,
+                 int32_t n)
+{
+    ci_rc rc = CI_OK;
+    ci_json *files = NULL;
+    char path[CI_PATH_MAX], car[16];
+
+    CI_TRY(ci_path_join(path, set, manifest_name));
+    files = ci_json_array();
+    for (int32_t k = 0; k < n; k++) {
+        ci_json *file = ci_json_object();
+
+        ci_vehicle_name(r[k].vehicle, car);
+        ci_json_str(file, "path", r[k].path);
+        ci_json_str(file, "vehicle", car);
+        ci_json_str(file, "attack", ci_attack_name(r[k].attack));
+        ci_json_int(file, "rows", w[k].rows);
+        ci_json_int(file, "attack_rows", w[k].attack_rows);
+        ci_json_int(file, "bytes", w[k].bytes);
+        ci_json_str(file, "sha256", w[k].sha256);
+        ci_json_add(files, file);
+    }
+    CI_TRY(commit(path, settings(conf, true), files));
+done:
+    return rc;
+}
