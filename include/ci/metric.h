@@ -62,7 +62,7 @@ const char *ci_metric_name(ci_metric m); /**< "auroc", "average_precision", "f1"
 /** Bootstrap over blocks of `block` consecutive windows of one capture; the last block of a
  *  capture may be shorter.  A draw takes as many blocks as there are, with replacement: block
  *  ci_below(ci_philox(seed, CI_RANDOM_BOOTSTRAP, draw, k, 0, 0).v[0], blocks) is its k-th.
- *  Source: Davison, Hinkley, "Bootstrap methods", 1997, section 8.2.3 (blocks), 5.3 (percentile). */
+ *  Source: Davison, Hinkley, "Bootstrap methods", 1997: blocks 8.2.3, percentiles 5.3. */
 typedef struct ci_bootstrap {
     uint32_t seed;
     int32_t block; /**< windows of a block, at least 1; DESIGN.md: 20      */
@@ -72,7 +72,7 @@ typedef struct ci_bootstrap {
 /** Everything a line of the results table says. */
 typedef struct ci_scores {
     int64_t n, n_attack;
-    bool one_class;    /**< not both classes: auroc, ap and all intervals are NaN; report counts */
+    bool one_class;    /**< not both classes: auroc, ap, lo and hi are NaN; report counts        */
     double threshold;
     ci_counts at;      /**< counts at the threshold                                              */
     double auroc, ap, f1, mcc, fpr, accuracy, precision, recall, balanced_accuracy;

@@ -98,7 +98,7 @@ static int32_t draw_all(const ranked *r, struct blocks *b, ci_bootstrap boot, do
         double *v = value + kept;
         areas a;
 
-        if (!ranked_areas(r, b->of, b->times, &a)) continue;
+        if (!ci_ranked_areas(r, b->of, b->times, &a)) continue;
         v[(size_t)boot.draws * CI_METRIC_AUROC] = a.auroc;
         v[(size_t)boot.draws * CI_METRIC_AP] = a.ap;
         v[(size_t)boot.draws * CI_METRIC_F1] = ci_f1(c);
@@ -110,7 +110,7 @@ static int32_t draw_all(const ranked *r, struct blocks *b, ci_bootstrap boot, do
     return kept;
 }
 
-ci_rc intervals_fill(const ranked *r, const double *score, const uint8_t *label,
+ci_rc ci_intervals_fill(const ranked *r, const double *score, const uint8_t *label,
                      const int32_t *capture, ci_bootstrap boot, ci_scores *s)
 {
     ci_rc rc = CI_OK;

@@ -11,18 +11,18 @@ typedef struct ranked {
 } ranked;
 
 /** \return CI_OK, CI_EARG, CI_ENUMERIC or CI_ENOMEM */
-ci_rc ranked_build(const double *score, const uint8_t *label, int64_t n, ranked *out);
-void ranked_release(ranked *r);
+ci_rc ci_ranked_build(const double *score, const uint8_t *label, int64_t n, ranked *out);
+void ci_ranked_release(ranked *r);
 
 /** Areas, from whole numbers of attack and benign windows; both classes are there. */
 typedef struct areas { double auroc, ap; } areas;
 
 /** With times[block[place]] copies of every window; block NULL: one copy each.  False when the
  *  copies are not of both classes, and then *out is not written. */
-bool ranked_areas(const ranked *r, const int32_t *block, const int32_t *times, areas *out);
+bool ci_ranked_areas(const ranked *r, const int32_t *block, const int32_t *times, areas *out);
 
 /** Fill lo, hi, draws and n_block.  \return CI_OK or CI_ENOMEM */
-ci_rc intervals_fill(const ranked *r, const double *score, const uint8_t *label,
+ci_rc ci_intervals_fill(const ranked *r, const double *score, const uint8_t *label,
                      const int32_t *capture, ci_bootstrap boot, ci_scores *s);
 
 #endif

@@ -13,7 +13,7 @@ static int descending(const void *a, const void *b)
     return x->place < y->place ? -1 : x->place > y->place;
 }
 
-void ranked_release(ranked *r)
+void ci_ranked_release(ranked *r)
 {
     free(r->place);
     free(r->label);
@@ -21,7 +21,7 @@ void ranked_release(ranked *r)
     *r = (ranked){0};
 }
 
-ci_rc ranked_build(const double *score, const uint8_t *label, int64_t n, ranked *out)
+ci_rc ci_ranked_build(const double *score, const uint8_t *label, int64_t n, ranked *out)
 {
     ci_rc rc = CI_OK;
     ranked r = {0};
@@ -50,13 +50,13 @@ ci_rc ranked_build(const double *score, const uint8_t *label, int64_t n, ranked 
     r = (ranked){0};
 done:
     free(item);
-    ranked_release(&r);
+    ci_ranked_release(&r);
     return rc;
 }
 
 /* A bootstrap draw is at most n blocks of at most n windows, far below 2^62 pairs in practice;
    the sum of pairs is kept in 128 bits so that no input can make it wrong. */
-bool ranked_areas(const ranked *r, const int32_t *block, const int32_t *times, areas *out)
+bool ci_ranked_areas(const ranked *r, const int32_t *block, const int32_t *times, areas *out)
 {
     int64_t tp = 0, fp = 0, step_tp = 0, step_fp = 0;
     unsigned __int128 twice = 0; /* 2 per pair in order, 1 per tie */
@@ -85,12 +85,12 @@ static ci_rc areas_of(const double *score, const uint8_t *label, int64_t n, area
     ci_rc rc = CI_OK;
     ranked r = {0};
 
-    CI_TRY(ranked_build(score, label, n, &r));
-    if (!ranked_areas(&r, NULL, NULL, out))
+    CI_TRY(ci_ranked_build(score, label, n, &r));
+    if (!ci_ranked_areas(&r, NULL, NULL, out))
         CI_FAIL(CI_EDATA, "%d windows, %d of them attacks: one class has no curve", r.n,
                 r.n_attack);
 done:
-    ranked_release(&r);
+    ci_ranked_release(&r);
     return rc;
 }
 
@@ -129,7 +129,7 @@ ci_rc ci_youden(const double *score, const uint8_t *label, int64_t n, double *ou
     int64_t attacks, benign;
     int32_t cut = -1; /* the last window that is called an attack; none */
 
-    CI_TRY(ranked_build(score, label, n, &r));
+    CI_TRY(ci_ranked_build(score, label, n, &r));
     attacks = r.n_attack;
     benign = r.n - r.n_attack;
     if (!attacks || !benign)
@@ -147,6 +147,6 @@ ci_rc ci_youden(const double *score, const uint8_t *label, int64_t n, double *ou
                              : middle(score[r.place[cut + 1]], score[r.place[cut]]);
     if (out_j) *out_j = (double)best / ((double)attacks * (double)benign);
 done:
-    ranked_release(&r);
+    ci_ranked_release(&r);
     return rc;
 }

@@ -46,16 +46,16 @@ ci_rc ci_scores_compute(const double *score, const uint8_t *label, const int32_t
     for (int m = 0; m < CI_METRIC_COUNT; m++) s.lo[m] = s.hi[m] = NAN;
     CI_TRY(ci_confusion(score, label, n, threshold, &s.at));
     ratios_fill(&s);
-    CI_TRY(ranked_build(score, label, n, &r));
+    CI_TRY(ci_ranked_build(score, label, n, &r));
     s.n_attack = r.n_attack;
-    s.one_class = !ranked_areas(&r, NULL, NULL, &a);
+    s.one_class = !ci_ranked_areas(&r, NULL, NULL, &a);
     if (!s.one_class) {
         s.auroc = a.auroc;
         s.ap = a.ap;
-        if (boot.draws) CI_TRY(intervals_fill(&r, score, label, capture, boot, &s));
+        if (boot.draws) CI_TRY(ci_intervals_fill(&r, score, label, capture, boot, &s));
     }
     *out = s;
 done:
-    ranked_release(&r);
+    ci_ranked_release(&r);
     return rc;
 }

@@ -162,7 +162,8 @@ static void intervals__are_nan_without_draws_or_with_one_class(void **state)
                      CI_OK);
     assert_true(s.one_class && isnan(s.lo[CI_METRIC_F1]) && isnan(s.auroc));
     assert_int_equal(s.at.fp, 1);
-    assert_int_equal(ci_scores_compute(NULL, NULL, NULL, 0, .5, (ci_bootstrap){1, 2, 9}, &s), CI_OK);
+    assert_int_equal(ci_scores_compute(NULL, NULL, NULL, 0, .5, (ci_bootstrap){1, 2, 9}, &s),
+                     CI_OK);
     assert_true(s.one_class && s.n == 0);
 }
 
@@ -211,8 +212,8 @@ static void intervals__are_fast_enough(void **state)
         score[k] = k * 7919 % N + 600 * label[k];
     }
     began = ci_cpu_s();
-    assert_int_equal(ci_scores_compute(score, label, NULL, N, 2000, (ci_bootstrap){1, 20, 1000}, &s),
-                     CI_OK);
+    assert_int_equal(ci_scores_compute(score, label, NULL, N, 2000,
+                                       (ci_bootstrap){1, 20, 1000}, &s), CI_OK);
     print_message("1,000 draws of %d scores: %.3f s\n", N, ci_cpu_s() - began);
     assert_true(ci_cpu_s() - began < 2);
     free(score);
