@@ -1,0 +1,62 @@
+#ifndef CI_CKPT_H
+#define CI_CKPT_H
+/** Checkpoints: everything that training needs to go on as if it had not stopped, on any number of
+ *  ranks, and everything that evaluation needs.  A file of flat arrays (h5.h), committed
+ *  (commit.h): P parameters, T tensors, n identifiers.
+ *
+ *      weight, moment1, moment2 (P) float32    exponent (T) int32
+ *      tensor_name (T) text, tensor_rows, tensor_cols (T) int32, tensor_first (T) int64
+ *      scaler_node (F,2), scaler_edge (K,2) float64   mean and spread
+ *      vocabulary (n) uint32                   score (CI_CKPT_SCORES) float64 */
+#include <stdint.h>
+#include "ci/hash.h"
+#include "ci/model.h"
+#include "ci/scaler.h"
+
+enum { CI_CKPT_VERSION = 1 };
+
+/** Where training stands.  Integers are attributes of the file. */
+typedef struct ci_progress {
+    int64_t step;         /**< optimiser steps done                                          */
+    int64_t epoch;        /**< the epoch that is under way, from 0                           */
+    int64_t batch;        /**< batches of it that are done                                   */
+    int64_t loss_sum;     /**< sum of the epoch's batch losses so far, in units of 2^-40     */
+    int64_t best_epoch;   /**< of the best checkpoint, -1: none yet                          */
+    int64_t better_epoch; /**< last epoch with a better AUROC, for patience; -1: none        */
+    int64_t finished;     /**< 1: there is nothing left to train                             */
+    double best_auroc, best_loss; /**< on validation, of the best checkpoint                 */
+    double threshold;     /**< Youden-J on validation, of the weights in this file           */
+} ci_progress;
+
+typedef struct ci_ckpt {
+    ci_progress at;
+    char settings[CI_SHA256_HEX]; /**< hash of the settings that training reads              */
+    char store[CI_SHA256_HEX];    /**< SHA-256 of the store                                  */
+    char set[32];                 /**< feature set                                           */
+    ci_scaler scaler;
+    int32_t n_vocab;
+    uint32_t *vocab;              /**< (n_vocab) ascending; owned                            */
+    ci_gid n;                     /**< P                                                     */
+    ci_lid n_tensor;              /**< T                                                     */
+    float *w, *m, *v;             /**< (P); owned                                            */
+    int32_t *exponent;            /**< (T) of the integer sum; owned                         */
+} ci_ckpt;
+
+/** Room for a model's state, all zero.  \return CI_OK or CI_ENOMEM */
+ci_rc ci_ckpt_init(ci_ckpt *c, const ci_model *m, int32_t n_vocab);
+void ci_ckpt_release(ci_ckpt *c); /**< NULL-safe */
+
+/** Write and publish.  Not collective: rank 0.  \return CI_OK, CI_ECREATE, CI_EIO, CI_EHDF5, CI_ENOMEM */
+ci_rc ci_ckpt_write(const ci_ckpt *c, const ci_model *m, const char *path);
+
+/** Check and read.  Not collective.
+ *  \return CI_OK; CI_ENOENT; CI_EFORMAT (corrupt, not a checkpoint, another version); CI_EIO; CI_ENOMEM */
+ci_rc ci_ckpt_read(const char *path, ci_ckpt *out);
+
+/** The same on every rank.  Collective. */
+ci_rc ci_ckpt_read_all(const ci_comm *comm, const char *path, ci_ckpt *out);
+
+/** SHA-256 over the weights alone: what has to be equal for any number of ranks. */
+void ci_ckpt_weights(const ci_ckpt *c, char out[CI_SHA256_HEX]);
+
+#endif

@@ -1,0 +1,70 @@
+/* The integer sum: gradients in units of a power of two, so that order does not matter.
+ *
+ * Rounding goes by the magic number 1.5 * 2^52: added to a double below 2^51 it leaves the nearest
+ * integer in the lower bits, and vectorises everywhere.  Every operation is exact or IEEE, so that
+ * the clones for wider registers give the same bits. */
+#include <math.h>
+#include <string.h>
+#include "train_priv.h"
+
+#if defined __x86_64__ && !defined __clang__ && !defined __SANITIZE_ADDRESS__
+#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define CLONES
+#endif
+
+static const double magic = 0x1.8p52;
+
+CLONES
+uint32_t sum_add(float *g, ci_gid n, int exponent, int64_t *sum)
+{
+    const double unit = ldexp(1, exponent);
+    int64_t zero;
+    uint32_t largest = 0;
+
+    memcpy(&zero, &magic, sizeof zero);
+    for (ci_gid i = 0; i < n; i++) {
+        const double d = (double)g[i] * unit + magic;
+        int64_t q;
+        memcpy(&q, &d, sizeof q);
+        sum[i] += q - zero;
+    }
+    for (ci_gid i = 0; i < n; i++) {
+        uint32_t b;
+        memcpy(&b, &g[i], sizeof b);
+        b &= 0x7fffffffu;
+        largest = b > largest ? b : largest;
+        g[i] = 0;
+    }
+    return largest;
+}
+
+CLONES
+void sum_float(const int64_t *sum, ci_gid n, int exponent, float *g)
+{
+    const double unit = ldexp(1, -exponent);
+
+    for (ci_gid i = 0; i < n; i++) g[i] = (float)((double)sum[i] * unit);
+}
+
+static float as_float(uint32_t bits)
+{
+    float x;
+
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+int sum_exponent(uint32_t largest, int old)
+{
+    int e = 0;
+
+    if (largest == 0) return old;
+    frexp((double)as_float(largest), &e); /* below 2^e */
+    return SUM_AIM - e;
+}
+
+int sum_overflows(uint32_t largest, int exponent)
+{
+    return !(ldexp((double)as_float(largest), exponent) < ldexp(1, SUM_BITS));
+}

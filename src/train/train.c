@@ -1,0 +1,298 @@
+/* The loop: epochs, validation, checkpoints, and going on from where a run stopped. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "ci/arena.h"
+#include "ci/commit.h"
+#include "ci/json.h"
+#include "ci/log.h"
+#include "ci/loss.h"
+#include "ci/metric.h"
+#include "train_priv.h"
+
+/* Files of the run, and the lines of metrics.jsonl, which rank 0 keeps. */
+struct files {
+    char best[CI_PATH_MAX], last[CI_PATH_MAX], metrics[CI_PATH_MAX];
+    char *line;
+    size_t n, cap;
+    double saved_s; /* when the last checkpoint was written */
+};
+
+static ci_rc files_init(struct files *f, const char *dir)
+{
+    ci_rc rc = CI_OK;
+
+    memset(f, 0, sizeof *f);
+    CI_TRY(ci_path_join(f->best, dir, "best.h5"));
+    CI_TRY(ci_path_join(f->last, dir, "last.h5"));
+    CI_TRY(ci_path_join(f->metrics, dir, "metrics.jsonl"));
+done:
+    return rc;
+}
+
+static ci_rc line_add(struct files *f, const char *text, size_t n)
+{
+    ci_rc rc = CI_OK;
+
+    CI_TRY(ci_grow((void **)&f->line, &f->cap, f->n + n + 1, 1));
+    memcpy(f->line + f->n, text, n);
+    f->line[f->n + n] = '\n';
+    f->n += n + 1;
+done:
+    return rc;
+}
+
+/* Keep the lines of the epochs before `epoch`: later ones will be computed again. */
+static ci_rc lines_restore(struct files *f, int64_t epoch)
+{
+    ci_rc rc = CI_OK;
+    FILE *in = fopen(f->metrics, "r");
+    char *text = NULL;
+    size_t cap = 0;
+    ssize_t n;
+
+    while (in && (n = getline(&text, &cap, in)) > 0) {
+        long long e;
+        if (text[n - 1] != '\n') break; /* torn */
+        if (sscanf(text, "{\"epoch\": %lld,", &e) == 1 && e < epoch) CI_TRY(line_add(f, text, (size_t)n - 1));
+    }
+done:
+    if (in) fclose(in);
+    free(text);
+    return rc;
+}
+
+struct validation {
+    double auroc, ap, loss, threshold;
+};
+
+static ci_rc judge(const struct trainer *t, const float *logit, struct validation *out)
+{
+    ci_rc rc = CI_OK;
+    const int64_t n = t->split.n_valid;
+    float *p = ci_new((size_t)n, sizeof *p), *d = ci_new((size_t)n, 2 * sizeof *d);
+    double *score = ci_new((size_t)n, sizeof *score);
+    uint8_t *label = ci_new((size_t)n, sizeof *label);
+
+    if (!p || !d || !score || !label) CI_FAIL(CI_ENOMEM, "%lld validation scores", (long long)n);
+    for (int64_t i = 0; i < n; i++) label[i] = t->st->graph_label[t->split.valid[i]];
+    CI_TRY(ci_focal(logit, label, (ci_lid)n, t->conf->train.gamma, n, d, &out->loss));
+    ci_softmax_attack(logit, (ci_lid)n, p);
+    for (int64_t i = 0; i < n; i++) score[i] = (double)p[i];
+    CI_TRY(ci_auroc(score, label, n, &out->auroc));
+    CI_TRY(ci_average_precision(score, label, n, &out->ap));
+    CI_TRY(ci_youden(score, label, n, &out->threshold, NULL));
+done:
+    free(p);
+    free(d);
+    free(score);
+    free(label);
+    return rc;
+}
+
+static ci_rc validate(struct trainer *t, struct validation *out)
+{
+    ci_rc rc = CI_OK;
+    float *logit = ci_new((size_t)t->split.n_valid, 2 * sizeof *logit);
+
+    CI_TRY_ALL(t->comm, "train.valid.room", logit ? CI_OK : ci_fail(CI_ENOMEM, __FILE__, __LINE__, "validation"));
+    CI_TRY(ci_score(t->comm, t->pool, t->model, t->ck.w, t->st, &t->ck.scaler, t->split.valid, t->split.n_valid,
+                    t->conf->train.shard_rows, logit));
+    CI_TRY_ALL(t->comm, "train.valid.judge", judge(t, logit, out));
+done:
+    free(logit);
+    return rc;
+}
+
+static ci_rc metrics_line(const struct trainer *t, struct files *f, const struct validation *v, double loss, bool best)
+{
+    ci_rc rc = CI_OK;
+    ci_json *j = ci_json_object();
+    char *text = NULL;
+
+    ci_json_int(j, "epoch", t->ck.at.epoch);
+    ci_json_int(j, "step", t->ck.at.step);
+    ci_json_num(j, "loss", loss);
+    ci_json_num(j, "valid_loss", v->loss);
+    ci_json_num(j, "valid_auroc", v->auroc);
+    ci_json_num(j, "valid_average_precision", v->ap);
+    ci_json_num(j, "threshold", v->threshold);
+    ci_json_bool(j, "best", best);
+    text = ci_json_text(j, false);
+    if (!text) CI_FAIL(CI_ENOMEM, "a line of metrics");
+    CI_TRY(line_add(f, text, strlen(text)));
+    CI_TRY(ci_commit_bytes(f->metrics, f->line, f->n));
+done:
+    free(text);
+    ci_json_free(&j);
+    return rc;
+}
+
+/* Metrics first, the checkpoint that counts on them last: a kill in between repeats the epoch. */
+static ci_rc epoch_save(struct trainer *t, struct files *f, const struct validation *v, double loss, bool best,
+                        const ci_progress *next)
+{
+    ci_rc rc = CI_OK;
+
+    CI_TRY(metrics_line(t, f, v, loss, best));
+    t->ck.at = *next;
+    t->ck.at.threshold = v->threshold;
+    if (best) CI_TRY(ci_ckpt_write(&t->ck, t->model, f->best));
+    CI_TRY(ci_ckpt_write(&t->ck, t->model, f->last));
+    f->saved_s = ci_now_s();
+done:
+    return rc;
+}
+
+static bool steps_done(const struct trainer *t)
+{
+    return t->conf->train.steps > 0 && t->ck.at.step >= t->conf->train.steps;
+}
+
+/* After the last batch of an epoch: validate, decide, save. */
+static ci_rc epoch_end(struct trainer *t, struct files *f, double begun_s)
+{
+    ci_rc rc = CI_OK;
+    const ci_conf *c = t->conf;
+    ci_progress next = t->ck.at;
+    struct validation v;
+    const double loss = (double)next.loss_sum / (double)(1LL << LOSS_BITS) / (double)CI_MAX(next.batch, 1);
+    bool better, best;
+
+    CI_TRY(validate(t, &v));
+    better = next.better_epoch < 0 || v.auroc > next.best_auroc;
+    best = better || (v.auroc == next.best_auroc && v.loss < next.best_loss);
+    if (better) next.better_epoch = next.epoch;
+    if (best) {
+        next.best_epoch = next.epoch;
+        next.best_auroc = v.auroc;
+        next.best_loss = v.loss;
+    }
+    ci_log(CI_INFO, "epoch %lld: loss %.5f, validation loss %.5f AUROC %.5f AP %.5f%s, %.0f graphs/s", (long long)next.epoch + 1,
+           loss, v.loss, v.auroc, v.ap, best ? " (best)" : "",
+           (double)CI_MIN(next.batch * c->train.batch, t->split.n_train) / (ci_now_s() - begun_s));
+    next.finished = steps_done(t) || next.epoch + 1 >= c->train.epochs ||
+                    next.epoch - next.better_epoch >= c->train.patience;
+    next.epoch++;
+    next.batch = 0;
+    next.loss_sum = 0;
+    CI_TRY_ALL(t->comm, "train.epoch.save",
+               t->comm->rank == 0 ? epoch_save(t, f, &v, loss, best, &next) : CI_OK);
+    t->ck.at = next;
+    t->ck.at.threshold = v.threshold;
+done:
+    return rc;
+}
+
+/* Inside an epoch: a checkpoint when one is due or a signal came. */
+static ci_rc interrupted(struct trainer *t, struct files *f, int signal)
+{
+    ci_rc rc = CI_OK;
+    const double every = t->conf->train.checkpoint_s;
+
+    if (signal) {
+        CI_TRY_ALL(t->comm, "train.signal.save",
+                   t->comm->rank == 0 ? ci_ckpt_write(&t->ck, t->model, f->last) : CI_OK);
+        CI_FAIL(CI_ETEMP, "stopped by signal %d after step %lld; %s has it all, the same command goes on from there",
+                signal, (long long)t->ck.at.step, f->last);
+    }
+    if (t->comm->rank == 0 && every > 0 && ci_now_s() - f->saved_s > every) {
+        t->late = ci_ckpt_write(&t->ck, t->model, f->last); /* a failure is told at the next step */
+        f->saved_s = ci_now_s();
+    }
+done:
+    return rc;
+}
+
+static ci_rc epoch_run(struct trainer *t, struct files *f)
+{
+    ci_rc rc = CI_OK;
+    const int64_t n_batch = (t->split.n_train + t->conf->train.batch - 1) / t->conf->train.batch;
+    const double begun = ci_now_s();
+    ci_heartbeat heart = {begun, 0};
+    int signal = 0;
+
+    CI_TRY(epoch_begin(t));
+    while (t->ck.at.batch < n_batch && !steps_done(t)) {
+        CI_TRY(step_run(t, &signal));
+        CI_TRY(interrupted(t, f, signal));
+        if (ci_now_s() - heart.last_s > 60 && ci_heartbeat_due(&heart, (double)t->ck.at.batch, (double)n_batch))
+            ci_log(CI_INFO, "epoch %lld: batch %lld of %lld", (long long)t->ck.at.epoch + 1, (long long)t->ck.at.batch,
+                   (long long)n_batch);
+    }
+    CI_TRY(epoch_end(t, f, begun));
+done:
+    return rc;
+}
+
+/* Take up last.h5 when it is of this training; say why not when it is not. */
+static ci_rc resume(struct trainer *t, struct files *f)
+{
+    ci_rc rc = CI_OK;
+    ci_ckpt c = {0};
+    int64_t usable = 0;
+    ci_rc got = CI_OK;
+
+    if (t->comm->rank == 0) {
+        got = ci_ckpt_read(f->last, &c);
+        if (got == CI_OK) {
+            usable = strcmp(c.settings, t->ck.settings) == 0 && strcmp(c.store, t->ck.store) == 0 &&
+                     c.n == t->ck.n && c.n_tensor == t->ck.n_tensor && c.n_vocab == t->ck.n_vocab;
+            if (!usable) ci_log(CI_INFO, "%s is of other settings or another store: training starts anew", f->last);
+        } else if (got == CI_EFORMAT) {
+            ci_log(CI_WARN, "%s; training starts anew", ci_message());
+        }
+        if (got == CI_ENOENT || got == CI_EFORMAT) got = CI_OK;
+    }
+    ci_ckpt_release(&c);
+    CI_TRY_ALL(t->comm, "train.resume.read", got);
+    CI_TRY(ci_comm_bcast(t->comm, "train.resume.usable", 0, &usable, sizeof usable));
+    if (!usable) goto done;
+    CI_TRY(ci_ckpt_read_all(t->comm, f->last, &c));
+    ci_ckpt_release(&t->ck);
+    t->ck = c;
+    if (t->comm->rank == 0) got = lines_restore(f, t->ck.at.epoch);
+    CI_TRY_ALL(t->comm, "train.resume.metrics", got);
+    if (!t->ck.at.finished)
+        ci_log(CI_INFO, "going on from %s: epoch %lld, step %lld", f->last, (long long)t->ck.at.epoch + 1,
+               (long long)t->ck.at.step);
+done:
+    return rc;
+}
+
+static void announce(const struct trainer *t)
+{
+    const ci_split *s = &t->split;
+
+    ci_log(CI_INFO, "%s %s: %lld parameters, identifiers %d; kernels %s, %d rank%s of %d thread%s", t->conf->model.name,
+           t->conf->model.scale, (long long)t->ck.n, t->st->head.n_vocab, ci_model_isa(t->model), t->comm->size,
+           t->comm->size == 1 ? "" : "s", t->n_thread, t->n_thread == 1 ? "" : "s");
+    ci_log(CI_INFO, "split: %lld training windows (%lld attacks), %lld validation (%lld), %lld embargoed%s",
+           (long long)s->n_train, (long long)s->n_train_attack, (long long)s->n_valid, (long long)s->n_valid_attack,
+           (long long)s->n_embargo, s->leaky ? "; LEAKY, as split.allow_leak permits" : "");
+}
+
+ci_rc ci_train(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha)
+{
+    ci_rc rc = CI_OK;
+    struct trainer t = {0};
+    struct files f = {0};
+    char weights[CI_SHA256_HEX];
+
+    CI_TRY(files_init(&f, conf->run.dir));
+    CI_TRY(trainer_init(&t, comm, conf, st));
+    ci_train_settings(conf, t.ck.settings);
+    memcpy(t.ck.store, store_sha, CI_SHA256_HEX);
+    announce(&t);
+    CI_TRY(resume(&t, &f));
+    f.saved_s = ci_now_s();
+    while (!t.ck.at.finished) CI_TRY(epoch_run(&t, &f));
+    ci_ckpt_weights(&t.ck, weights);
+    ci_log(CI_INFO, "trained: %lld steps, best epoch %lld (validation AUROC %.5f), last weights %s", (long long)t.ck.at.step,
+           (long long)t.ck.at.best_epoch + 1, t.ck.at.best_auroc, weights);
+    ci_log_any(CI_DEBUG, "rank %d computed %lld shards", comm->rank, (long long)t.shards_done);
+done:
+    trainer_release(&t);
+    free(f.line);
+    return rc;
+}
