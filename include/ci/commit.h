@@ -8,8 +8,8 @@
  *      DIR/.NAME.commit      rename of .NAME.next, DIR fsynced
  *
  *  A reader trusts the record only.  A crash leaves the old generation or the new one, never
- *  neither: a reader that finds NAME unlike its record but equal to .NAME.next takes the new one
- *  and finishes the commit.  Records are JSON: bytes, sha256, block, and xxh128 of every block.
+ *  neither: a reader that finds NAME unlike its record but equal to .NAME.next takes the new one,
+ *  and the next writer finishes that commit before it begins its own.  Records are JSON: bytes, sha256, block, and xxh128 of every block.
  *  Nothing here is collective: one rank commits, the others hear of it by agreement. */
 #include <stddef.h>
 #include <stdint.h>
@@ -45,9 +45,9 @@ ci_rc ci_commit_publish(const char *path, const char *expect, char out_sha[CI_SH
 /** Write n bytes and publish them as `path`; the same errors. */
 ci_rc ci_commit_bytes(const char *path, const void *bytes, size_t n);
 
-/** Is `path` what its record says?  Reads the whole file.  Finishes a commit that was cut short
- *  between its rename and its record, where this process may write.  Removes nothing: what looks
- *  left behind may be another process's work in progress; the next commit overwrites it.
+/** Is `path` what its record says, or its next record where a commit was cut short between its two
+ *  renames?  Reads the whole file.  Changes nothing, so that it may run beside a live writer: what
+ *  looks left behind may be work in progress, and the next commit clears it away.
  *  \param [out] out_sha  may be NULL
  *  \return CI_OK; CI_ENOENT when there is no committed file; CI_EFORMAT when its bytes are not
  *          the recorded ones, with the first byte range that differs, or when its record is

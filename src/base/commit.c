@@ -88,23 +88,17 @@ static ci_rc record_try(const char *path, ci_record *out, ci_rc *out_rc)
     return rc == CI_ENOENT || rc == CI_EFORMAT ? CI_OK : rc;
 }
 
-/* Second half of a commit: the record takes its place. */
-static ci_rc promote(const struct names *n, const ci_record *next)
+/* Second half of a commit: the record takes its place.  Only writers do this: a reader that did
+ * could take the next record of a live writer for that of the commit it has just looked at. */
+static ci_rc promote(const struct names *n)
 {
     ci_rc rc = CI_OK;
-    ci_record now = {0};
 
-    if (rename(n->next, n->record) != 0) {
-        const int err = errno;
-        /* A reader may have been faster: then the record is already there. */
-        if (err != ENOENT || ci_record_load(n->record, &now) != CI_OK
-            || !ci_record_same(&now, next))
-            CI_FAIL(CI_EIO, "%s: cannot rename to %s: %s", n->next, n->record, strerror(err));
-    }
+    if (rename(n->next, n->record) != 0)
+        CI_FAIL(CI_EIO, "%s: cannot rename to %s: %s", n->next, n->record, strerror(errno));
     ci_commit_point();
     CI_TRY(ci_dir_sync(n->dir));
 done:
-    ci_record_release(&now);
     return rc;
 }
 
@@ -119,7 +113,7 @@ static ci_rc settle(const struct names *n)
     CI_TRY(record_try(n->next, &next, &have_next));
     if (have_next == CI_OK && access(n->path, F_OK) == 0) {
         CI_TRY(ci_record_of_file(n->path, &file));
-        if (ci_record_same(&file, &next)) CI_TRY(promote(n, &next));
+        if (ci_record_same(&file, &next)) CI_TRY(promote(n));
     }
     CI_TRY(drop(n->next));
 done:
@@ -174,7 +168,7 @@ ci_rc ci_commit_publish(const char *path, const char *expect, char out_sha[CI_SH
     ci_commit_point();
     CI_TRY(ci_dir_sync(n.dir));
     ci_commit_point();
-    CI_TRY(promote(&n, &r));
+    CI_TRY(promote(&n));
     ci_commit_point();
     if (out_sha) memcpy(out_sha, r.sha, CI_SHA256_HEX);
 done:
@@ -240,18 +234,6 @@ done:
     return rc;
 }
 
-/* The commit was cut short after its rename.  Whoever may not write here leaves it so: the next
- * writer, or a reader with more rights, does it. */
-static void finish(const struct names *n, const struct look *l)
-{
-    ci_record now = {0};
-
-    /* Not another writer's next generation, begun since we looked. */
-    if (ci_record_load(n->next, &now) == CI_OK && ci_record_same(&now, &l->next))
-        (void)promote(n, &l->next);
-    ci_record_release(&now);
-}
-
 static bool changed(const char *path, const ci_record *seen, ci_rc have_seen)
 {
     ci_record now = {0};
@@ -269,10 +251,7 @@ static ci_rc check_once(const struct names *n, char out_sha[CI_SHA256_HEX], bool
 
     CI_TRY(look_at(n, &l));
     if (l.have_record == CI_OK && ci_record_same(&l.file, &l.record)) goto good;
-    if (l.have_next == CI_OK && ci_record_same(&l.file, &l.next)) {
-        finish(n, &l);
-        goto good;
-    }
+    if (l.have_next == CI_OK && ci_record_same(&l.file, &l.next)) goto good;
     /* Or a writer committed while we read: then it is worth another look. */
     *out_moved = changed(n->record, &l.record, l.have_record)
               || changed(n->next, &l.next, l.have_next);
@@ -295,7 +274,7 @@ ci_rc ci_commit_check(const char *path, char out_sha[CI_SHA256_HEX])
     bool moved = true;
 
     CI_TRY(names_of(path, &n));
-    for (int i = 0; i < 5 && moved; i++) {
+    for (int i = 0; i < 10 && moved; i++) {
         moved = false;
         rc = check_once(&n, out_sha, &moved);
     }

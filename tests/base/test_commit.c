@@ -347,7 +347,16 @@ static void check__does_not_believe_a_damaged_record(void **state)
     }
 }
 
-static void check__finishes_what_next_record_proves(void **state)
+static void write_text(const char *file, const char *text)
+{
+    FILE *f = fopen(file, "wb");
+
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void check__believes_the_next_record_and_the_next_writer_finishes(void **state)
 {
     char next[CI_PATH_MAX];
 
@@ -356,18 +365,59 @@ static void check__finishes_what_next_record_proves(void **state)
     assert_int_equal(commit_generation(0), CI_OK);
     assert_int_equal(rename(text_path(".commit"), next), 0); /* as after the first rename */
     assert_int_equal(generation_now(), 0);
-    assert_false(is_there(next));
+    assert_true(is_there(next)); /* a reader changes nothing */
+    assert_true(crash_while_committing(1, 9)); /* somewhere behind the settling */
+    assert_in_range(generation_now(), 0, 1);
     assert_true(is_there(text_path(".commit")));
-    /* A torn next record beside a good generation is not looked at, and not removed either: it
-     * may be a live writer's. */
-    {
-        FILE *f = fopen(next, "wb");
-        assert_non_null(f);
-        fputs("{\"bytes\":10", f);
-        fclose(f);
-    }
+}
+
+static void check__does_not_look_at_a_torn_next_record(void **state)
+{
+    char next[CI_PATH_MAX];
+
+    (void)state;
+    strcpy(next, text_path(".next"));
+    assert_int_equal(commit_generation(0), CI_OK);
+    write_text(next, "{\"bytes\":10");
     assert_int_equal(generation_now(), 0);
-    assert_true(is_there(next));
+    assert_true(is_there(next)); /* it may be a live writer's */
+    write_text(path, "neither of them");
+    assert_int_equal(ci_commit_check(path, NULL), CI_EFORMAT);
+    assert_int_equal(commit_generation(1), CI_OK);
+    assert_int_equal(generation_now(), 1);
+    assert_false(is_there(next));
+}
+
+/* A record whose list of blocks does not fit its length, as a hand or another version made it. */
+static void check__refuses_records_that_do_not_add_up(void **state)
+{
+    static const char *const sha =
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    static const char *const forms[] = {
+        "{\"bytes\":0,\"sha256\":\"%s\",\"block\":4194304,\"xxh128\":[\"x\"]}",
+        "{\"bytes\":5,\"sha256\":\"%s\",\"block\":4194304,\"xxh128\":[]}",
+        "{\"bytes\":-1,\"sha256\":\"%s\",\"block\":4194304,\"xxh128\":[]}",
+        "{\"bytes\":0,\"sha256\":\"%s\",\"block\":8192,\"xxh128\":[]}",
+        "{\"bytes\":0,\"sha256\":\"%s0\",\"block\":4194304,\"xxh128\":[]}",
+        "{\"bytes\":0,\"sha256\":[\"%s\"],\"block\":4194304,\"xxh128\":[]}",
+        "{\"bytes\":1e30,\"sha256\":\"%s\",\"block\":4194304,\"xxh128\":[]}",
+        "[\"%s\"]",
+    };
+    char text[256], record[CI_PATH_MAX];
+
+    (void)state;
+    strcpy(record, text_path(".commit"));
+    write_text(path, "");
+    snprintf(text, sizeof text, "{\"bytes\":0,\"sha256\":\"%s\",\"block\":4194304,\"xxh128\":[]}",
+             sha);
+    write_text(record, text); /* so much for the form: this one is right */
+    assert_int_equal(ci_commit_check(path, NULL), CI_OK);
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        snprintf(text, sizeof text, forms[i], sha);
+        write_text(record, text);
+        assert_int_equal(ci_commit_check(path, NULL), CI_EFORMAT);
+        assert_non_null(strstr(ci_message(), ".out.bin.commit"));
+    }
 }
 
 static void publish__refuses_what_reads_back_differently(void **state)
@@ -444,9 +494,11 @@ static void check__beside_a_live_writer_always_finds_a_generation(void **state)
 
     (void)state;
     if (writer == 0) {
-        for (int i = 0; i < 150; i++)
-            if (commit_generation(1 + i % 2) != CI_OK) _exit(1);
-        _exit(0);
+        for (int i = 0; i < 150; i++) {
+            memcpy(gen[1].bytes, &i, sizeof i); /* no two generations alike */
+            if (commit_generation(1) != CI_OK) _exit(1);
+        }
+        _exit(commit_generation(2) != CI_OK);
     }
     while (waitpid(writer, &status, WNOHANG) == 0) {
         assert_int_equal(ci_commit_check(path, NULL), CI_OK);
@@ -471,7 +523,9 @@ static const struct CMUnitTest tests[] = {
     TEST(check__finds_a_file_of_another_length),
     TEST(check__says_when_the_file_is_gone_or_was_never_committed),
     TEST(check__does_not_believe_a_damaged_record),
-    TEST(check__finishes_what_next_record_proves),
+    TEST(check__believes_the_next_record_and_the_next_writer_finishes),
+    TEST(check__does_not_look_at_a_torn_next_record),
+    TEST(check__refuses_records_that_do_not_add_up),
     TEST(check__beside_a_live_writer_always_finds_a_generation),
     TEST(publish__refuses_what_reads_back_differently),
     TEST(publish__says_what_it_cannot_create),
