@@ -108,7 +108,7 @@ char *ci_conf_yaml(const ci_conf *c, bool explain);
 void ci_conf_hash(const ci_conf *c, const char *const *prefix, size_t n, char out[CI_SHA256_HEX]);
 
 /** The folder that holds defaults.yaml: $CANIDS_CONFIG (obeyed even when it holds none), else config/
- *  or share/canids/config/ beside the program or up to three folders above it, else
+ *  or share/canids/config/ beside the program or up to five folders above it, else
  *  PREFIX/share/canids/config, else config/ of the working directory; "" when none is there, and
  *  then the table's defaults stand alone.  Static. */
 const char *ci_conf_folder(void);

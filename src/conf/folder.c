@@ -33,7 +33,7 @@ static bool near_program(void)
 
     if (n <= 0 || (size_t)n >= sizeof dir - 1) return false;
     dir[n] = 0;
-    for (int up = 0; up < 4; up++) {
+    for (int up = 0; up < 6; up++) {
         char *slash = strrchr(dir, '/');
         if (!slash) return false;
         *slash = 0;

@@ -74,7 +74,8 @@ static ci_rc read_file(struct reader *r, int which, const char *path)
     if (n > CI_YAML_BYTES) {
         char where[CI_WHERE_MAX];
         ci_place_text(path, (ci_place){1, 1}, where);
-        ci_faults_add(&r->faults, where, "", "more than %d bytes; settings need few (the file is not read)",
+        ci_faults_add(&r->faults, where, "",
+                      "more than %d bytes; settings need few (the file is not read)",
                       CI_YAML_BYTES);
     } else {
         ci_yaml_read(r->bytes, n, l, &r->faults);
@@ -94,7 +95,8 @@ static ci_rc read_shipped(struct reader *r, int which, const char *folder, const
         return ci_fail(CI_ECONF, __FILE__, __LINE__, "%s: the path is too long", folder);
     rc = read_file(r, which, path);
     if (rc != CI_ENOENT) return rc;
-    ci_faults_add(&r->faults, path, "", "is missing; put it there, or point CANIDS_CONFIG to a complete config folder");
+    ci_faults_add(&r->faults, path, "",
+                  "is missing; put it there, or point CANIDS_CONFIG to a complete config folder");
     return CI_OK;
 }
 
@@ -127,7 +129,8 @@ static void refuse_choice_of_model(struct reader *r, int which)
         char where[CI_WHERE_MAX];
         if (r->layer[which].place[row].line == 0) continue;
         ci_place_text(r->layer[which].source, r->layer[which].place[row], where);
-        ci_faults_add(&r->faults, where, keys[k], "this file is found by it; set it in another file or with --set");
+        ci_faults_add(&r->faults, where, keys[k],
+                      "this file is found by it; set it in another file or with --set");
     }
 }
 

@@ -34,6 +34,8 @@ static ci_place place_of(yaml_mark_t m)
         ci_faults_add((in)->f, where_, (key), __VA_ARGS__);                                     \
     } while (0)
 
+#define ENDS " (the rest of the file is not read)"
+
 /* Does the parser stand at a tab?  Its own words for that do not say so. */
 static bool at_tab(const struct in *in, yaml_mark_t m)
 {
@@ -55,11 +57,10 @@ static void syntax_fault(struct in *in)
     else if (in->cut)
         return;
     else if (at_tab(in, m))
-        FAULT(in, m, "", "a tab where YAML wants spaces; indent with spaces (the rest of the file is not read)");
+        FAULT(in, m, "", "a tab where YAML wants spaces; indent with spaces" ENDS);
     else
-        FAULT(in, m, "", "%s%s%s; mend the YAML here (the rest of the file is not read)",
-              in->p.context ? in->p.context : "", in->p.context ? ": " : "",
-              in->p.problem ? in->p.problem : "not YAML");
+        FAULT(in, m, "", "%s%s%s; mend the YAML here" ENDS, in->p.context ? in->p.context : "",
+              in->p.context ? ": " : "", in->p.problem ? in->p.problem : "not YAML");
 }
 
 static void refuse_marks(struct in *in, const yaml_char_t *anchor, const yaml_char_t *tag)
@@ -94,19 +95,19 @@ static bool check_event(struct in *in)
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT: in->depth--; break;
     case YAML_DOCUMENT_START_EVENT:
-        if (e->data.document_start.tag_directives.start != e->data.document_start.tag_directives.end)
+        if (e->data.document_start.tag_directives.start !=
+            e->data.document_start.tag_directives.end)
             FAULT(in, e->start_mark, "", "a %%TAG directive; leave it out");
         break;
     default: break;
     }
     if (in->depth > CI_YAML_DEPTH) {
-        FAULT(in, e->start_mark, "", "nested deeper than %d levels; settings have two (the rest of the file is not read)",
+        FAULT(in, e->start_mark, "", "nested deeper than %d levels; settings have two" ENDS,
               CI_YAML_DEPTH);
         return false;
     }
     if (++in->n_event > CI_YAML_EVENTS) {
-        FAULT(in, e->start_mark, "", "more than %d items; leave some out (the rest of the file is not read)",
-              CI_YAML_EVENTS);
+        FAULT(in, e->start_mark, "", "more than %d items; leave some out" ENDS, CI_YAML_EVENTS);
         return false;
     }
     return true;
@@ -232,7 +233,8 @@ static bool read_section(struct in *in, const char *section)
 {
     if (in->e.type == YAML_MAPPING_START_EVENT) return read_mapping(in, section);
     if (!plain_nothing(&in->e) && in->e.type != YAML_ALIAS_EVENT)
-        FAULT(in, in->e.start_mark, section, "wants keys below it, found %s; write %s on a line of its own below",
+        FAULT(in, in->e.start_mark, section,
+              "wants keys below it, found %s; write %s on a line of its own below",
               found(&in->e), strchr(ci_settings[first_row(section)].key, '.') + 1);
     return skip(in);
 }
@@ -295,30 +297,29 @@ static void read_stream(struct in *in)
         if (!read_mapping(in, "")) return;
     } else {
         if (!plain_nothing(&in->e))
-            FAULT(in, in->e.start_mark, "", "wants keys, found %s; write section: and below it key: value",
-                  found(&in->e));
+            FAULT(in, in->e.start_mark, "",
+                  "wants keys, found %s; write section: and below it key: value", found(&in->e));
         if (!skip(in)) return;
     }
     if (!next(in) || !next(in)) return; /* the document's end, and what follows it */
     if (in->e.type != YAML_STREAM_END_EVENT)
-        FAULT(in, in->e.start_mark, "", "a second document; put all settings into one (the rest of the file is not read)");
+        FAULT(in, in->e.start_mark, "", "a second document; put all settings into one" ENDS);
 }
 
 /* Length of what libyaml may see: up to the line with the first byte that is not text. */
 static size_t text_length(const char *bytes, size_t n, struct in *in)
 {
     size_t line_at = 0, line = 0, column = 0;
-    size_t at = n >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
 
-    for (size_t len; at < n; at += len) {
+    for (size_t at = 0, len; at < n; at += len) {
         uint32_t cp = 0;
         yaml_mark_t m = {at, line, column};
         len = ci_utf8_next(bytes + at, n - at, &cp);
         if (len == 0)
-            FAULT(in, m, "", "byte 0x%02X is not UTF-8; save the file as UTF-8 text (the rest of the file is not read)",
+            FAULT(in, m, "", "byte 0x%02X is not UTF-8; save the file as UTF-8 text" ENDS,
                   (unsigned char)bytes[at]);
         else if (!ci_utf8_yaml(cp))
-            FAULT(in, m, "", "character U+%04X; remove it (the rest of the file is not read)", (unsigned)cp);
+            FAULT(in, m, "", "character U+%04X; remove it" ENDS, (unsigned)cp);
         if (len == 0 || !ci_utf8_yaml(cp)) return line_at;
         column++;
         if (cp == '\n' || (cp == '\r' && (at + 1 == n || bytes[at + 1] != '\n'))) {
@@ -332,8 +333,11 @@ static size_t text_length(const char *bytes, size_t n, struct in *in)
 
 void ci_yaml_read(const char *bytes, size_t n, ci_layer *l, ci_faults *f)
 {
-    struct in in = {.l = l, .f = f, .bytes = bytes};
+    /* A byte order mark has no column, which libyaml does not know. */
+    const size_t bom = n >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+    struct in in = {.l = l, .f = f, .bytes = bytes += bom};
 
+    n -= bom;
     in.n = text_length(bytes, n, &in);
     in.cut = in.n < n;
     if (!yaml_parser_initialize(&in.p)) {
