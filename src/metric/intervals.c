@@ -110,7 +110,7 @@ static int32_t draw_all(const ranked *r, struct blocks *b, ci_bootstrap boot, do
     return kept;
 }
 
-ci_rc ci_intervals_fill(const ranked *r, const double *score, const uint8_t *label,
+ci_rc ci_metric_intervals_fill(const ranked *r, const double *score, const uint8_t *label,
                      const int32_t *capture, ci_bootstrap boot, ci_scores *s)
 {
     ci_rc rc = CI_OK;

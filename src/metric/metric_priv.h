@@ -22,7 +22,7 @@ typedef struct areas { double auroc, ap; } areas;
 bool ci_ranked_areas(const ranked *r, const int32_t *block, const int32_t *times, areas *out);
 
 /** Fill lo, hi, draws and n_block.  \return CI_OK or CI_ENOMEM */
-ci_rc ci_intervals_fill(const ranked *r, const double *score, const uint8_t *label,
+ci_rc ci_metric_intervals_fill(const ranked *r, const double *score, const uint8_t *label,
                      const int32_t *capture, ci_bootstrap boot, ci_scores *s);
 
 #endif

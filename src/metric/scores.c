@@ -52,7 +52,7 @@ ci_rc ci_scores_compute(const double *score, const uint8_t *label, const int32_t
     if (!s.one_class) {
         s.auroc = a.auroc;
         s.ap = a.ap;
-        if (boot.draws) CI_TRY(ci_intervals_fill(&r, score, label, capture, boot, &s));
+        if (boot.draws) CI_TRY(ci_metric_intervals_fill(&r, score, label, capture, boot, &s));
     }
     *out = s;
 done:

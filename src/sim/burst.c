@@ -8,18 +8,18 @@ static const struct { int64_t low, high; } gap_us[ATTACK_COUNT] = {
 
 static void draw_payload(attacker *a)
 {
-    for (int k = 0; k < a->len; k++) a->payload[k] = (uint8_t)ci_dice_below(&a->dice, 256);
+    for (int k = 0; k < a->len; k++) a->payload[k] = (uint8_t)ci_sim_below(&a->dice, 256);
 }
 
 static void draw_frame(attacker *a)
 {
-    if (a->kind == ATTACK_FUZZ) a->id = ci_dice_below(&a->dice, SLOT_MAX + 1);
+    if (a->kind == ATTACK_FUZZ) a->id = ci_sim_below(&a->dice, SLOT_MAX + 1);
     if (a->kind == ATTACK_FUZZ || a->varies) draw_payload(a);
 }
 
 static int64_t burst_start(attacker *a)
 {
-    const uint64_t high = ci_dice_word(&a->burst_dice), low = ci_dice_word(&a->burst_dice);
+    const uint64_t high = ci_sim_word(&a->burst_dice), low = ci_sim_word(&a->burst_dice);
     const uint64_t room = (uint64_t)(a->cell_us - a->length_us + 1);
     const int64_t into = (int64_t)((high << 32 | low) % room);
     const int64_t start = a->begin_us + a->burst * a->cell_us + into;
@@ -28,7 +28,8 @@ static int64_t burst_start(attacker *a)
     return start;
 }
 
-int64_t ci_attacker_start(const ci_conf *conf, const recording *r, const vehicle *v, attacker *out)
+int64_t ci_sim_attacker_start(const ci_conf *conf, const recording *r, const vehicle *v,
+                              attacker *out)
 {
     enum { BURST_US = 4000000 }; /* about so long */
     const int64_t all_us = (int64_t)(conf->sim.seconds * 1e6);
@@ -37,8 +38,8 @@ int64_t ci_attacker_start(const ci_conf *conf, const recording *r, const vehicle
 
     *out = (attacker){.kind = r->attack, .len = 8};
     if (r->attack == ATTACK_NONE || under_us == 0) return INT64_MAX;
-    out->dice = ci_dice_of(conf, r->vehicle, r->capture, STREAM_ATTACK);
-    out->burst_dice = ci_dice_of(conf, r->vehicle, r->capture, STREAM_BURSTS);
+    out->dice = ci_sim_stream(conf, r->vehicle, r->capture, STREAM_ATTACK);
+    out->burst_dice = ci_sim_stream(conf, r->vehicle, r->capture, STREAM_BURSTS);
     out->begin_us = all_us * LEAD_IN_PERCENT / 100;
     out->n_burst = CI_MAX(1, (under_us + BURST_US / 2) / BURST_US);
     out->cell_us = (all_us - out->begin_us) / out->n_burst;
@@ -53,9 +54,9 @@ int64_t ci_attacker_start(const ci_conf *conf, const recording *r, const vehicle
     return burst_start(out);
 }
 
-int64_t ci_attacker_next(attacker *a, int64_t now_us)
+int64_t ci_sim_attacker_next(attacker *a, int64_t now_us)
 {
-    const int64_t gap = ci_dice_between(&a->dice, gap_us[a->kind].low, gap_us[a->kind].high);
+    const int64_t gap = ci_sim_between(&a->dice, gap_us[a->kind].low, gap_us[a->kind].high);
     const int64_t next = now_us + gap;
 
     draw_frame(a);

@@ -27,20 +27,20 @@ static int32_t arbitrate(const bus *b, int64_t free_us, int64_t *out_us)
 /* Before its first message a slot is silent for up to a period, as after the ignition. */
 static void start(const ci_conf *conf, const recording *r, bus *b)
 {
-    ci_vehicle_draw(conf, r->vehicle, &b->vehicle);
+    ci_sim_vehicle_draw(conf, r->vehicle, &b->vehicle);
     for (int32_t k = 0; k < b->vehicle.n; k++)
-        ci_sender_start(&b->vehicle.slot[k],
-                        ci_dice_of(conf, r->vehicle, r->capture, 1 + (uint32_t)k),
-                        &b->sender[k], &b->ready_us[k]);
-    b->ready_us[b->vehicle.n] = ci_attacker_start(conf, r, &b->vehicle, &b->attacker);
+        ci_sim_sender_start(&b->vehicle.slot[k],
+                            ci_sim_stream(conf, r->vehicle, r->capture, 1 + (uint32_t)k),
+                            &b->sender[k], &b->ready_us[k]);
+    b->ready_us[b->vehicle.n] = ci_sim_attacker_start(conf, r, &b->vehicle, &b->attacker);
 }
 
 /* A recording's clock: each begins 1,000,000 s after the one before, at a broken second. */
 static int64_t clock_start(const ci_conf *conf, const recording *r)
 {
-    dice d = ci_dice_of(conf, r->vehicle, r->capture, STREAM_START);
+    dice d = ci_sim_stream(conf, r->vehicle, r->capture, STREAM_START);
 
-    return (1600000000 + (int64_t)r->capture * 1000000) * 1000000 + ci_dice_below(&d, 1000000);
+    return (1600000000 + (int64_t)r->capture * 1000000) * 1000000 + ci_sim_below(&d, 1000000);
 }
 
 static ci_rc transmit(bus *b, int32_t who, int64_t at, int64_t clock_us, writer *w,
@@ -55,21 +55,21 @@ static ci_rc transmit(bus *b, int32_t who, int64_t at, int64_t clock_us, writer 
         id = b->attacker.id;
         len = b->attacker.len;
         memcpy(payload, b->attacker.payload, 8);
-        b->ready_us[who] = ci_attacker_next(&b->attacker, at);
+        b->ready_us[who] = ci_sim_attacker_next(&b->attacker, at);
     } else {
         const slot *s = &b->vehicle.slot[who];
 
         id = s->id;
         len = s->len;
-        ci_sender_payload(s, &b->sender[who], at, payload);
-        b->ready_us[who] = ci_sender_next(s, &b->sender[who], at);
+        ci_sim_sender_payload(s, &b->sender[who], at, payload);
+        b->ready_us[who] = ci_sim_sender_next(s, &b->sender[who], at);
     }
     *out_free = at + frame_us(len);
     return ci_sim_writer_row(w, clock_us + *out_free, id, payload, len, injected);
 }
 
-ci_rc ci_recording_write(const ci_conf *conf, const char *set, const recording *r, bus *b,
-                      written *out)
+ci_rc ci_sim_write(const ci_conf *conf, const char *set, const recording *r, bus *b,
+                   written *out)
 {
     ci_rc rc = CI_OK;
     writer w = {.fd = -1};

@@ -1,12 +1,12 @@
 #include "sim_priv.h"
 
-dice ci_dice_of(const ci_conf *conf, int32_t car, int32_t capture, uint32_t stream)
+dice ci_sim_stream(const ci_conf *conf, int32_t car, int32_t capture, uint32_t stream)
 {
     return (dice){.seed = (uint32_t)conf->sim.seed, .vehicle = (uint32_t)car,
                   .capture = (uint32_t)capture, .stream = stream};
 }
 
-uint32_t ci_dice_word(dice *d)
+uint32_t ci_sim_word(dice *d)
 {
     const unsigned place = d->n % 4;
 
@@ -17,9 +17,9 @@ uint32_t ci_dice_word(dice *d)
     return d->four.v[place];
 }
 
-uint32_t ci_dice_below(dice *d, uint32_t n) { return ci_below(ci_dice_word(d), n); }
+uint32_t ci_sim_below(dice *d, uint32_t n) { return ci_below(ci_sim_word(d), n); }
 
-int64_t ci_dice_between(dice *d, int64_t low, int64_t high)
+int64_t ci_sim_between(dice *d, int64_t low, int64_t high)
 {
-    return low + ci_dice_below(d, (uint32_t)(high - low + 1));
+    return low + ci_sim_below(d, (uint32_t)(high - low + 1));
 }

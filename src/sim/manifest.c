@@ -186,10 +186,10 @@ ci_rc ci_sim_set_finish(const ci_conf *conf, const char *set, const recording *r
     for (int32_t k = 0; k < n; k++) {
         ci_json *file = ci_json_object();
 
-        ci_vehicle_name(r[k].vehicle, car);
+        ci_sim_vehicle_name(r[k].vehicle, car);
         ci_json_str(file, "path", r[k].path);
         ci_json_str(file, "vehicle", car);
-        ci_json_str(file, "attack", ci_attack_name(r[k].attack));
+        ci_json_str(file, "attack", ci_sim_attack_name(r[k].attack));
         ci_json_int(file, "rows", w[k].rows);
         ci_json_int(file, "attack_rows", w[k].attack_rows);
         ci_json_int(file, "bytes", w[k].bytes);

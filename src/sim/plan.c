@@ -9,14 +9,14 @@ const char *const ci_sim_folder[6] = {
     "test_03_known_vehicle_unknown_attack", "test_04_unknown_vehicle_unknown_attack",
 };
 
-const char *ci_attack_name(attack a)
+const char *ci_sim_attack_name(attack a)
 {
     static const char *const name[ATTACK_COUNT] = {"none", "DoS", "fuzzing", "malfunction"};
 
     return name[a];
 }
 
-void ci_vehicle_name(int32_t car, char out[16])
+void ci_sim_vehicle_name(int32_t car, char out[16])
 {
     if (car < 26) snprintf(out, 16, "car%c", 'A' + car);
     else snprintf(out, 16, "car%d", car + 1);
@@ -29,10 +29,10 @@ static void add(struct plan *p, int folder, attack a, int32_t car, int32_t captu
     recording *r = &p->r[p->n++];
     char name[16];
 
-    ci_vehicle_name(car, name);
+    ci_sim_vehicle_name(car, name);
     *r = (recording){.vehicle = car, .capture = capture, .attack = a};
     snprintf(r->path, sizeof r->path, "%s/%s-%s.csv", ci_sim_folder[folder],
-             a == ATTACK_NONE ? "attack-free" : ci_attack_name(a), name);
+             a == ATTACK_NONE ? "attack-free" : ci_sim_attack_name(a), name);
 }
 
 ci_rc ci_sim_plan(const ci_conf *conf, recording **out, int32_t *out_n)

@@ -34,7 +34,7 @@ static ci_rc write_mine(const ci_comm *comm, const ci_conf *conf, const char *se
     if (!b) CI_FAIL(CI_ENOMEM, "a vehicle of %zu bytes", sizeof *b);
     for (int32_t k = comm->rank; k < n; k += comm->size) {
         mine[*out_n].file = k;
-        CI_TRY(ci_recording_write(conf, set, &r[k], b, &mine[*out_n]));
+        CI_TRY(ci_sim_write(conf, set, &r[k], b, &mine[*out_n]));
         ++*out_n;
     }
 done:

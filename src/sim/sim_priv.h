@@ -18,18 +18,18 @@ typedef struct dice {
 /** Streams of a capture: 1 + slot for what a slot does, and these. */
 enum { STREAM_VEHICLE = 0, STREAM_ATTACK = 1 << 16, STREAM_BURSTS, STREAM_START };
 
-dice ci_dice_of(const ci_conf *conf, int32_t car, int32_t capture, uint32_t stream);
-uint32_t ci_dice_word(dice *d);
-uint32_t ci_dice_below(dice *d, uint32_t n);
+dice ci_sim_stream(const ci_conf *conf, int32_t car, int32_t capture, uint32_t stream);
+uint32_t ci_sim_word(dice *d);
+uint32_t ci_sim_below(dice *d, uint32_t n);
 
 /** Both ends included; high - low below 2^32 - 1. */
-int64_t ci_dice_between(dice *d, int64_t low, int64_t high);
+int64_t ci_sim_between(dice *d, int64_t low, int64_t high);
 
 /* ---- plan.c: which files there are */
 
 typedef enum attack { ATTACK_NONE, ATTACK_FLOOD, ATTACK_FUZZ, ATTACK_SPOOF, ATTACK_COUNT } attack;
 
-const char *ci_attack_name(attack a); /**< as in the names of files: "none", "DoS", ... */
+const char *ci_sim_attack_name(attack a); /**< as in the names of files: "none", "DoS", ... */
 
 typedef struct recording {
     char path[128];   /**< within the set                                               */
@@ -41,7 +41,7 @@ typedef struct recording {
 extern const char *const ci_sim_folder[6];
 
 /** The name of a vehicle: "carA". */
-void ci_vehicle_name(int32_t car, char out[16]);
+void ci_sim_vehicle_name(int32_t car, char out[16]);
 
 /** All files in order.  \return CI_OK, or CI_ENOMEM; *out is the caller's, to free() */
 ci_rc ci_sim_plan(const ci_conf *conf, recording **out, int32_t *out_n);
@@ -76,7 +76,7 @@ typedef struct vehicle {
     slot slot[SLOT_MAX]; /**< ascending by identifier                                    */
 } vehicle;
 
-void ci_vehicle_draw(const ci_conf *conf, int32_t number, vehicle *out);
+void ci_sim_vehicle_draw(const ci_conf *conf, int32_t number, vehicle *out);
 
 /** How far a slot has come in a capture. */
 typedef struct sender {
@@ -86,12 +86,12 @@ typedef struct sender {
 } sender;
 
 /** \param [out] out_ready  when the first message is ready to be sent */
-void ci_sender_start(const slot *s, dice d, sender *out, int64_t *out_ready);
-void ci_sender_payload(const slot *s, sender *x, int64_t now_us, uint8_t out[8]);
+void ci_sim_sender_start(const slot *s, dice d, sender *out, int64_t *out_ready);
+void ci_sim_sender_payload(const slot *s, sender *x, int64_t now_us, uint8_t out[8]);
 
 /** When the next message is ready.  An ECU keeps one message waiting and overwrites it with the
  *  next: what the bus had no room for is lost. */
-int64_t ci_sender_next(const slot *s, sender *x, int64_t now_us);
+int64_t ci_sim_sender_next(const slot *s, sender *x, int64_t now_us);
 
 /* ---- burst.c: when and what an attacker sends */
 
@@ -107,10 +107,11 @@ typedef struct attacker {
     bool varies;            /**< a malfunction with another payload each time             */
 } attacker;
 
-/** \return when the first frame is ready, INT64_MAX for never; likewise ci_attacker_next, which
+/** \return when the first frame is ready, INT64_MAX for never; likewise ci_sim_attacker_next, which
  *          also draws that frame */
-int64_t ci_attacker_start(const ci_conf *conf, const recording *r, const vehicle *v, attacker *out);
-int64_t ci_attacker_next(attacker *a, int64_t now_us);
+int64_t ci_sim_attacker_start(const ci_conf *conf, const recording *r, const vehicle *v,
+                              attacker *out);
+int64_t ci_sim_attacker_next(attacker *a, int64_t now_us);
 
 /** The share of a capture, in percent, before which there is no attack. */
 enum { LEAD_IN_PERCENT = 25 };
@@ -155,8 +156,8 @@ typedef struct bus {
 } bus;
 
 /** Simulate one recording into <set>/<path>.  Not collective. */
-ci_rc ci_recording_write(const ci_conf *conf, const char *set, const recording *r, bus *b,
-                      written *out);
+ci_rc ci_sim_write(const ci_conf *conf, const char *set, const recording *r, bus *b,
+                   written *out);
 
 /* ---- manifest.c: folders and manifest, rank 0 only */
 

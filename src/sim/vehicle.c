@@ -9,32 +9,32 @@ static int64_t draw_period(dice *d)
                                    100, 100, 100, 100, 100, 100, 100, 200, 200, 200, 200, 500, 500,
                                    1000, 1000, 1000};
 
-    return (int64_t)1000 * ms[ci_dice_below(d, 32)];
+    return (int64_t)1000 * ms[ci_sim_below(d, 32)];
 }
 
 static field draw_field(dice *d, uint8_t at, uint8_t room)
 {
     static const field_kind kinds[8] = {FIELD_CONSTANT, FIELD_CONSTANT, FIELD_COUNTER, FIELD_WAVE,
                                         FIELD_WAVE, FIELD_WALK, FIELD_WALK, FIELD_FLAGS};
-    field f = {.kind = kinds[ci_dice_below(d, 8)], .at = at, .len = 1};
+    field f = {.kind = kinds[ci_sim_below(d, 8)], .at = at, .len = 1};
     const bool slow = f.kind == FIELD_WAVE || f.kind == FIELD_WALK;
 
     if (slow && room > 1) f.len = 2;
-    f.period_us = (uint32_t)ci_dice_between(d, 2000000, 40000000);
-    f.range = (uint32_t)(f.len == 2 ? ci_dice_between(d, 256, 16384) : ci_dice_between(d, 16, 128));
-    f.low = ci_dice_below(d, (f.len == 2 ? 65536 : 256) - f.range);
-    f.step = f.kind == FIELD_COUNTER ? (uint32_t)1 << (4 * ci_dice_below(d, 2)) : 1 + f.range / 64;
+    f.period_us = (uint32_t)ci_sim_between(d, 2000000, 40000000);
+    f.range = (uint32_t)(f.len == 2 ? ci_sim_between(d, 256, 16384) : ci_sim_between(d, 16, 128));
+    f.low = ci_sim_below(d, (f.len == 2 ? 65536 : 256) - f.range);
+    f.step = f.kind == FIELD_COUNTER ? (uint32_t)1 << (4 * ci_sim_below(d, 2)) : 1 + f.range / 64;
     return f;
 }
 
 static void draw_slot(dice *d, slot *s)
 {
-    const bool checksum = ci_dice_below(d, 2);
+    const bool checksum = ci_sim_below(d, 2);
     uint8_t at = 0, end;
 
     s->period_us = draw_period(d);
     s->jitter_us = CI_MIN(s->period_us / 50, 1000);
-    s->len = ci_dice_below(d, 10) < 7 ? 8 : (uint8_t)ci_dice_between(d, 2, 7);
+    s->len = ci_sim_below(d, 10) < 7 ? 8 : (uint8_t)ci_sim_between(d, 2, 7);
     end = s->len - checksum;
     while (at < end) {
         field *f = &s->field[s->n_field++];
@@ -52,7 +52,7 @@ static void draw_ids(dice *d, vehicle *v)
     int32_t have = 0;
 
     for (uint32_t id = 1; id <= SLOT_MAX; id++)
-        if (ci_dice_below(d, SLOT_MAX + 1 - id) < (uint32_t)(v->n - have)) v->slot[have++].id = id;
+        if (ci_sim_below(d, SLOT_MAX + 1 - id) < (uint32_t)(v->n - have)) v->slot[have++].id = id;
 }
 
 /* A malfunction is of an identifier that is sent often: one of those of shortest period,
@@ -67,19 +67,19 @@ static int32_t draw_spoofed(dice *d, const vehicle *v)
         under = 0;
         for (int32_t k = 0; k < v->n; k++) under += v->slot[k].period_us <= limit;
     }
-    under = (int32_t)ci_dice_below(d, (uint32_t)under);
+    under = (int32_t)ci_sim_below(d, (uint32_t)under);
     for (int32_t k = 0;; k++)
         if (v->slot[k].period_us <= limit && under-- == 0) return k;
 }
 
-void ci_vehicle_draw(const ci_conf *conf, int32_t number, vehicle *out)
+void ci_sim_vehicle_draw(const ci_conf *conf, int32_t number, vehicle *out)
 {
     enum { RATE_MAX = 2500 }; /* frames a second: a bus at about half its capacity */
-    dice d = ci_dice_of(conf, number, 0, STREAM_VEHICLE);
+    dice d = ci_sim_stream(conf, number, 0, STREAM_VEHICLE);
     int64_t per_1000_s = 0;
 
     memset(out, 0, sizeof *out);
-    out->n = (int32_t)ci_dice_between(&d, conf->sim.ids_min, conf->sim.ids_max);
+    out->n = (int32_t)ci_sim_between(&d, conf->sim.ids_min, conf->sim.ids_max);
     draw_ids(&d, out);
     for (int32_t k = 0; k < out->n; k++) {
         slot *s = &out->slot[k];
@@ -92,13 +92,13 @@ void ci_vehicle_draw(const ci_conf *conf, int32_t number, vehicle *out)
     out->spoofed = draw_spoofed(&d, out);
 }
 
-void ci_sender_start(const slot *s, dice d, sender *out, int64_t *out_ready)
+void ci_sim_sender_start(const slot *s, dice d, sender *out, int64_t *out_ready)
 {
     *out = (sender){.dice = d};
-    out->nominal_us = *out_ready = ci_dice_between(&out->dice, 0, s->period_us - 1);
+    out->nominal_us = *out_ready = ci_sim_between(&out->dice, 0, s->period_us - 1);
     for (int k = 0; k < s->n_field; k++) {
         const field *f = &s->field[k];
-        const uint32_t word = ci_dice_word(&out->dice);
+        const uint32_t word = ci_sim_word(&out->dice);
 
         if (f->kind == FIELD_WAVE) out->value[k] = word & 0xFFFF;
         else if (f->kind == FIELD_WALK) out->value[k] = ci_below(word, f->range);
@@ -107,12 +107,12 @@ void ci_sender_start(const slot *s, dice d, sender *out, int64_t *out_ready)
     }
 }
 
-int64_t ci_sender_next(const slot *s, sender *x, int64_t now_us)
+int64_t ci_sim_sender_next(const slot *s, sender *x, int64_t now_us)
 {
     x->nominal_us += s->period_us;
     if (x->nominal_us + s->period_us <= now_us)
         x->nominal_us += (now_us - x->nominal_us) / s->period_us * s->period_us;
-    return x->nominal_us + ci_dice_between(&x->dice, -s->jitter_us, s->jitter_us);
+    return x->nominal_us + ci_sim_between(&x->dice, -s->jitter_us, s->jitter_us);
 }
 
 /* One hump of a parabola up, one down: a sine within 6 %, in integers.  phase: 2^16 a turn;
@@ -128,7 +128,7 @@ static uint32_t wave(uint32_t phase)
 static uint32_t field_value(const field *f, sender *x, int k, int64_t now_us)
 {
     const bool sure = f->kind == FIELD_CONSTANT || f->kind == FIELD_COUNTER;
-    const uint32_t word = sure ? 0 : ci_dice_word(&x->dice);
+    const uint32_t word = sure ? 0 : ci_sim_word(&x->dice);
     uint32_t *v = &x->value[k];
 
     switch (f->kind) {
@@ -151,7 +151,7 @@ static uint32_t field_value(const field *f, sender *x, int k, int64_t now_us)
     }
 }
 
-void ci_sender_payload(const slot *s, sender *x, int64_t now_us, uint8_t out[8])
+void ci_sim_sender_payload(const slot *s, sender *x, int64_t now_us, uint8_t out[8])
 {
     uint32_t sum = s->id;
 

@@ -2,11 +2,15 @@
 """Expected values for tests/metric, from scikit-learn and numpy; prints tests/oracle/metric_vectors.h.
 
     /usr/bin/python3 tests/oracle/metric_oracle.py > tests/oracle/metric_vectors.h
+    /usr/bin/python3 tests/oracle/metric_oracle.py --check     compares with the committed file
 
 Scores are multiples of 2^-20, exact in decimal and binary.  The bootstrap case takes its draws
 from tests/oracle's own Philox4x32-10 below, so it shares nothing with src/.
 """
+import contextlib
 import hashlib
+import io
+import os
 import sys
 
 import numpy as np
@@ -131,7 +135,7 @@ static const double boot_hi[6] = {{{", ".join(c_number(v) for v in hi)}}};""")
 
 
 def main():
-    digest = hashlib.sha256(open(sys.argv[0], "rb").read()).hexdigest()
+    digest = hashlib.sha256(open(__file__, "rb").read()).hexdigest()
     print(f"""/* Written by tests/oracle/metric_oracle.py (SHA-256 {digest[:16]}...)
    with scikit-learn {sklearn.__version__}, numpy {np.__version__}, Python {sys.version.split()[0]}; do not edit. */
 #ifndef METRIC_VECTORS_H
@@ -164,4 +168,21 @@ static const struct metric_vector metric_vectors[] = {{""")
     print("\n#endif")
 
 
+def values(text):
+    """What is not about versions: another scikit-learn may give the same numbers."""
+    return text[text.index("#ifndef"):]
+
+
+def check():
+    made = io.StringIO()
+    with contextlib.redirect_stdout(made):
+        main()
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "metric_vectors.h")) as f:
+        same = values(made.getvalue()) == values(f.read())
+    print(("ok" if same else "not ok") + " - metric_vectors.h is what scikit-learn %s gives" % sklearn.__version__)
+    return 0 if same else 1
+
+
+if sys.argv[1:] == ["--check"]:
+    sys.exit(check())
 main()

@@ -1,4 +1,4 @@
-/* Written by tests/oracle/metric_oracle.py (SHA-256 946cca6d82e8e62b...)
+/* Written by tests/oracle/metric_oracle.py (SHA-256 c3df055f2abccb61...)
    with scikit-learn 1.2.1, numpy 1.24.2, Python 3.11.2; do not edit. */
 #ifndef METRIC_VECTORS_H
 #define METRIC_VECTORS_H

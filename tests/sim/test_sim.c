@@ -262,7 +262,7 @@ static void bytes__do_not_depend_on_ranks(void **state)
         path_of(&again, r[k].path, folder);
         *strrchr(folder, '/') = 0;
         assert_int_equal(ci_make_dir(folder), CI_OK);
-        assert_int_equal(ci_recording_write(&again, set, &r[k], b, &w), CI_OK);
+        assert_int_equal(ci_sim_write(&again, set, &r[k], b, &w), CI_OK);
         sha_of(&conf, r[k].path, sha);
         assert_string_equal(w.sha256, sha);
     }
