@@ -27,7 +27,7 @@ static void pairs_count(ci_builder *b, const ci_lid *src, const ci_lid *dst)
     for (ci_lid i = 0; i < b->n_edge; i++) {
         const ci_lid s = src[i], d = dst[i], at = pair_find(b, s, d);
         struct pair *const p = &b->pair[at];
-        const bool met = p->stamp == b->stamp || (s != d && pair_exists(b, d, s));
+        const bool met = p->stamp == b->stamp || pair_exists(b, d, s);
         if (p->stamp != b->stamp)
             *p = (struct pair){.key = (uint64_t)(uint32_t)s << 32 | (uint32_t)d, .stamp = b->stamp};
         p->count++;
