@@ -11,18 +11,18 @@
 #include "ci/comm.h"
 #include "ci/commit.h"
 
-typedef enum ci_kind {
-    CI_U8, CI_U16, CI_U32, CI_I32, CI_I64, CI_F16, CI_F32, CI_F64,
-    CI_TEXT /**< fixed size, zero-padded: an array of (rows) texts of `cols` bytes */
-} ci_kind;
+typedef enum ci_type {
+    CI_TYPE_U8, CI_TYPE_U16, CI_TYPE_U32, CI_TYPE_I32, CI_TYPE_I64, CI_TYPE_F16, CI_TYPE_F32, CI_TYPE_F64,
+    CI_TYPE_TEXT /**< fixed size, zero-padded: an array of (rows) texts of `cols` bytes */
+} ci_type;
 
-size_t ci_kind_bytes(ci_kind kind);     /**< of one element                           */
-const char *ci_kind_name(ci_kind kind); /**< "uint8", "float16" as numpy calls them   */
+size_t ci_type_bytes(ci_type kind);     /**< of one element                           */
+const char *ci_type_name(ci_type kind); /**< "uint8", "float16" as numpy calls them   */
 
 typedef struct ci_array {
     const char *name;
-    ci_kind kind;
-    int64_t rows, cols;    /**< shape (rows) when cols is 1 or kind is CI_TEXT, else (rows, cols) */
+    ci_type kind;
+    int64_t rows, cols;    /**< shape (rows) when cols is 1 or kind is CI_TYPE_TEXT, else (rows, cols) */
     const char *unit;      /**< NULL: none                                                 */
     const char *meaning;
     const int16_t *log2_scale; /**< (cols) stored value = value * 2^this; NULL: 1          */
@@ -68,11 +68,11 @@ void ci_h5_close(ci_h5_view **v); /**< NULL-safe */
 /** An array's elements, borrowed until the view is closed.
  *  \param [in] rows, cols  the shape it must have; -1: any
  *  \return CI_OK, or CI_EFORMAT when it is missing or has another type or shape */
-ci_rc ci_h5_array(const ci_h5_view *v, const char *name, ci_kind kind, int64_t rows, int64_t cols,
+ci_rc ci_h5_array(const ci_h5_view *v, const char *name, ci_type kind, int64_t rows, int64_t cols,
                   const void **out, int64_t *out_rows);
 
 /** Does it have the array, and of which kind?  For columns whose width depends on the content. */
-bool ci_h5_has(const ci_h5_view *v, const char *name, ci_kind *out_kind);
+bool ci_h5_has(const ci_h5_view *v, const char *name, ci_type *out_kind);
 
 ci_rc ci_h5_number(const ci_h5_view *v, const char *name, int64_t *out);
 ci_rc ci_h5_text(const ci_h5_view *v, const char *name, char *out, size_t n);

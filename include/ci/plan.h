@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "ci/comm.h"
+#include "ci/attack.h"
 #include "ci/commit.h"
 #include "ci/conf.h"
 #include "ci/hash.h"
@@ -89,14 +90,6 @@ ci_rc ci_plan_bcast(const ci_comm *comm, ci_plan *p);
  *          what was committed, or not a plan of this version; CI_EPERM, CI_EIO */
 ci_rc ci_plan_write(const ci_plan *p, const char *path);
 ci_rc ci_plan_read(const char *path, ci_plan *out);
-
-/** Attack type of a capture: the first name of reference-system.md 1.7 (the later, longer list)
- *  that is a part of "STEM FOLDER", upper and lower case alike; 0 when there is none.
- *  \param [in] path  "train_02_with_attacks/DoS-1.csv" */
-int32_t ci_attack_type(const char *path);
-
-/** "dos" for 1; "none" for 0; "unknown" for a code that is no type.  Static. */
-const char *ci_attack_name(int32_t type);
 
 /** Digest of everything that decides the store's content: hashes of the used captures, their
  *  folders and names, W, S, vocabulary.  Not the root, not times, not the number of ranks, not

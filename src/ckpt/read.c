@@ -38,7 +38,7 @@ static ci_rc scaler_read(const ci_h5_view *v, const char *name, ci_lid *n, doubl
     const double *s;
     int64_t rows;
 
-    CI_TRY(ci_h5_array(v, name, CI_F64, -1, 2, (const void **)&s, &rows));
+    CI_TRY(ci_h5_array(v, name, CI_TYPE_F64, -1, 2, (const void **)&s, &rows));
     if (rows > CI_SCALER_MAX) CI_FAIL(CI_EFORMAT, "array %s has %lld rows", name, (long long)rows);
     *n = (ci_lid)rows;
     for (int64_t k = 0; k < rows; k++) {
@@ -57,12 +57,12 @@ static ci_rc arrays_read(const ci_h5_view *v, ci_ckpt *c)
     ci_rc rc = CI_OK;
     const void *w, *m, *u, *exponent, *vocab, *score;
 
-    CI_TRY(ci_h5_array(v, "weight", CI_F32, c->n, 1, &w, NULL));
-    CI_TRY(ci_h5_array(v, "moment1", CI_F32, c->n, 1, &m, NULL));
-    CI_TRY(ci_h5_array(v, "moment2", CI_F32, c->n, 1, &u, NULL));
-    CI_TRY(ci_h5_array(v, "exponent", CI_I32, c->n_tensor, 1, &exponent, NULL));
-    CI_TRY(ci_h5_array(v, "vocabulary", CI_U32, c->n_vocab, 1, &vocab, NULL));
-    CI_TRY(ci_h5_array(v, "score", CI_F64, SCORES, 1, &score, NULL));
+    CI_TRY(ci_h5_array(v, "weight", CI_TYPE_F32, c->n, 1, &w, NULL));
+    CI_TRY(ci_h5_array(v, "moment1", CI_TYPE_F32, c->n, 1, &m, NULL));
+    CI_TRY(ci_h5_array(v, "moment2", CI_TYPE_F32, c->n, 1, &u, NULL));
+    CI_TRY(ci_h5_array(v, "exponent", CI_TYPE_I32, c->n_tensor, 1, &exponent, NULL));
+    CI_TRY(ci_h5_array(v, "vocabulary", CI_TYPE_U32, c->n_vocab, 1, &vocab, NULL));
+    CI_TRY(ci_h5_array(v, "score", CI_TYPE_F64, SCORES, 1, &score, NULL));
     memcpy(c->w, w, (size_t)c->n * sizeof *c->w);
     memcpy(c->m, m, (size_t)c->n * sizeof *c->m);
     memcpy(c->v, u, (size_t)c->n * sizeof *c->v);
@@ -88,9 +88,9 @@ ci_rc ci_ckpt_read(const char *path, ci_ckpt *out)
     CI_TRY(attributes_read(v, path, &head));
     CI_TRY(scaler_read(v, "scaler_node", &head.scaler.n_node, head.scaler.node_mean, head.scaler.node_spread));
     CI_TRY(scaler_read(v, "scaler_edge", &head.scaler.n_edge, head.scaler.edge_mean, head.scaler.edge_spread));
-    CI_TRY(ci_h5_array(v, "weight", CI_F32, -1, 1, &any, &n));
-    CI_TRY(ci_h5_array(v, "exponent", CI_I32, -1, 1, &any, &n_tensor));
-    CI_TRY(ci_h5_array(v, "vocabulary", CI_U32, -1, 1, &any, &n_vocab));
+    CI_TRY(ci_h5_array(v, "weight", CI_TYPE_F32, -1, 1, &any, &n));
+    CI_TRY(ci_h5_array(v, "exponent", CI_TYPE_I32, -1, 1, &any, &n_tensor));
+    CI_TRY(ci_h5_array(v, "vocabulary", CI_TYPE_U32, -1, 1, &any, &n_vocab));
     CI_TRY(ckpt_room(&c, n, (ci_lid)n_tensor, (int32_t)n_vocab));
     c.at = head.at;
     c.scaler = head.scaler;

@@ -73,18 +73,18 @@ ci_rc ci_ckpt_write(const ci_ckpt *c, const ci_model *m, const char *path)
     char temp[CI_PATH_MAX] = "";
     const int64_t P = c->n, T = c->n_tensor;
     const ci_array array[A_COUNT] = {
-        [A_WEIGHT] = {"weight", CI_F32, P, 1, NULL, "parameters, tensor after tensor", NULL},
-        [A_MOMENT1] = {"moment1", CI_F32, P, 1, NULL, "first moment of Adam", NULL},
-        [A_MOMENT2] = {"moment2", CI_F32, P, 1, NULL, "second moment of Adam", NULL},
-        [A_EXPONENT] = {"exponent", CI_I32, T, 1, NULL, "gradients are summed in units of 2^-this", NULL},
-        [A_NAME] = {"tensor_name", CI_TEXT, T, CI_PARAM_NAME, NULL, "name of each tensor", NULL},
-        [A_ROWS] = {"tensor_rows", CI_I32, T, 1, NULL, "rows: inputs of a linear layer", NULL},
-        [A_COLS] = {"tensor_cols", CI_I32, T, 1, NULL, "columns: outputs of a linear layer", NULL},
-        [A_FIRST] = {"tensor_first", CI_I64, T, 1, NULL, "its first element in weight", NULL},
-        [A_NODE] = {"scaler_node", CI_F64, c->scaler.n_node, 2, NULL, "mean and spread of node features", NULL},
-        [A_EDGE] = {"scaler_edge", CI_F64, c->scaler.n_edge, 2, NULL, "mean and spread of edge features", NULL},
-        [A_VOCAB] = {"vocabulary", CI_U32, c->n_vocab, 1, NULL, "identifier number 1, 2, ...", NULL},
-        [A_SCORE] = {"score", CI_F64, SCORES, 1, NULL, "best validation AUROC, its loss, threshold of these weights", NULL},
+        [A_WEIGHT] = {"weight", CI_TYPE_F32, P, 1, NULL, "parameters, tensor after tensor", NULL},
+        [A_MOMENT1] = {"moment1", CI_TYPE_F32, P, 1, NULL, "first moment of Adam", NULL},
+        [A_MOMENT2] = {"moment2", CI_TYPE_F32, P, 1, NULL, "second moment of Adam", NULL},
+        [A_EXPONENT] = {"exponent", CI_TYPE_I32, T, 1, NULL, "gradients are summed in units of 2^-this", NULL},
+        [A_NAME] = {"tensor_name", CI_TYPE_TEXT, T, CI_PARAM_NAME, NULL, "name of each tensor", NULL},
+        [A_ROWS] = {"tensor_rows", CI_TYPE_I32, T, 1, NULL, "rows: inputs of a linear layer", NULL},
+        [A_COLS] = {"tensor_cols", CI_TYPE_I32, T, 1, NULL, "columns: outputs of a linear layer", NULL},
+        [A_FIRST] = {"tensor_first", CI_TYPE_I64, T, 1, NULL, "its first element in weight", NULL},
+        [A_NODE] = {"scaler_node", CI_TYPE_F64, c->scaler.n_node, 2, NULL, "mean and spread of node features", NULL},
+        [A_EDGE] = {"scaler_edge", CI_TYPE_F64, c->scaler.n_edge, 2, NULL, "mean and spread of edge features", NULL},
+        [A_VOCAB] = {"vocabulary", CI_TYPE_U32, c->n_vocab, 1, NULL, "identifier number 1, 2, ...", NULL},
+        [A_SCORE] = {"score", CI_TYPE_F64, SCORES, 1, NULL, "best validation AUROC, its loss, threshold of these weights", NULL},
     };
     const ci_attribute attribute[] = {
         {"format", "canids checkpoint", 0},

@@ -10,7 +10,7 @@ struct ci_store_writer {
     char path[CI_PATH_MAX], temp[CI_PATH_MAX];
     const ci_feature_set *set;
     int64_t edges;            /* of a graph */
-    ci_kind id_kind, local_kind;
+    ci_type id_kind, local_kind;
     int32_t n_id;
     uint32_t *id;             /* (n_id) ascending */
     ci_h5 *file;
@@ -175,7 +175,7 @@ static ci_rc put_ids(ci_store_writer *w, int64_t at, const ci_graphs *g)
     for (ci_lid i = 0; i < g->n_node; i++) {
         const int32_t k = id_index(w, g->id[i]);
         if (k < 0) CI_FAIL(CI_EDATA, "identifier %X was not there when the data was scanned; scan again", g->id[i]);
-        if (w->id_kind == CI_U16) ((uint16_t *)w->room)[i] = (uint16_t)k;
+        if (w->id_kind == CI_TYPE_U16) ((uint16_t *)w->room)[i] = (uint16_t)k;
         else ((uint32_t *)w->room)[i] = (uint32_t)k;
     }
     CI_TRY(ci_h5_write(w->file, A_NODE_ID, at, g->n_node, w->room));
@@ -211,7 +211,7 @@ static ci_rc put_local(ci_store_writer *w, size_t array, int64_t at, ci_lid n, c
     ci_rc rc = CI_OK;
 
     CI_TRY(room(w, (size_t)n * 2));
-    if (w->local_kind == CI_U8)
+    if (w->local_kind == CI_TYPE_U8)
         for (ci_lid i = 0; i < n; i++) ((uint8_t *)w->room)[i] = (uint8_t)v[i];
     else
         for (ci_lid i = 0; i < n; i++) ((uint16_t *)w->room)[i] = (uint16_t)v[i];
@@ -240,7 +240,7 @@ static ci_rc put_edges(ci_store_writer *w, int64_t at, const ci_graphs *g)
     CI_TRY(ci_h5_write(w->file, A_EDGE_BYTE, at, n, byte));
     for (ci_lid i = 0; i < n; i++) byte[i] = (uint8_t)g->e[(size_t)i * (size_t)F + 9];
     CI_TRY(ci_h5_write(w->file, A_EDGE_BIDIR, at, n, byte));
-    if (w->local_kind == CI_U8)
+    if (w->local_kind == CI_TYPE_U8)
         for (ci_lid i = 0; i < n; i++) byte[i] = (uint8_t)g->e[(size_t)i * (size_t)F + 10];
     else
         for (ci_lid i = 0; i < n; i++) ((uint16_t *)w->room)[i] = (uint16_t)g->e[(size_t)i * (size_t)F + 10];

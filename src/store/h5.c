@@ -7,17 +7,17 @@ static const struct {
     const char *name;
     size_t bytes;
 } kinds[] = {
-    [CI_U8] = {"uint8", 1},     [CI_U16] = {"uint16", 2},   [CI_U32] = {"uint32", 4},
-    [CI_I32] = {"int32", 4},    [CI_I64] = {"int64", 8},    [CI_F16] = {"float16", 2},
-    [CI_F32] = {"float32", 4},  [CI_F64] = {"float64", 8},  [CI_TEXT] = {"bytes", 1},
+    [CI_TYPE_U8] = {"uint8", 1},     [CI_TYPE_U16] = {"uint16", 2},   [CI_TYPE_U32] = {"uint32", 4},
+    [CI_TYPE_I32] = {"int32", 4},    [CI_TYPE_I64] = {"int64", 8},    [CI_TYPE_F16] = {"float16", 2},
+    [CI_TYPE_F32] = {"float32", 4},  [CI_TYPE_F64] = {"float64", 8},  [CI_TYPE_TEXT] = {"bytes", 1},
 };
 
-size_t ci_kind_bytes(ci_kind kind)
+size_t ci_type_bytes(ci_type kind)
 {
     return kinds[kind].bytes;
 }
 
-const char *ci_kind_name(ci_kind kind)
+const char *ci_type_name(ci_type kind)
 {
     return kinds[kind].name;
 }
@@ -53,18 +53,18 @@ static hid_t text_type(int64_t cols)
     return t;
 }
 
-hid_t h5_type(ci_kind kind, int64_t cols)
+hid_t h5_type(ci_type kind, int64_t cols)
 {
     switch (kind) {
-    case CI_U8: return H5Tcopy(H5T_STD_U8LE);
-    case CI_U16: return H5Tcopy(H5T_STD_U16LE);
-    case CI_U32: return H5Tcopy(H5T_STD_U32LE);
-    case CI_I32: return H5Tcopy(H5T_STD_I32LE);
-    case CI_I64: return H5Tcopy(H5T_STD_I64LE);
-    case CI_F16: return half_type();
-    case CI_F32: return H5Tcopy(H5T_IEEE_F32LE);
-    case CI_F64: return H5Tcopy(H5T_IEEE_F64LE);
-    case CI_TEXT: return text_type(cols);
+    case CI_TYPE_U8: return H5Tcopy(H5T_STD_U8LE);
+    case CI_TYPE_U16: return H5Tcopy(H5T_STD_U16LE);
+    case CI_TYPE_U32: return H5Tcopy(H5T_STD_U32LE);
+    case CI_TYPE_I32: return H5Tcopy(H5T_STD_I32LE);
+    case CI_TYPE_I64: return H5Tcopy(H5T_STD_I64LE);
+    case CI_TYPE_F16: return half_type();
+    case CI_TYPE_F32: return H5Tcopy(H5T_IEEE_F32LE);
+    case CI_TYPE_F64: return H5Tcopy(H5T_IEEE_F64LE);
+    case CI_TYPE_TEXT: return text_type(cols);
     }
     return H5I_INVALID_HID;
 }

@@ -7,7 +7,7 @@
 enum { DESCRIBED_MAX = 64 }; /* arrays of one file, attributes of one file */
 
 void h5_setup(void);            /* quiet errors, no exit handler; any number of times        */
-hid_t h5_type(ci_kind kind, int64_t cols); /* a new type to close; h5 order is little endian */
+hid_t h5_type(ci_type kind, int64_t cols); /* a new type to close; h5 order is little endian */
 
 /* The library's own words for what went wrong, as rc, with what was being done. */
 ci_rc h5_fail(ci_rc rc, const char *doing, const char *path);

@@ -16,7 +16,7 @@ struct ci_h5_view {
     size_t n_array, n_attribute;
     struct {
         char name[64];
-        ci_kind kind;
+        ci_type kind;
         int64_t rows, cols, offset;
     } array[DESCRIBED_MAX];
     struct {
@@ -27,20 +27,20 @@ struct ci_h5_view {
     } attribute[DESCRIBED_MAX];
 };
 
-static int kind_of(hid_t type, ci_kind *out, int64_t *text_bytes)
+static int kind_of(hid_t type, ci_type *out, int64_t *text_bytes)
 {
     *text_bytes = 1;
     if (H5Tget_class(type) == H5T_STRING && !H5Tis_variable_str(type)) {
-        *out = CI_TEXT;
+        *out = CI_TYPE_TEXT;
         *text_bytes = (int64_t)H5Tget_size(type);
         return 1;
     }
-    for (int k = CI_U8; k < CI_TEXT; k++) {
-        hid_t t = h5_type((ci_kind)k, 1);
+    for (int k = CI_TYPE_U8; k < CI_TYPE_TEXT; k++) {
+        hid_t t = h5_type((ci_type)k, 1);
         const int equal = H5Tequal(t, type) > 0;
         H5Tclose(t);
         if (equal) {
-            *out = (ci_kind)k;
+            *out = (ci_type)k;
             return 1;
         }
     }
@@ -155,7 +155,7 @@ ci_rc ci_h5_open(const char *path, ci_h5_view **out)
     CI_TRY(map_file(v));
     CI_TRY(describe(v));
     for (size_t i = 0; i < v->n_array; i++) {
-        const int64_t row = v->array[i].cols * (int64_t)ci_kind_bytes(v->array[i].kind);
+        const int64_t row = v->array[i].cols * (int64_t)ci_type_bytes(v->array[i].kind);
         const int64_t room = v->bytes - v->array[i].offset;
         if (v->array[i].offset < 0 || room < 0 || v->array[i].rows > room / row)
             CI_FAIL(CI_EFORMAT, "%s: array %s lies beyond the end of the file", path,
@@ -184,7 +184,7 @@ static int64_t find(const ci_h5_view *v, const char *name)
     return -1;
 }
 
-bool ci_h5_has(const ci_h5_view *v, const char *name, ci_kind *out_kind)
+bool ci_h5_has(const ci_h5_view *v, const char *name, ci_type *out_kind)
 {
     const int64_t i = find(v, name);
 
@@ -192,7 +192,7 @@ bool ci_h5_has(const ci_h5_view *v, const char *name, ci_kind *out_kind)
     return i >= 0;
 }
 
-ci_rc ci_h5_array(const ci_h5_view *v, const char *name, ci_kind kind, int64_t rows, int64_t cols,
+ci_rc ci_h5_array(const ci_h5_view *v, const char *name, ci_type kind, int64_t rows, int64_t cols,
                   const void **out, int64_t *out_rows)
 {
     ci_rc rc = CI_OK;
@@ -203,8 +203,8 @@ ci_rc ci_h5_array(const ci_h5_view *v, const char *name, ci_kind kind, int64_t r
         (cols >= 0 && v->array[i].cols != cols))
         CI_FAIL(CI_EFORMAT, "%s: array %s is (%lld, %lld) %s, wanted (%lld, %lld) %s", v->path, name,
                 (long long)v->array[i].rows, (long long)v->array[i].cols,
-                ci_kind_name(v->array[i].kind), (long long)rows, (long long)cols,
-                ci_kind_name(kind));
+                ci_type_name(v->array[i].kind), (long long)rows, (long long)cols,
+                ci_type_name(kind));
     *out = v->map + v->array[i].offset;
     if (out_rows) *out_rows = v->array[i].rows;
 done:

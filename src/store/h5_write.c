@@ -15,7 +15,7 @@ struct ci_h5 {
     size_t n;
     struct set {
         hid_t id;
-        ci_kind kind;
+        ci_type kind;
         int64_t rows, cols;
         int64_t offset; /* of row 0 in the file */
     } set[DESCRIBED_MAX];
@@ -30,7 +30,7 @@ static ci_rc agreed(const ci_h5 *f, const char *site, ci_rc mine)
 
 static herr_t attribute_text(hid_t on, const char *name, const char *text)
 {
-    hid_t type = h5_type(CI_TEXT, CI_MAX((int64_t)strlen(text), 1)), space = H5Screate(H5S_SCALAR);
+    hid_t type = h5_type(CI_TYPE_TEXT, CI_MAX((int64_t)strlen(text), 1)), space = H5Screate(H5S_SCALAR);
     hid_t a;
     herr_t e;
 
@@ -69,7 +69,7 @@ static herr_t array_create(ci_h5 *f, const ci_array *a, hid_t dcpl)
     struct set *s = &f->set[f->n];
     const hsize_t dim[2] = {(hsize_t)a->rows, (hsize_t)a->cols};
     hid_t type = h5_type(a->kind, a->cols);
-    hid_t space = H5Screate_simple(a->cols == 1 || a->kind == CI_TEXT ? 1 : 2, dim, NULL);
+    hid_t space = H5Screate_simple(a->cols == 1 || a->kind == CI_TYPE_TEXT ? 1 : 2, dim, NULL);
 
     *s = (struct set){H5Dcreate2(f->file, a->name, type, space, H5P_DEFAULT, dcpl, H5P_DEFAULT),
                       a->kind, a->rows, a->cols, 0};
@@ -134,7 +134,7 @@ static ci_rc reserve(const ci_h5 *f)
     if (fd < 0) CI_FAIL(ci_rc_errno(errno), "%s: %s", f->path, strerror(errno));
     for (size_t i = 0; i < f->n; i++) {
         const struct set *s = &f->set[i];
-        const int64_t bytes = s->rows * s->cols * (int64_t)ci_kind_bytes(s->kind);
+        const int64_t bytes = s->rows * s->cols * (int64_t)ci_type_bytes(s->kind);
         end = CI_MAX(end, s->offset + bytes);
     }
     err = posix_fallocate(fd, 0, end);
@@ -206,7 +206,7 @@ done:
 
 static herr_t rows_write(const struct set *s, int64_t first, int64_t n, const void *rows)
 {
-    const int flat = s->cols == 1 || s->kind == CI_TEXT;
+    const int flat = s->cols == 1 || s->kind == CI_TYPE_TEXT;
     const hsize_t at[2] = {(hsize_t)first, 0}, count[2] = {(hsize_t)n, (hsize_t)s->cols};
     hid_t type = h5_type(s->kind, s->cols), file = H5Dget_space(s->id);
     hid_t mem = H5Screate_simple(flat ? 1 : 2, count, NULL);
@@ -223,7 +223,7 @@ ci_rc ci_h5_write(ci_h5 *f, size_t i, int64_t first, int64_t n, const void *rows
 {
     ci_rc rc = CI_OK;
     const struct set *s = &f->set[i];
-    const int64_t row = s->cols * (int64_t)ci_kind_bytes(s->kind);
+    const int64_t row = s->cols * (int64_t)ci_type_bytes(s->kind);
 
     if (n == 0) goto done;
     if (first < 0 || n < 0 || first + n > s->rows)

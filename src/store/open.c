@@ -41,14 +41,14 @@ static ci_rc captures_read(const ci_h5_view *v, ci_store_head *h)
     const int32_t *folder, *attack, *role;
     const int64_t *rows, *graph;
 
-    CI_TRY(ci_h5_array(v, "capture_path", CI_TEXT, -1, CI_STORE_TEXT, (const void **)&path, &C));
-    CI_TRY(ci_h5_array(v, "folder_name", CI_TEXT, -1, CI_STORE_TEXT, (const void **)&name, &F));
-    CI_TRY(ci_h5_array(v, "capture_hash", CI_TEXT, C, CI_XXH_HEX - 1, (const void **)&hash, NULL));
-    CI_TRY(ci_h5_array(v, "capture_folder", CI_I32, C, 1, (const void **)&folder, NULL));
-    CI_TRY(ci_h5_array(v, "capture_attack", CI_I32, C, 1, (const void **)&attack, NULL));
-    CI_TRY(ci_h5_array(v, "capture_rows", CI_I64, C, 1, (const void **)&rows, NULL));
-    CI_TRY(ci_h5_array(v, "capture_graph", CI_I64, C + 1, 1, (const void **)&graph, NULL));
-    CI_TRY(ci_h5_array(v, "folder_role", CI_I32, F, 1, (const void **)&role, NULL));
+    CI_TRY(ci_h5_array(v, "capture_path", CI_TYPE_TEXT, -1, CI_STORE_TEXT, (const void **)&path, &C));
+    CI_TRY(ci_h5_array(v, "folder_name", CI_TYPE_TEXT, -1, CI_STORE_TEXT, (const void **)&name, &F));
+    CI_TRY(ci_h5_array(v, "capture_hash", CI_TYPE_TEXT, C, CI_XXH_HEX - 1, (const void **)&hash, NULL));
+    CI_TRY(ci_h5_array(v, "capture_folder", CI_TYPE_I32, C, 1, (const void **)&folder, NULL));
+    CI_TRY(ci_h5_array(v, "capture_attack", CI_TYPE_I32, C, 1, (const void **)&attack, NULL));
+    CI_TRY(ci_h5_array(v, "capture_rows", CI_TYPE_I64, C, 1, (const void **)&rows, NULL));
+    CI_TRY(ci_h5_array(v, "capture_graph", CI_TYPE_I64, C + 1, 1, (const void **)&graph, NULL));
+    CI_TRY(ci_h5_array(v, "folder_role", CI_TYPE_I32, F, 1, (const void **)&role, NULL));
     h->capture = ci_new((size_t)C, sizeof *h->capture);
     h->folder = ci_new((size_t)F, sizeof *h->folder);
     if (!h->capture || !h->folder) CI_FAIL(CI_ENOMEM, "%lld captures", (long long)C);
@@ -82,8 +82,8 @@ static ci_rc ids_read(const ci_h5_view *v, ci_store_head *h)
     const int32_t *vocab;
     int64_t n;
 
-    CI_TRY(ci_h5_array(v, "id_value", CI_U32, -1, 1, (const void **)&value, &n));
-    CI_TRY(ci_h5_array(v, "id_vocab", CI_I32, n, 1, (const void **)&vocab, NULL));
+    CI_TRY(ci_h5_array(v, "id_value", CI_TYPE_U32, -1, 1, (const void **)&value, &n));
+    CI_TRY(ci_h5_array(v, "id_vocab", CI_TYPE_I32, n, 1, (const void **)&vocab, NULL));
     h->id = ci_new((size_t)n, sizeof *h->id);
     h->vocab = ci_new((size_t)n, sizeof *h->vocab);
     if (!h->id || !h->vocab) CI_FAIL(CI_ENOMEM, "%lld identifiers", (long long)n);
@@ -105,25 +105,25 @@ static ci_rc columns_map(ci_store *st)
     ci_store_head *h = &st->head;
     const int64_t G = h->n_graph;
     int64_t N, E;
-    const ci_kind local = store_local_kind(h), id = store_id_kind(h);
+    const ci_type local = store_local_kind(h), id = store_id_kind(h);
 
-    CI_TRY(ci_h5_array(v, "graph_capture", CI_I32, G, 1, (const void **)&st->graph_capture, NULL));
-    CI_TRY(ci_h5_array(v, "graph_row", CI_I64, G, 1, (const void **)&st->graph_row, NULL));
-    CI_TRY(ci_h5_array(v, "graph_label", CI_U8, G, 1, (const void **)&st->graph_label, NULL));
-    CI_TRY(ci_h5_array(v, "graph_node", CI_I64, G + 1, 1, (const void **)&st->graph_node, NULL));
-    CI_TRY(ci_h5_array(v, "graph_edge", CI_I64, G + 1, 1, (const void **)&st->graph_edge, NULL));
-    CI_TRY(ci_h5_array(v, "node_x", CI_F16, -1, st->set->n_node, (const void **)&st->node_x, &N));
-    CI_TRY(ci_h5_array(v, "edge_iat", CI_F32, -1, 1, (const void **)&st->edge_iat, &E));
+    CI_TRY(ci_h5_array(v, "graph_capture", CI_TYPE_I32, G, 1, (const void **)&st->graph_capture, NULL));
+    CI_TRY(ci_h5_array(v, "graph_row", CI_TYPE_I64, G, 1, (const void **)&st->graph_row, NULL));
+    CI_TRY(ci_h5_array(v, "graph_label", CI_TYPE_U8, G, 1, (const void **)&st->graph_label, NULL));
+    CI_TRY(ci_h5_array(v, "graph_node", CI_TYPE_I64, G + 1, 1, (const void **)&st->graph_node, NULL));
+    CI_TRY(ci_h5_array(v, "graph_edge", CI_TYPE_I64, G + 1, 1, (const void **)&st->graph_edge, NULL));
+    CI_TRY(ci_h5_array(v, "node_x", CI_TYPE_F16, -1, st->set->n_node, (const void **)&st->node_x, &N));
+    CI_TRY(ci_h5_array(v, "edge_iat", CI_TYPE_F32, -1, 1, (const void **)&st->edge_iat, &E));
     CI_TRY(ci_h5_array(v, "node_id", id, N, 1, &st->node_id, NULL));
     CI_TRY(ci_h5_array(v, "edge_src", local, E, 1, &st->edge_src, NULL));
     CI_TRY(ci_h5_array(v, "edge_dst", local, E, 1, &st->edge_dst, NULL));
     CI_TRY(ci_h5_array(v, "edge_freq", local, E, 1, &st->edge_freq, NULL));
-    CI_TRY(ci_h5_array(v, "edge_byte", CI_U8, E, 8, (const void **)&st->edge_byte, NULL));
-    CI_TRY(ci_h5_array(v, "edge_bidir", CI_U8, E, 1, (const void **)&st->edge_bidir, NULL));
+    CI_TRY(ci_h5_array(v, "edge_byte", CI_TYPE_U8, E, 8, (const void **)&st->edge_byte, NULL));
+    CI_TRY(ci_h5_array(v, "edge_bidir", CI_TYPE_U8, E, 1, (const void **)&st->edge_bidir, NULL));
     h->n_node = N;
     h->n_edge = E;
-    st->wide_id = id == CI_U32;
-    st->wide_local = local == CI_U16;
+    st->wide_id = id == CI_TYPE_U32;
+    st->wide_local = local == CI_TYPE_U16;
     if (st->graph_node[0] != 0 || st->graph_node[G] != N || st->graph_edge[0] != 0 || st->graph_edge[G] != E)
         CI_FAIL(CI_EFORMAT, "offsets of the store do not span its %lld nodes and %lld edges",
                 (long long)N, (long long)E);

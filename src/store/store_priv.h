@@ -10,8 +10,8 @@ enum {
     A_FOLDER_NAME, A_FOLDER_ROLE, A_ID_VALUE, A_ID_VOCAB, A_COUNT
 };
 
-ci_kind store_id_kind(const ci_store_head *h);    /* of node_id: index into id_value */
-ci_kind store_local_kind(const ci_store_head *h); /* of edge_src, edge_dst, edge_freq */
+ci_type store_id_kind(const ci_store_head *h);    /* of node_id: index into id_value */
+ci_type store_local_kind(const ci_store_head *h); /* of edge_src, edge_dst, edge_freq */
 int64_t store_edges(const ci_store_head *h);      /* of every graph */
 
 #endif

@@ -19,7 +19,7 @@ OWNER = {
     "base": "arena commit hash json log pool random rc signal types",
     "conf": "conf",
     "comm": "comm",
-    "graph": "graph feature",
+    "graph": "graph feature attack",
     "sim": "sim",
     "csv": "csv frame plan",
     "table": "table shard",
@@ -35,7 +35,7 @@ OWNER = {
     "metric": "metric",
     "train": "train",
     "eval": "eval",
-    "step": "step scan build",
+    "step": "step scan build run",
 }
 HEADER = {name: folder for folder, names in OWNER.items() for name in names.split()}
 

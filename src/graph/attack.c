@@ -3,7 +3,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "ci/plan.h"
+#include "ci/attack.h"
+#include "ci/commit.h"
+#include "ci/types.h"
 
 /* reference-system.md 1.7: the first name that occurs decides, so their order matters. */
 static const struct {
@@ -31,7 +33,7 @@ int32_t ci_attack_type(const char *path)
     const char *dot = strrchr(stem, '.');
     const int n_stem = (int)(dot ? dot - stem : (long)strlen(stem));
     const int n_folder = slash ? (int)(slash - path) : 0;
-    char text[2 * CI_TEXT_MAX + 2];
+    char text[2 * CI_PATH_MAX + 2];
 
     snprintf(text, sizeof text, "%.*s %.*s", n_stem, stem, n_folder, path);
     for (size_t i = 0; i < CI_COUNT(parts); i++)
