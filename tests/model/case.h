@@ -1,0 +1,27 @@
+#ifndef TEST_MODEL_CASE_H
+#define TEST_MODEL_CASE_H
+/** Small shards by formula, the same as in tests/oracle/gat_oracle.py. */
+#include "ci/batch.h"
+#include "ci/model.h"
+
+enum { CASE_TEST = 100, CASE_PROJECT = 101, CASE_SEED = 42, CASE_IDS = 20 };
+
+ci_model_dim case_dim(void);
+
+/** Nodes, raw edges and shape of one graph: 'a' any edges, 'l' only self-loops, 's' all into node 0,
+ *  'i' only among the first four nodes. */
+struct case_graph { int number, n_node, n_edge; char shape; };
+
+/** Pack graphs with self-loops as batch.h says.  Aborts when memory is short. */
+ci_batch *case_pack(const struct case_graph *g, int n);
+/** Graphs of the oracle's case: "normal", "one_node", "star", "mixed", "empty". */
+ci_batch *case_named(const char *name);
+/** Graphs like those of a real capture, numbered from `first`: about 27 nodes, 99 edges. */
+ci_batch *case_many(int first, int n);
+void case_free(ci_batch *b);
+
+/** Dot product of v with projection k of tensor `number`, and its norm. */
+double case_project(const float *v, ci_gid n, ci_lid number, int k);
+double case_norm(const float *v, ci_gid n);
+
+#endif
