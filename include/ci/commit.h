@@ -9,7 +9,8 @@
  *
  *  A reader trusts the record only.  A crash leaves the old generation or the new one, never
  *  neither: a reader that finds NAME unlike its record but equal to .NAME.next takes the new one,
- *  and the next writer finishes that commit before it begins its own.  Records are JSON: bytes, sha256, block, and xxh128 of every block.
+ *  and the next writer finishes that commit before it begins its own.  Records are JSON: bytes,
+ *  sha256, block, and xxh128 of every block.
  *  Nothing here is collective: one rank commits, the others hear of it by agreement. */
 #include <stddef.h>
 #include <stdint.h>
