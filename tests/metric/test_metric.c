@@ -1,12 +1,9 @@
 /* Expected values: tests/oracle/metric_vectors.h, made with scikit-learn and numpy. */
+#include "ci_test.h"
+
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
+
 #include "ci/log.h"
 #include "ci/metric.h"
 #include "ci/types.h"
@@ -220,20 +217,17 @@ static void intervals__are_fast_enough(void **state)
     free(label);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scores__equal_scikit_learn),
-        cmocka_unit_test(curve__refuses_one_class),
-        cmocka_unit_test(youden__is_in_the_middle_of_the_best_gap),
-        cmocka_unit_test(youden__separates_neighbouring_doubles),
-        cmocka_unit_test(youden__calls_nothing_an_attack_when_nothing_is_better),
-        cmocka_unit_test(intervals__equal_numpy_over_the_same_draws),
-        cmocka_unit_test(intervals__leave_out_draws_of_one_class),
-        cmocka_unit_test(intervals__are_nan_without_draws_or_with_one_class),
-        cmocka_unit_test(scores__refuse_what_cannot_be_ranked),
-        cmocka_unit_test(intervals__are_fast_enough),
-    };
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(scores__equal_scikit_learn),
+    cmocka_unit_test(curve__refuses_one_class),
+    cmocka_unit_test(youden__is_in_the_middle_of_the_best_gap),
+    cmocka_unit_test(youden__separates_neighbouring_doubles),
+    cmocka_unit_test(youden__calls_nothing_an_attack_when_nothing_is_better),
+    cmocka_unit_test(intervals__equal_numpy_over_the_same_draws),
+    cmocka_unit_test(intervals__leave_out_draws_of_one_class),
+    cmocka_unit_test(intervals__are_nan_without_draws_or_with_one_class),
+    cmocka_unit_test(scores__refuse_what_cannot_be_ranked),
+    cmocka_unit_test(intervals__are_fast_enough),
+};
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+CI_TEST_MAIN(tests)

@@ -1,22 +1,17 @@
 /* RANKS: 1 2 3 5 */
-/* Small captures in a folder of /tmp that all ranks share; rank 0 looks at what was written. */
+/* Small captures in a folder that all ranks share; rank 0 looks at what was written. */
+#define CI_TEST_MPI
+#include "ci_test.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <math.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <unistd.h>
-#include <cmocka.h>
+
 #include "ci/arena.h"
-#include "ci/comm.h"
 #include "ci/conf.h"
 #include "ci/json.h"
 #include "ci/log.h"
@@ -25,8 +20,8 @@
 #include "ci/types.h"
 #include "sim/sim_priv.h"
 
-static ci_comm *comm;
-static char root[64];
+static const ci_comm *comm;
+static char root[200];
 static ci_conf conf; /* of the set that group_setup wrote: <root>/sim */
 
 static void conf_small(const char *set, ci_conf *out)
@@ -443,10 +438,9 @@ static void sim__takes_the_smallest_and_the_largest_fleet(void **state)
 static int group_setup(void **state)
 {
     (void)state;
-    if (ci_comm_start(NULL, NULL, &comm) != CI_OK) return -1;
-    ci_comm_deadline(comm, 60);
+    comm = ci_test_comm;
     ci_log_setup(comm->rank, comm->size, CI_WARN);
-    strcpy(root, "/tmp/canids_sim_XXXXXX");
+    snprintf(root, sizeof root, "%s/canids_sim_XXXXXX", ci_test_tmp());
     if (comm->rank == 0 && !mkdtemp(root)) return -1;
     if (ci_comm_bcast(comm, "test.root", 0, root, sizeof root) != CI_OK) return -1;
     conf_small("sim", &conf);
@@ -455,17 +449,15 @@ static int group_setup(void **state)
 
 static int group_teardown(void **state)
 {
-    char command[128];
+    char command[256];
 
     (void)state;
-    ci_comm_barrier(comm, "test.end");
-    snprintf(command, sizeof command, "rm -rf %s", root);
-    if (comm->rank == 0 && system(command)) return -1;
-    ci_comm_stop(&comm);
-    return 0;
+    if (ci_comm_barrier(comm, "test.over") != CI_OK) return -1;
+    snprintf(command, sizeof command, "rm -rf '%s'", root);
+    return comm->rank == 0 ? system(command) : 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows__are_well_formed_and_labelled),
@@ -484,5 +476,7 @@ int main(void)
         cmocka_unit_test(sim__takes_the_smallest_and_the_largest_fleet),
     };
 
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    ci_test_start(&argc, &argv);
+    return ci_test_stop(cmocka_run_group_tests(tests, group_setup, group_teardown));
 }
