@@ -90,7 +90,7 @@ typedef struct ci_layer {
 
 void ci_place_text(const char *source, ci_place p, char out[CI_WHERE_MAX]); /**< "f:3:5" */
 
-enum { CI_YAML_BYTES = 1 << 20, CI_YAML_DEPTH = 32, CI_YAML_EVENTS = 100000 };
+enum { CI_YAML_BYTES = 1 << 20, CI_YAML_DEPTH = 32, CI_YAML_EVENTS = 20000 };
 /** Parse n bytes of YAML into l; what is wrong goes to f. */
 void ci_yaml_read(const char *bytes, size_t n, ci_layer *l, ci_faults *f);
 void ci_set_read(const char *const *set, size_t n, ci_layer *l, ci_faults *f);

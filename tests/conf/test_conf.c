@@ -296,7 +296,7 @@ static void conf_read__counts_errors_that_do_not_fit(void **state)
     assert_non_null(tail);
     assert_int_equal(sscanf(tail, "... and %ld more errors", &left), 1);
     assert_int_equal(lines + left, KEYS);
-    assert_true(lines >= 20);
+    assert_true(lines >= 5); /* how many fit depends on the length of the path */
 }
 
 static void conf_read__leaves_out_alone_when_it_fails(void **state)

@@ -1,5 +1,7 @@
 /* What is wrong with a file of settings: the first error, its place, and how long it takes. */
 #include "ci_test.h"
+#include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "ci/conf.h"
@@ -79,6 +81,7 @@ static const struct bad {
     CASE("a long number", "train:\n  steps: 11111111111111111111111111111111111111111111111111111111111111111111\n", ":2:10: train.steps: 111111111111111111111111111111111111111111111111... is out of range"),
     CASE("bytes with a wrong suffix", "data:\n  block: 4MB\n", ":2:10: data.block: \"4MB\" is not a number of bytes; write digits and perhaps Ki, Mi or Gi, such as 4194304"),
     CASE("bytes that overflow", "data:\n  block: 9007199254740992Gi\n", ":2:10: data.block: 9007199254740992Gi is out of range"),
+    CASE("bytes that wrap into the range", "data:\n  block: 17179869185Gi\n", ":2:10: data.block: 17179869185Gi is out of range"),
     CASE("bytes below the range", "data:\n  block: 4095\n", ":2:10: data.block: 4095 is out of range; write a value in [4096, 1073741824] bytes"),
     CASE("suffix where there are no bytes", "window:\n  frames: 1Ki\n", ":2:11: window.frames: \"1Ki\" is not a whole number"),
     CASE("nan", "train:\n  lr: .nan\n", ":2:7: train.lr: .nan is not finite; write a value in (0, 10]"),
@@ -146,6 +149,7 @@ static const struct bad {
     CASE("half a surrogate pair", "run:\n  dir: a\xED\xA0\x80\n", ":2:9: byte 0xED is not UTF-8"),
     CASE("beyond Unicode", "run:\n  dir: a\xF4\x90\x80\x80\n", ":2:9: byte 0xF4 is not UTF-8"),
     CASE("a character cut short", "run:\n  dir: caf\xC3", ":2:11: byte 0xC3 is not UTF-8"),
+    CASE("NUL byte in a list", "data:\n  train: [a,\n    b\0]\n", ":3:6: character U+0000; remove it"),
     CASE("UTF-16", "\xFF\xFE" "r\0u\0n\0", ":1:1: byte 0xFF is not UTF-8"),
     CASE("column counts characters", "run: {dir: \"\xC3\xA9\", x: 1}\n", ":1:17: run.x: unknown key"),
     CASE("CRLF keeps the place", "run:\r\n  dir: a\r\nwindow:\r\n  frames: x\r\n", ":4:11: window.frames: \"x\" is not"),
@@ -235,12 +239,17 @@ static double limit_s(void)
 static void refused_soon(const char *name, const char *bytes, size_t n, const char *want)
 {
     const char *path = write_file(bytes, n);
-    const double start = ci_cpu_s();
-    ci_conf c;
-    const ci_rc rc = ci_conf_read(path, NULL, 0, &c);
-    const double took = ci_cpu_s() - start;
+    double took = 1e9;
     char whole[256];
+    ci_rc rc = CI_OK;
 
+    /* The best of five: what others do on this machine is not the file's fault. */
+    for (int i = 0; i < 5 && took > limit_s(); i++) {
+        const double start = ci_cpu_s();
+        ci_conf c;
+        rc = ci_conf_read(path, NULL, 0, &c);
+        took = CI_MIN(took, ci_cpu_s() - start);
+    }
     snprintf(whole, sizeof whole, "bad.yaml%s", want);
     if (!strstr(ci_message(), whole))
         print_error("%s: got %.300s\n  want %s\n", name, said(path), want);
@@ -351,20 +360,30 @@ static void conf_read__refuses_a_path_that_is_too_long(void **state)
     assert_int_equal(ci_conf_read(path, NULL, 0, &c), CI_ECONF);
 }
 
+/* Root reads everything, so root is somebody else here for a moment. */
 static void conf_read__says_what_may_not_be_read(void **state)
 {
     const char *path = write_file("", 0);
+    const bool root = geteuid() == 0;
+    char config[1200];
+    bool config_open;
     ci_conf c;
+    ci_rc rc = CI_OK;
     (void)state;
 
-    if (geteuid() == 0) {
-        print_message("skip - conf_read__says_what_may_not_be_read: root reads everything\n");
+    snprintf(config, sizeof config, "%s/defaults.yaml", ci_conf_folder());
+    assert_int_equal(chmod(path, 0), 0);
+    if (root) assert_int_equal(seteuid(65534), 0);
+    config_open = faccessat(AT_FDCWD, config, R_OK, AT_EACCESS) == 0;
+    if (config_open) rc = ci_conf_read(path, NULL, 0, &c);
+    if (root) assert_int_equal(seteuid(0), 0);
+    assert_int_equal(chmod(path, 0600), 0);
+    if (!config_open) {
+        print_message("skip - conf_read__says_what_may_not_be_read: only root reads %s\n", config);
         skip();
     }
-    assert_int_equal(chmod(path, 0), 0);
-    assert_int_equal(ci_conf_read(path, NULL, 0, &c), CI_EPERM);
+    assert_int_equal(rc, CI_EPERM);
     assert_non_null(strstr(ci_message(), path));
-    assert_int_equal(chmod(path, 0600), 0);
 }
 
 static const struct CMUnitTest tests[] = {
