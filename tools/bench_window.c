@@ -1,0 +1,181 @@
+/** Messages a second, on one core, from a table in memory into kd35 graphs.
+ *
+ *      bench_window [FILE.csv] [W] [S]     a synthetic bus where there is no file
+ *
+ *  Before it times anything it checks what is known without any feature: how many windows there are,
+ *  that every frame is counted once and every edge has two ends, and that nodes are the distinct ids. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ci/csv.h"
+#include "ci/window.h"
+
+enum { BATCH = 64, SYNTHETIC = 400000 };
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void must(bool ok, const char *what)
+{
+    if (ok) return;
+    fprintf(stderr, "bench_window: %s %s\n", what, ci_message());
+    exit(EXIT_FAILURE);
+}
+
+static void row_put(ci_table *t, ci_frame f)
+{
+    must(t->n < t->cap || ci_table_reserve(t, t->cap ? 2 * t->cap : 65536) == CI_OK, "table");
+    t->t_ns[t->n] = f.t_ns;
+    t->id[t->n] = f.id;
+    t->data[t->n] = f.data;
+    t->len[t->n] = f.len;
+    t->attack[t->n] = f.attack;
+    t->n_own = ++t->n;
+}
+
+/** The slow parser, so that nothing but windows is measured; its first line is the header. */
+static bool file_read(const char *path, ci_table *t)
+{
+    FILE *const f = fopen(path, "r");
+    char line[CI_LINE_MAX + 2];
+    ci_frame frame;
+    size_t col;
+
+    if (!f) return false;
+    while (fgets(line, sizeof line, f))
+        if (ci_frame_parse(line, strcspn(line, "\r\n"), &frame, &col) == CI_OK) row_put(t, frame);
+    fclose(f);
+    return t->n > 0;
+}
+
+/** 48 identifiers, each with its own period; two counters, two slow bytes, the rest constant. */
+static void synthetic_make(ci_table *t)
+{
+    int64_t due[48];
+
+    for (int i = 0; i < 48; i++) due[i] = i * 37000;
+    for (int n = 0; n < SYNTHETIC; n++) {
+        int i = 0;
+        for (int j = 1; j < 48; j++)
+            if (due[j] < due[i]) i = j;
+        const uint64_t slow = (uint64_t)(n / 4000 % 256), count = (uint64_t)(due[i] / 1000000 % 256);
+        row_put(t, (ci_frame){.t_ns = due[i], .id = 0x80 + 40u * (unsigned)i, .len = 8, .attack = n % 997 == 0,
+                              .data = count | slow << 24 | UINT64_C(0x55AA000000000000)});
+        due[i] += 10000000 + i % 6 * 10000000 + (int64_t)n * 7919 % 100000;
+    }
+}
+
+static ci_gid ids_in_windows(const ci_table *t, ci_lid frames, ci_lid stride)
+{
+    ci_gid total = 0;
+
+    for (ci_lid r = 0; r + frames <= t->n; r += stride)
+        for (ci_lid i = r; i < r + frames; i++) {
+            ci_lid j = i + 1;
+            while (j < r + frames && t->id[j] != t->id[i]) j++;
+            total += j == r + frames;
+        }
+    return total;
+}
+
+struct totals {
+    ci_gid graphs, nodes, edges;
+    double messages, ends, sum; /* of columns 24, 33 and 34, and all */
+};
+
+static void totals_add(const ci_graphs *g, struct totals *s)
+{
+    s->graphs += g->n_graph;
+    s->nodes += g->n_node;
+    s->edges += g->n_edge;
+    for (ci_lid v = 0; v < g->n_node; v++) {
+        s->messages += (double)g->x[35 * v + 24];
+        s->ends += (double)g->x[35 * v + 33] + (double)g->x[35 * v + 34];
+    }
+    for (ci_lid i = 0; i < 35 * g->n_node; i++) s->sum += (double)g->x[i];
+    for (ci_lid i = 0; i < 11 * g->n_edge; i++) s->sum += (double)g->e[i];
+}
+
+static double once(ci_builder *b, const ci_table *t, ci_lid frames, ci_lid stride, ci_graphs *g, struct totals *s)
+{
+    const double start = now();
+
+    ci_graphs_clear(g);
+    for (ci_lid r = 0; r + frames <= t->n; r += stride) {
+        if (g->n_graph == g->cap_graph) {
+            if (s) totals_add(g, s);
+            ci_graphs_clear(g);
+        }
+        must(ci_window_build(b, t, r, g) == CI_OK, "window");
+    }
+    if (s) totals_add(g, s);
+    return now() - start;
+}
+
+static double count_only(ci_builder *b, const ci_table *t, ci_lid frames, ci_lid stride, ci_gid nodes)
+{
+    const double start = now();
+    uint8_t attack;
+
+    for (ci_lid r = 0; r + frames <= t->n; r += stride) nodes -= ci_window_nodes(b, t, r, &attack);
+    must(nodes == 0, "counted nodes differ from built ones");
+    return now() - start;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *const slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+int main(int argc, char **argv)
+{
+    const char *const shared = getenv("CANIDS_SHARED");
+    const ci_lid frames = argc > 2 ? atoi(argv[2]) : 100, stride = argc > 3 ? atoi(argv[3]) : frames;
+    const ci_feature_set *const set = ci_feature_set_find("kd35");
+    char path[4096];
+    ci_table t = {0};
+    ci_builder *b;
+    ci_graphs g;
+    struct totals s = {0};
+    double best = 1e9, count = 1e9;
+    bool real;
+
+    snprintf(path, sizeof path, "%s/data/hcrl_sa/test_04_unknown_vehicle_unknown_attack/malfunction-spark.csv",
+             shared ? shared : "../shared");
+    if (argc > 1) snprintf(path, sizeof path, "%s", argv[1]);
+    real = file_read(path, &t);
+    if (!real) synthetic_make(&t);
+    must(t.n >= frames && stride > 0, "W or S does not fit the rows");
+    must(ci_builder_create(set, frames, false, &b) == CI_OK, "builder");
+    must(ci_graphs_init(&g, set, BATCH, frames, frames) == CI_OK, "graphs");
+
+    once(b, &t, frames, stride, &g, &s);
+    must(s.graphs == ci_window_count(t.n, frames, stride), "number of windows");
+    must(s.nodes == ids_in_windows(&t, frames, stride), "number of nodes");
+    must(s.messages == (double)s.graphs * frames, "a frame was lost or counted twice");
+    must(s.ends == 2. * (double)s.edges, "an edge has not two ends");
+    for (int i = 0; i < 12; i++) {
+        const double build = once(b, &t, frames, stride, &g, NULL);
+        const double only = count_only(b, &t, frames, stride, s.nodes);
+        best = CI_MIN(best, build);
+        count = CI_MIN(count, only);
+    }
+    printf("window  %s, %d rows, W %d, S %d, mean N %.2f, sum of all features %.9g\n",
+           real ? base_name(path) : "synthetic", t.n, frames, stride, (double)s.nodes / (double)s.graphs, s.sum);
+    printf("window  kd35 graphs   %7.2f M messages/s  (rows %d / CPU seconds %.5f, best of 12)  %.1f k graphs/s\n",
+           t.n / best * 1e-6, t.n, best, (double)s.graphs / best * 1e-3);
+    printf("window  nodes only    %7.2f M messages/s\n", t.n / count * 1e-6);
+    ci_graphs_release(&g);
+    ci_builder_destroy(&b);
+    ci_table_release(&t);
+    return 0;
+}
