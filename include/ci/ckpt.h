@@ -53,7 +53,11 @@ ci_rc ci_ckpt_write(const ci_ckpt *c, const ci_model *m, const char *path);
  *  \return CI_OK; CI_ENOENT; CI_EFORMAT (corrupt, not a checkpoint, another version); CI_EIO; CI_ENOMEM */
 ci_rc ci_ckpt_read(const char *path, ci_ckpt *out);
 
-/** The same on every rank.  Collective. */
+/** Read without checking its bytes against a record: for looking at a file that came without one.
+ *  HDF5 may crash on corrupt bytes: call in a child process. */
+ci_rc ci_ckpt_load(const char *path, ci_ckpt *out);
+
+/** As ci_ckpt_read, on every rank.  Collective. */
 ci_rc ci_ckpt_read_all(const ci_comm *comm, const char *path, ci_ckpt *out);
 
 /** SHA-256 over the weights alone: what has to be equal for any number of ranks. */

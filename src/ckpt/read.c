@@ -75,7 +75,32 @@ done:
     return rc;
 }
 
+/* Room like that of `head`, with its particulars. */
+static ci_rc like(const ci_ckpt *head, ci_ckpt *out)
+{
+    ci_rc rc = CI_OK;
+
+    CI_TRY(ckpt_room(out, head->n, head->n_tensor, head->n_vocab));
+    out->at = head->at;
+    out->scaler = head->scaler;
+    memcpy(out->settings, head->settings, sizeof out->settings);
+    memcpy(out->store, head->store, sizeof out->store);
+    memcpy(out->set, head->set, sizeof out->set);
+done:
+    return rc;
+}
+
 ci_rc ci_ckpt_read(const char *path, ci_ckpt *out)
+{
+    ci_rc rc = CI_OK;
+
+    CI_TRY(ci_commit_check(path, NULL));
+    CI_TRY(ci_ckpt_load(path, out));
+done:
+    return rc;
+}
+
+ci_rc ci_ckpt_load(const char *path, ci_ckpt *out)
 {
     ci_rc rc = CI_OK;
     ci_h5_view *v = NULL;
@@ -83,7 +108,6 @@ ci_rc ci_ckpt_read(const char *path, ci_ckpt *out)
     const void *any;
     int64_t n, n_tensor, n_vocab;
 
-    CI_TRY(ci_commit_check(path, NULL));
     CI_TRY(ci_h5_open(path, &v));
     CI_TRY(attributes_read(v, path, &head));
     CI_TRY(scaler_read(v, "scaler_node", &head.scaler.n_node, head.scaler.node_mean, head.scaler.node_spread));
@@ -91,12 +115,10 @@ ci_rc ci_ckpt_read(const char *path, ci_ckpt *out)
     CI_TRY(ci_h5_array(v, "weight", CI_TYPE_F32, -1, 1, &any, &n));
     CI_TRY(ci_h5_array(v, "exponent", CI_TYPE_I32, -1, 1, &any, &n_tensor));
     CI_TRY(ci_h5_array(v, "vocabulary", CI_TYPE_U32, -1, 1, &any, &n_vocab));
-    CI_TRY(ckpt_room(&c, n, (ci_lid)n_tensor, (int32_t)n_vocab));
-    c.at = head.at;
-    c.scaler = head.scaler;
-    memcpy(c.settings, head.settings, sizeof c.settings);
-    memcpy(c.store, head.store, sizeof c.store);
-    memcpy(c.set, head.set, sizeof c.set);
+    head.n = n;
+    head.n_tensor = (ci_lid)n_tensor;
+    head.n_vocab = (int32_t)n_vocab;
+    CI_TRY(like(&head, &c));
     CI_TRY(arrays_read(v, &c));
     *out = c;
     c = (ci_ckpt){0};
@@ -109,22 +131,12 @@ done:
 ci_rc ci_ckpt_read_all(const ci_comm *comm, const char *path, ci_ckpt *out)
 {
     ci_rc rc = CI_OK;
-    ci_ckpt c = {0};
+    ci_ckpt c = {0}, head;
 
     CI_TRY_ALL(comm, "ckpt.read", comm->rank == 0 ? ci_ckpt_read(path, &c) : CI_OK);
-    if (comm->rank != 0) memset(&c, 0, sizeof c);
-    ci_ckpt head = c;
+    head = c;
     CI_TRY(ci_comm_bcast(comm, "ckpt.read.head", 0, &head, sizeof head));
-    if (comm->rank != 0) {
-        CI_TRY_ALL(comm, "ckpt.read.room", ckpt_room(&c, head.n, head.n_tensor, head.n_vocab));
-        c.at = head.at;
-        c.scaler = head.scaler;
-        memcpy(c.settings, head.settings, sizeof c.settings);
-        memcpy(c.store, head.store, sizeof c.store);
-        memcpy(c.set, head.set, sizeof c.set);
-    } else {
-        CI_TRY_ALL(comm, "ckpt.read.room", CI_OK);
-    }
+    CI_TRY_ALL(comm, "ckpt.read.room", comm->rank == 0 ? CI_OK : like(&head, &c));
     CI_TRY(ci_comm_bcast(comm, "ckpt.read.weights", 0, c.w, (size_t)c.n * sizeof *c.w));
     CI_TRY(ci_comm_bcast(comm, "ckpt.read.moment1", 0, c.m, (size_t)c.n * sizeof *c.m));
     CI_TRY(ci_comm_bcast(comm, "ckpt.read.moment2", 0, c.v, (size_t)c.n * sizeof *c.v));

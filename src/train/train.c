@@ -226,7 +226,7 @@ done:
 }
 
 /* Take up last.h5 when it is of this training; say why not when it is not. */
-static ci_rc resume(struct trainer *t, struct files *f)
+static ci_rc resume(struct trainer *t, struct files *f, bool must)
 {
     ci_rc rc = CI_OK;
     ci_ckpt c = {0};
@@ -247,6 +247,8 @@ static ci_rc resume(struct trainer *t, struct files *f)
     ci_ckpt_release(&c);
     CI_TRY_ALL(t->comm, "train.resume.read", got);
     CI_TRY(ci_comm_bcast(t->comm, "train.resume.usable", 0, &usable, sizeof usable));
+    if (!usable && must)
+        CI_FAIL(CI_ENOENT, "--resume: %s is no checkpoint of these settings and this store", f->last);
     if (!usable) goto done;
     CI_TRY(ci_ckpt_read_all(t->comm, f->last, &c));
     ci_ckpt_release(&t->ck);
@@ -272,7 +274,8 @@ static void announce(const struct trainer *t)
            (long long)s->n_embargo, s->leaky ? "; LEAKY, as split.allow_leak permits" : "");
 }
 
-ci_rc ci_train(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha)
+ci_rc ci_train(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha,
+               bool must_resume)
 {
     ci_rc rc = CI_OK;
     struct trainer t = {0};
@@ -284,13 +287,14 @@ ci_rc ci_train(const ci_comm *comm, const ci_conf *conf, const ci_store *st, con
     ci_train_settings(conf, t.ck.settings);
     memcpy(t.ck.store, store_sha, CI_SHA256_HEX);
     announce(&t);
-    CI_TRY(resume(&t, &f));
+    CI_TRY(resume(&t, &f, must_resume));
     f.saved_s = ci_now_s();
     while (!t.ck.at.finished) CI_TRY(epoch_run(&t, &f));
     ci_ckpt_weights(&t.ck, weights);
     ci_log(CI_INFO, "trained: %lld steps, best epoch %lld (validation AUROC %.5f), last weights %s", (long long)t.ck.at.step,
            (long long)t.ck.at.best_epoch + 1, t.ck.at.best_auroc, weights);
-    ci_log_any(CI_DEBUG, "rank %d computed %lld shards", comm->rank, (long long)t.shards_done);
+    if (strcmp(conf->run.log, "debug") == 0)
+        ci_log_any(CI_DEBUG, "rank %d computed %lld shards", comm->rank, (long long)t.shards_done);
 done:
     trainer_release(&t);
     free(f.line);

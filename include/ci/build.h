@@ -1,0 +1,22 @@
+#ifndef CI_BUILD_H
+#define CI_BUILD_H
+/** The second step: windows of all captures become graphs in one store. */
+#include "ci/comm.h"
+#include "ci/conf.h"
+#include "ci/plan.h"
+#include "ci/store.h"
+
+/** What the store of this plan and these settings will be about.  Not collective.
+ *  \return CI_OK, CI_ECONF (no complete window, feature set without a layout), CI_ENOMEM */
+ci_rc ci_build_head(const ci_plan *p, const ci_conf *conf, ci_store_head *out);
+
+/** Build conf->run.dir/store.h5.  Collective: ranks take contiguous runs of blocks; memory is one
+ *  block of rows and store.chunk graphs a rank.  The bytes do not depend on the number of ranks.
+ *  \param [out] out_sha  SHA-256 of the store, on every rank
+ *  \return CI_OK; CI_EIO, CI_EHDF5: the store could not be written, the previous one is intact,
+ *          and the job must end by ci_comm_abort; CI_EDATA: a capture changed since the scan;
+ *          CI_ETEMP after a signal; CI_ECONF, CI_ECREATE, CI_ENOMEM */
+ci_rc ci_build(const ci_comm *comm, const ci_conf *conf, const ci_plan *p,
+               char out_sha[CI_SHA256_HEX]);
+
+#endif

@@ -1,0 +1,71 @@
+/* What a ticket needs to know: program, libraries, machine, settings. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+#include "ci/comm.h"
+#include "ci/conf.h"
+#include "ci/h5.h"
+#include "ci/json.h"
+#include "ci/ops.h"
+#include "cmd_priv.h"
+#include "version.h"
+
+ci_rc verb_info(const struct options *o)
+{
+    ci_rc rc = CI_OK;
+    ci_json *j = ci_json_object();
+    char *text = NULL;
+    struct utsname u;
+
+    ci_json_str(j, "version", CI_VERSION);
+    ci_json_str(j, "commit", CI_COMMIT);
+    ci_json_str(j, "compiler", __VERSION__);
+    ci_json_str(j, "flags", CI_CFLAGS);
+    ci_json_str(j, "mpi", ci_comm_library());
+    ci_json_str(j, "hdf5", ci_h5_library());
+    ci_json_str(j, "kernels", ci_ops_get("auto") ? ci_ops_get("auto")->name : "none");
+    ci_json_str(j, "cuda", "not in this release");
+    ci_json_str(j, "settings", ci_conf_folder()[0] ? ci_conf_folder() : "built-in defaults only");
+    if (uname(&u) == 0) {
+        ci_json_str(j, "system", u.sysname);
+        ci_json_str(j, "release", u.release);
+        ci_json_str(j, "machine", u.machine);
+    }
+    ci_json_int(j, "cores", sysconf(_SC_NPROCESSORS_ONLN));
+    ci_json_int(j, "memory_mib", sysconf(_SC_PHYS_PAGES) / 1024 * sysconf(_SC_PAGESIZE) / 1024);
+    ci_json_str(j, "slurm_job", getenv("SLURM_JOB_ID") ? getenv("SLURM_JOB_ID") : "");
+    text = ci_json_text(j, true);
+    if (!text) CI_FAIL(CI_ENOMEM, "info");
+    if (o->json) {
+        printf("%s\n", text);
+    } else {
+        static const char *const keys[] = {"version", "commit", "compiler", "flags", "mpi", "hdf5", "kernels",
+                                           "cuda", "settings", "system", "release", "machine"};
+        for (size_t i = 0; i < CI_COUNT(keys); i++) printf("%-10s %s\n", keys[i], ci_json_get_str(j, keys[i]));
+        printf("%-10s %lld\n%-10s %lld MiB\n", "cores", (long long)ci_json_get_int(j, "cores"), "memory",
+               (long long)ci_json_get_int(j, "memory_mib"));
+    }
+done:
+    free(text);
+    ci_json_free(&j);
+    return rc;
+}
+
+ci_rc verb_explain(const struct options *o)
+{
+    ci_rc rc = CI_OK;
+    ci_conf *c = calloc(1, sizeof *c);
+    char *text = NULL;
+
+    if (!c) CI_FAIL(CI_ENOMEM, "settings");
+    CI_TRY(ci_conf_read(o->file, o->set, o->n_set, c));
+    text = ci_conf_yaml(c, true);
+    if (!text) CI_FAIL(CI_ENOMEM, "settings");
+    fputs(text, stdout);
+done:
+    free(text);
+    free(c);
+    return rc;
+}

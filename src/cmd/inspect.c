@@ -1,0 +1,160 @@
+/* What a store or a checkpoint is.  HDF5 has crashed on broken files: a child reads, and a crash of
+ * the child is a verdict on the file. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "ci/arena.h"
+#include "ci/ckpt.h"
+#include "ci/commit.h"
+#include "ci/json.h"
+#include "ci/log.h"
+#include "ci/store.h"
+#include "cmd_priv.h"
+
+static void folder_put(const ci_store *st, int32_t folder, ci_json *folders)
+{
+    ci_json *j = ci_json_object();
+    int64_t graphs = 0, attacks = 0, nodes = 0, edges = 0;
+
+    for (int32_t c = 0; c < st->head.n_capture; c++) {
+        const ci_store_capture *k = &st->head.capture[c];
+        const int64_t end = k->first_graph + k->n_graph;
+        if (k->folder != folder) continue;
+        graphs += k->n_graph;
+        for (int64_t g = k->first_graph; g < end; g++) attacks += st->graph_label[g];
+        nodes += st->graph_node[end] - st->graph_node[k->first_graph];
+        edges += st->graph_edge[end] - st->graph_edge[k->first_graph];
+    }
+    ci_json_int(j, "graphs", graphs);
+    ci_json_int(j, "attack_graphs", attacks);
+    ci_json_int(j, "nodes", nodes);
+    ci_json_int(j, "edges", edges);
+    ci_json_put(folders, st->head.folder[folder].name, j);
+}
+
+static void store_put(const ci_store *st, ci_json *j)
+{
+    const ci_store_head *h = &st->head;
+    ci_json *folders = ci_json_object();
+    int64_t attacks = 0;
+
+    for (int64_t g = 0; g < h->n_graph; g++) attacks += st->graph_label[g];
+    ci_json_str(j, "kind", "store");
+    ci_json_str(j, "features", h->set);
+    ci_json_str(j, "compat", h->compat ? "reference" : "none");
+    ci_json_int(j, "window_frames", h->frames);
+    ci_json_int(j, "window_stride", h->stride);
+    ci_json_int(j, "graphs", h->n_graph);
+    ci_json_int(j, "attack_graphs", attacks);
+    ci_json_int(j, "nodes", h->n_node);
+    ci_json_int(j, "edges", h->n_edge);
+    ci_json_int(j, "vocabulary", h->n_vocab);
+    ci_json_int(j, "captures", h->n_capture);
+    ci_json_str(j, "source_sha256", h->source);
+    for (int32_t f = 0; f < h->n_folder; f++) folder_put(st, f, folders);
+    ci_json_put(j, "folders", folders);
+}
+
+static void ckpt_put(const ci_ckpt *c, ci_json *j)
+{
+    char weights[CI_SHA256_HEX];
+
+    ci_ckpt_weights(c, weights);
+    ci_json_str(j, "kind", "checkpoint");
+    ci_json_str(j, "features", c->set);
+    ci_json_int(j, "parameters", c->n);
+    ci_json_int(j, "vocabulary", c->n_vocab);
+    ci_json_int(j, "step", c->at.step);
+    ci_json_int(j, "epochs_done", c->at.epoch);
+    ci_json_int(j, "batches_done", c->at.batch);
+    ci_json_bool(j, "finished", c->at.finished);
+    ci_json_int(j, "best_epoch", c->at.best_epoch + 1);
+    ci_json_num(j, "best_auroc", c->at.best_auroc);
+    ci_json_num(j, "threshold", c->at.threshold);
+    ci_json_str(j, "weights_sha256", weights);
+    ci_json_str(j, "settings_sha256", c->settings);
+    ci_json_str(j, "store_sha256", c->store);
+}
+
+/* Against its record when there is one; a copy without a record is read all the same. */
+static ci_rc check(const char *path, char sha[CI_SHA256_HEX])
+{
+    ci_rc rc = ci_commit_check(path, sha);
+
+    if (rc == CI_ENOENT && access(path, R_OK) == 0) {
+        ci_log(CI_WARN, "%s has no commit record beside it: its bytes cannot be checked", path);
+        rc = ci_sha256_file(path, sha);
+    }
+    return rc;
+}
+
+static ci_rc read_it(const char *path, ci_json *j)
+{
+    ci_rc rc = CI_OK;
+    ci_store *st = NULL;
+    ci_ckpt c = {0};
+    char message[CI_MESSAGE_MAX], format[64] = "";
+    ci_h5_view *v = NULL;
+
+    CI_TRY(ci_h5_open(path, &v));
+    if (ci_h5_text(v, "format", format, sizeof format) == CI_OK && strcmp(format, "canids checkpoint") == 0) {
+        CI_TRY(ci_ckpt_load(path, &c));
+        ckpt_put(&c, j);
+    } else {
+        CI_TRY(ci_store_open(path, &st));
+        store_put(st, j);
+    }
+done:
+    snprintf(message, sizeof message, "%s", ci_message());
+    ci_ckpt_release(&c);
+    ci_store_close(&st);
+    ci_h5_close(&v);
+    ci_message_set(message);
+    return rc;
+}
+
+static ci_rc print_it(const struct options *o)
+{
+    ci_rc rc = CI_OK;
+    ci_json *j = ci_json_object();
+    char sha[CI_SHA256_HEX] = "", *text = NULL;
+    struct stat s;
+
+    CI_TRY(check(o->file, sha));
+    CI_TRY(read_it(o->file, j));
+    if (stat(o->file, &s) == 0) ci_json_int(j, "bytes", s.st_size);
+    ci_json_str(j, "sha256", sha);
+    text = ci_json_text(j, !o->json);
+    if (!text) CI_FAIL(CI_ENOMEM, "%s", o->file);
+    printf("%s\n", text);
+done:
+    free(text);
+    ci_json_free(&j);
+    return rc;
+}
+
+ci_rc verb_inspect(const struct options *o)
+{
+    ci_rc rc = CI_OK;
+    int status = 0;
+    pid_t child;
+
+    fflush(NULL);
+    child = fork();
+    if (child < 0) CI_FAIL(CI_ENOMEM, "fork: %s", strerror(errno));
+    if (child == 0) {
+        rc = print_it(o);
+        if (rc != CI_OK) ci_log(CI_ERROR, "%s", ci_message());
+        fflush(NULL);
+        _exit(ci_rc_exit(rc));
+    }
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+    if (WIFSIGNALED(status)) CI_FAIL(CI_EFORMAT, "%s is corrupt: reading it ended with signal %d", o->file, WTERMSIG(status));
+    _exit(WEXITSTATUS(status)); /* the child has said everything */
+done:
+    return rc;
+}

@@ -1,0 +1,79 @@
+/* The verbs that need ranks: settings to all of them, then the steps. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "ci/comm.h"
+#include "ci/commit.h"
+#include "ci/conf.h"
+#include "ci/log.h"
+#include "ci/run.h"
+#include "ci/signal.h"
+#include "cmd_priv.h"
+
+static ci_level level_of(const char *name)
+{
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+
+    for (int i = 0; i < 4; i++)
+        if (strcmp(name, names[i]) == 0) return (ci_level)i;
+    return CI_INFO;
+}
+
+static void inject(ci_comm *comm, const ci_conf *c)
+{
+    static const struct {
+        const char *name;
+        ci_inject_kind kind;
+    } kinds[] = {{"skip", CI_INJECT_SKIP}, {"delay", CI_INJECT_DELAY}, {"fail", CI_INJECT_FAIL}, {"die", CI_INJECT_DIE}};
+
+    for (size_t i = 0; i < CI_COUNT(kinds); i++)
+        if (strcmp(c->inject.kind, kinds[i].name) == 0)
+            ci_comm_inject(comm, kinds[i].kind, c->inject.rank, c->inject.site, c->inject.pass, c->inject.seconds);
+    if (c->inject.crash_point > 0 && comm->rank == c->inject.rank) ci_commit_crash_at(c->inject.crash_point);
+}
+
+static ci_rc settings(ci_comm *comm, const struct options *o, ci_conf *out)
+{
+    ci_rc rc = CI_OK;
+
+    CI_TRY_ALL(comm, "job.settings.read", comm->rank == 0 ? ci_conf_read(o->file, o->set, o->n_set, out) : CI_OK);
+    CI_TRY(ci_comm_bcast(comm, "job.settings.tell", 0, out, sizeof *out));
+    ci_log_setup(comm->rank, comm->size, level_of(out->run.log));
+    ci_comm_deadline(comm, out->comm.deadline_s);
+    if (out->comm.trace[0]) ci_comm_trace(comm, out->comm.trace);
+    inject(comm, out);
+done:
+    return rc;
+}
+
+/* A failure that all ranks know of.  HDF5 or a peer may be in a state that nothing can end in order:
+ * rank 0 says what happened and takes the job down, the others give it the time to. */
+static void give_up(const ci_comm *comm, ci_rc rc) __attribute__((noreturn));
+static void give_up(const ci_comm *comm, ci_rc rc)
+{
+    if (comm->rank == 0) ci_log(CI_ERROR, "%s", ci_message());
+    fflush(NULL);
+    if (comm->size == 1) _exit(ci_rc_exit(rc));
+    if (comm->rank != 0) sleep(5);
+    ci_comm_abort(comm, ci_rc_exit(rc));
+}
+
+int verb_job(int *argc, char ***argv, const struct options *o)
+{
+    ci_rc rc = CI_OK;
+    ci_comm *comm = NULL;
+    ci_conf *conf = calloc(1, sizeof *conf);
+
+    ci_signal_setup();
+    if (!conf) CI_FAIL(CI_ENOMEM, "settings");
+    CI_TRY(ci_comm_start(argc, argv, &comm));
+    CI_TRY(settings(comm, o, conf));
+    CI_TRY(ci_run(comm, conf, strcmp(o->verb, "run") == 0 ? conf->pipeline : o->verb, code_version(), o->resume));
+done:
+    free(conf);
+    if (rc != CI_OK && comm) give_up(comm, rc);
+    if (rc != CI_OK) ci_log(CI_ERROR, "%s", ci_message());
+    ci_comm_stop(&comm);
+    return ci_rc_exit(rc);
+}

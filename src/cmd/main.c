@@ -1,0 +1,37 @@
+/* The program: which verb, and with which exit code it ends. */
+#include <stdio.h>
+#include <string.h>
+#include "ci/log.h"
+#include "cmd_priv.h"
+#include "version.h"
+
+const char *code_version(void)
+{
+    return "canids " CI_VERSION " (" CI_COMMIT ")";
+}
+
+static int ended(ci_rc rc)
+{
+    if (rc != CI_OK) ci_log(CI_ERROR, "%s", ci_message());
+    return fflush(stdout) == 0 ? ci_rc_exit(rc) : ci_rc_exit(CI_EIO);
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {0};
+    const ci_rc rc = options_read(argc, argv, &o);
+
+    if (rc != CI_OK) return ended(rc);
+    if (o.version) {
+        printf("%s\n", code_version());
+        return ended(CI_OK);
+    }
+    if (o.help) {
+        help_print(o.verb);
+        return ended(CI_OK);
+    }
+    if (strcmp(o.verb, "info") == 0) return ended(verb_info(&o));
+    if (strcmp(o.verb, "inspect") == 0) return ended(verb_inspect(&o));
+    if (strcmp(o.verb, "explain") == 0) return ended(verb_explain(&o));
+    return verb_job(&argc, &argv, &o);
+}

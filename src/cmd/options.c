@@ -1,0 +1,110 @@
+/* The command line and its help. */
+#include <stdio.h>
+#include <string.h>
+#include "ci/types.h"
+#include "cmd_priv.h"
+
+static const struct {
+    const char *name, *operand, *does;
+} verbs[] = {
+    {"sim", "FILE.yaml", "write simulated captures of vehicles with labelled attacks"},
+    {"scan", "FILE.yaml", "find captures, check every row, count, gather the vocabulary"},
+    {"build", "FILE.yaml", "windows to graphs: the store"},
+    {"train", "FILE.yaml", "train the model; goes on from the last checkpoint"},
+    {"eval", "FILE.yaml", "results per test folder and attack"},
+    {"run", "FILE.yaml", "all steps of `pipeline` in order, skipping what is already true"},
+    {"inspect", "FILE", "say what a store or a checkpoint is (--json)"},
+    {"info", "", "program, libraries, machine (--json)"},
+    {"config", "explain FILE.yaml", "every setting, its value and where it came from"},
+};
+
+static const char options_help[] =
+    "options:\n"
+    "  --set KEY=VALUE   override one setting, any number of times (train.epochs=5)\n"
+    "  --resume          train, run: there must be a checkpoint to go on from\n"
+    "  --json            inspect, info: one JSON object\n"
+    "  --help, --version\n"
+    "\n"
+    "The verbs with a FILE.yaml run under mpirun -n N, under srun, and alone.  USR1 ends them with a checkpoint.\n"
+    "exit codes: 0 done and verified, 64 usage, 65 bad data, 66 input missing, 70 internal, 73 cannot create,\n"
+    "  74 input/output, 75 stopped for now: run the same command again, 77 permission, 78 settings\n";
+
+void help_print(const char *verb)
+{
+    printf("canids: CAN-bus captures to graphs to a judged intrusion detector\n\nusage: canids VERB [options] [FILE]\n\n");
+    for (size_t i = 0; i < CI_COUNT(verbs); i++)
+        if (!verb || strcmp(verb, verbs[i].name) == 0)
+            printf("  %-8s %-18s %s\n", verbs[i].name, verbs[i].operand, verbs[i].does);
+    printf("\n%s", options_help);
+}
+
+static bool known(const char *verb)
+{
+    for (size_t i = 0; i < CI_COUNT(verbs); i++)
+        if (strcmp(verb, verbs[i].name) == 0) return true;
+    return false;
+}
+
+static ci_rc set_add(struct options *o, const char *text)
+{
+    ci_rc rc = CI_OK;
+
+    if (!text || !strchr(text, '=')) CI_FAIL(CI_EUSAGE, "--set wants KEY=VALUE, not \"%s\"", text ? text : "");
+    if (o->n_set == SET_MAX) CI_FAIL(CI_EUSAGE, "more than %d --set", SET_MAX);
+    o->set[o->n_set++] = text;
+done:
+    return rc;
+}
+
+static ci_rc operand_add(struct options *o, const char *text)
+{
+    ci_rc rc = CI_OK;
+
+    if (!o->verb) {
+        if (!known(text)) CI_FAIL(CI_EUSAGE, "\"%s\" is no verb; canids --help lists them", text);
+        o->verb = text;
+    } else if (strcmp(o->verb, "config") == 0 && strcmp(text, "explain") == 0 && !o->file) {
+        o->verb = "explain";
+    } else if (!o->file) {
+        o->file = text;
+    } else {
+        CI_FAIL(CI_EUSAGE, "%s takes one file, and \"%s\" is one more", o->verb, text);
+    }
+done:
+    return rc;
+}
+
+static ci_rc complete(const struct options *o)
+{
+    ci_rc rc = CI_OK;
+
+    if (o->help || o->version) goto done;
+    if (!o->verb) CI_FAIL(CI_EUSAGE, "a verb is missing; canids --help lists them");
+    if (strcmp(o->verb, "config") == 0) CI_FAIL(CI_EUSAGE, "config wants explain: canids config explain FILE.yaml");
+    if (strcmp(o->verb, "info") == 0 && o->file) CI_FAIL(CI_EUSAGE, "info takes no file, not \"%s\"", o->file);
+    if (strcmp(o->verb, "inspect") == 0 && !o->file) CI_FAIL(CI_EUSAGE, "inspect wants a file");
+done:
+    return rc;
+}
+
+ci_rc options_read(int argc, char **argv, struct options *out)
+{
+    ci_rc rc = CI_OK;
+    struct options o = {0};
+
+    for (int i = 1; i < argc; i++) {
+        const char *a = argv[i];
+        if (strcmp(a, "--help") == 0 || strcmp(a, "-h") == 0) o.help = true;
+        else if (strcmp(a, "--version") == 0) o.version = true;
+        else if (strcmp(a, "--json") == 0) o.json = true;
+        else if (strcmp(a, "--resume") == 0) o.resume = true;
+        else if (strcmp(a, "--set") == 0) CI_TRY(set_add(&o, ++i < argc ? argv[i] : NULL));
+        else if (strncmp(a, "--set=", 6) == 0) CI_TRY(set_add(&o, a + 6));
+        else if (a[0] == '-' && a[1]) CI_FAIL(CI_EUSAGE, "\"%s\" is no option; canids --help lists them", a);
+        else CI_TRY(operand_add(&o, a));
+    }
+    CI_TRY(complete(&o));
+    *out = o;
+done:
+    return rc;
+}

@@ -1,0 +1,166 @@
+/* Results as JSON, as CSV and for the eye. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "ci/commit.h"
+#include "ci/json.h"
+#include "eval_priv.h"
+
+static void scores_put(ci_json *j, const ci_scores *s)
+{
+    ci_json_int(j, "n", s->n);
+    ci_json_int(j, "attacks", s->n_attack);
+    ci_json_num(j, "attack_share", s->n ? (double)s->n_attack / (double)s->n : 0);
+    for (int m = 0; m < CI_METRIC_COUNT; m++) {
+        ci_json *v = ci_json_object();
+        ci_json_num(v, "value", ci_scores_value(s, (ci_metric)m));
+        ci_json_num(v, "lo", s->lo[m]);
+        ci_json_num(v, "hi", s->hi[m]);
+        ci_json_put(j, ci_metric_name((ci_metric)m), v);
+    }
+    ci_json_num(j, "precision", s->precision);
+    ci_json_num(j, "recall", s->recall);
+    ci_json_int(j, "tp", s->at.tp);
+    ci_json_int(j, "fp", s->at.fp);
+    ci_json_int(j, "tn", s->at.tn);
+    ci_json_int(j, "fn", s->at.fn);
+}
+
+static char *json_text(const struct results *r)
+{
+    ci_json *j = ci_json_object(), *lines = ci_json_array();
+    char *text;
+
+    ci_json_str(j, "settings_sha256", r->settings);
+    ci_json_str(j, "code", r->code);
+    ci_json_str(j, "store_sha256", r->store);
+    ci_json_str(j, "weights_sha256", r->weights);
+    ci_json_int(j, "best_epoch", r->best_epoch + 1);
+    ci_json_num(j, "threshold", r->threshold);
+    ci_json_str(j, "threshold_from", "Youden-J on validation");
+    ci_json_bool(j, "leak_allowed", r->leaky);
+    for (int32_t i = 0; i < r->n; i++) {
+        ci_json *l = ci_json_object();
+        ci_json_str(l, "kind", r->line[i].kind);
+        ci_json_str(l, "name", r->line[i].name);
+        scores_put(l, &r->line[i].s);
+        ci_json_add(lines, l);
+    }
+    ci_json_put(j, "results", lines);
+    text = ci_json_text(j, true);
+    ci_json_free(&j);
+    return text;
+}
+
+static void csv_number(FILE *f, double v)
+{
+    if (isfinite(v)) fprintf(f, ",%.9g", v);
+    else fputc(',', f);
+}
+
+static char *csv_text(const struct results *r)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+
+    if (!f) return NULL;
+    fprintf(f, "kind,name,n,attacks");
+    for (int m = 0; m < CI_METRIC_COUNT; m++) {
+        const char *name = ci_metric_name((ci_metric)m);
+        fprintf(f, ",%s,%s_lo,%s_hi", name, name, name);
+    }
+    fprintf(f, ",precision,recall,tp,fp,tn,fn\n");
+    for (int32_t i = 0; i < r->n; i++) {
+        const ci_scores *s = &r->line[i].s;
+        fprintf(f, "%s,%s,%lld,%lld", r->line[i].kind, r->line[i].name, (long long)s->n, (long long)s->n_attack);
+        for (int m = 0; m < CI_METRIC_COUNT; m++) {
+            csv_number(f, ci_scores_value(s, (ci_metric)m));
+            csv_number(f, s->lo[m]);
+            csv_number(f, s->hi[m]);
+        }
+        csv_number(f, s->precision);
+        csv_number(f, s->recall);
+        fprintf(f, ",%lld,%lld,%lld,%lld\n", (long long)s->at.tp, (long long)s->at.fp, (long long)s->at.tn,
+                (long long)s->at.fn);
+    }
+    if (fclose(f) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+static ci_rc text_publish(char *text, const char *dir, const char *name)
+{
+    ci_rc rc = CI_OK;
+    char path[CI_PATH_MAX];
+
+    if (!text) CI_FAIL(CI_ENOMEM, "%s", name);
+    CI_TRY(ci_path_join(path, dir, name));
+    CI_TRY(ci_commit_bytes(path, text, strlen(text)));
+done:
+    free(text);
+    return rc;
+}
+
+ci_rc results_write(const struct results *r, const char *run_dir)
+{
+    ci_rc rc = CI_OK;
+
+    CI_TRY(text_publish(csv_text(r), run_dir, "results.csv"));
+    CI_TRY(text_publish(json_text(r), run_dir, "results.json"));
+    CI_TRY(ci_eval_print(run_dir));
+done:
+    return rc;
+}
+
+static double value(const ci_json *line, ci_metric m)
+{
+    return ci_json_get_num(ci_json_get(line, ci_metric_name(m)), "value");
+}
+
+static void line_print(const ci_json *l)
+{
+    static const ci_metric column[] = {CI_METRIC_AUROC, CI_METRIC_AP,  CI_METRIC_F1,
+                                       CI_METRIC_MCC,   CI_METRIC_FPR, CI_METRIC_ACCURACY};
+
+    printf("%-46s %8lld %6.1f %%", ci_json_get_str(l, "name"), (long long)ci_json_get_int(l, "n"),
+           100 * ci_json_get_num(l, "attack_share"));
+    for (size_t i = 0; i < CI_COUNT(column); i++) {
+        const double v = value(l, column[i]);
+        if (isfinite(v)) printf(" %8.4f", v);
+        else printf(" %8s", "-");
+    }
+    printf("\n");
+}
+
+ci_rc ci_eval_print(const char *run_dir)
+{
+    ci_rc rc = CI_OK;
+    ci_json *j = NULL;
+    const ci_json *lines;
+    char path[CI_PATH_MAX];
+    const char *before = "";
+
+    CI_TRY(ci_path_join(path, run_dir, "results.json"));
+    CI_TRY(ci_json_load(path, &j));
+    lines = ci_json_get(j, "results");
+    for (size_t i = 0; i < ci_json_len(lines); i++) {
+        const ci_json *l = ci_json_at(lines, i);
+        const char *kind = ci_json_get_str(l, "kind");
+        if (!kind) CI_FAIL(CI_EFORMAT, "%s: line %zu has no kind", path, i);
+        if (strcmp(kind, before) != 0)
+            printf("%s%-46s %8s %8s %8s %8s %8s %8s %8s %8s\n", i ? "\n" : "",
+                   strcmp(kind, "folder") == 0 ? "test folder" : "attack", "n", "attack", "AUROC", "AP", "F1", "MCC", "FPR",
+                   "accuracy");
+        before = kind;
+        line_print(l);
+    }
+    if (ci_json_get_bool(j, "leak_allowed")) printf("\nLEAKY PROTOCOL: split.allow_leak is reference\n");
+    fflush(stdout);
+done:
+    ci_json_free(&j);
+    return rc;
+}

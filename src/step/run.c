@@ -1,0 +1,252 @@
+/* Steps in order, each skipped when its work is there and true. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+#include "ci/build.h"
+#include "ci/commit.h"
+#include "ci/eval.h"
+#include "ci/json.h"
+#include "ci/log.h"
+#include "ci/scan.h"
+#include "ci/signal.h"
+#include "ci/sim.h"
+#include "ci/train.h"
+#include "step_priv.h"
+
+struct run {
+    const ci_comm *comm;
+    const ci_conf *conf;
+    const char *code;
+    bool resume;
+    bool planned;       /* plan is that of a scan in this process */
+    ci_plan plan;
+    ci_store *store;
+    char store_sha[CI_SHA256_HEX];
+    int lock;           /* rank 0: the run directory is ours; -1 elsewhere */
+};
+
+static ci_rc dir_take(struct run *r)
+{
+    ci_rc rc = CI_OK;
+    char path[CI_PATH_MAX];
+    char *text = NULL;
+
+    CI_TRY(ci_make_dir(r->conf->run.dir));
+    CI_TRY(ci_path_join(path, r->conf->run.dir, ".lock"));
+    r->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (r->lock < 0) CI_FAIL(errno == EACCES ? CI_EPERM : CI_ECREATE, "%s: %s", path, strerror(errno));
+    if (flock(r->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        CI_FAIL(CI_ETEMP, "another run works in %s; wait for it, or set another run.dir", r->conf->run.dir);
+    CI_TRY(ci_path_join(path, r->conf->run.dir, "resolved.yaml"));
+    text = ci_conf_yaml(r->conf, false);
+    if (!text) CI_FAIL(CI_ENOMEM, "%s", path);
+    CI_TRY(ci_commit_bytes(path, text, strlen(text)));
+done:
+    free(text);
+    return rc;
+}
+
+static ci_rc step_sim(struct run *r)
+{
+    ci_rc rc = CI_OK;
+    struct attempt a;
+
+    attempt_begin(&a, "sim", "its bytes depend on sim.* alone, and are written again");
+    rc = ci_sim(r->comm, r->conf);
+    return attempt_end(r->comm, r->conf, r->code, &a, rc);
+}
+
+static ci_rc step_scan(struct run *r)
+{
+    ci_rc rc = CI_OK;
+    struct attempt a;
+
+    attempt_begin(&a, "scan", "the input is verified by reading it");
+    ci_plan_release(&r->plan);
+    rc = ci_scan(r->comm, r->conf, &r->plan);
+    r->planned = rc == CI_OK;
+    return attempt_end(r->comm, r->conf, r->code, &a, rc);
+}
+
+/* The plan of an earlier scan, when this process has done none. */
+static ci_rc plan_have(struct run *r)
+{
+    ci_rc rc = CI_OK, got = CI_OK;
+    char path[CI_PATH_MAX] = "";
+
+    if (r->planned) goto done;
+    if (r->comm->rank == 0) {
+        got = ci_path_join(path, r->conf->run.dir, "plan.json");
+        if (got == CI_OK) got = ci_plan_read(path, &r->plan);
+        if (got == CI_ENOENT)
+            got = ci_fail(CI_ENOENT, __FILE__, __LINE__, "%s is not there: run `canids scan` with these settings first", path);
+        if (got == CI_OK && (r->plan.frames != r->conf->window.frames || r->plan.stride != r->conf->window.stride))
+            got = ci_fail(CI_ECONF, __FILE__, __LINE__,
+                          "window: plan.json is for %d frames every %d, the settings say %d every %d: scan again",
+                          r->plan.frames, r->plan.stride, r->conf->window.frames, r->conf->window.stride);
+    }
+    CI_TRY_ALL(r->comm, "run.plan.read", got);
+    CI_TRY(ci_plan_bcast(r->comm, &r->plan));
+    r->planned = true;
+done:
+    return rc;
+}
+
+/* Rank 0: is the store there, whole, and of this plan and these settings?  If not, why not. */
+static bool store_true(const struct run *r, const char *path, char *why, size_t n)
+{
+    ci_store *st = NULL;
+    char sha[CI_SHA256_HEX], source[CI_SHA256_HEX];
+    const ci_rc rc = ci_commit_check(path, sha);
+    bool same = false;
+
+    if (rc == CI_ENOENT) snprintf(why, n, "there is no store yet");
+    else if (rc != CI_OK || ci_store_open(path, &st) != CI_OK)
+        snprintf(why, n, "the store is not usable: %.400s", ci_message());
+    if (!st) return false;
+    ci_plan_digest(&r->plan, source);
+    same = strcmp(st->head.source, source) == 0 && strcmp(st->head.set, r->conf->features.set) == 0 &&
+           st->head.compat == (strcmp(r->conf->features.compat, "reference") == 0);
+    snprintf(why, n, same ? "the store is of this data and these settings" : "the data or the settings of windows and features changed");
+    ci_store_close(&st);
+    return same;
+}
+
+static ci_rc step_build(struct run *r)
+{
+    ci_rc rc = CI_OK;
+    struct attempt a;
+    char path[CI_PATH_MAX] = "";
+    struct {
+        int64_t skip;
+        char why[512];
+    } verdict = {0, ""};
+
+    CI_TRY(plan_have(r));
+    CI_TRY_ALL(r->comm, "run.build.path", ci_path_join(path, r->conf->run.dir, "store.h5"));
+    if (r->comm->rank == 0) verdict.skip = store_true(r, path, verdict.why, sizeof verdict.why);
+    CI_TRY(ci_comm_bcast(r->comm, "run.build.verdict", 0, &verdict, sizeof verdict));
+    if (verdict.skip) {
+        ci_log_phase("build");
+        ci_log(CI_INFO, "skipped: %s", verdict.why);
+        goto done;
+    }
+    attempt_begin(&a, "build", verdict.why);
+    rc = ci_build(r->comm, r->conf, &r->plan, r->store_sha);
+    rc = attempt_end(r->comm, r->conf, r->code, &a, rc);
+done:
+    return rc;
+}
+
+static ci_rc store_have(struct run *r)
+{
+    ci_rc rc = CI_OK;
+    char path[CI_PATH_MAX] = "";
+
+    if (r->store) goto done;
+    CI_TRY_ALL(r->comm, "run.store.path", ci_path_join(path, r->conf->run.dir, "store.h5"));
+    CI_TRY(ci_store_open_all(r->comm, path, r->store_sha, &r->store));
+done:
+    return rc;
+}
+
+static ci_rc step_train(struct run *r)
+{
+    ci_rc rc = CI_OK;
+    struct attempt a;
+
+    CI_TRY(store_have(r));
+    attempt_begin(&a, "train", "it goes on where last.h5 ends");
+    rc = ci_train(r->comm, r->conf, r->store, r->store_sha, r->resume);
+    rc = attempt_end(r->comm, r->conf, r->code, &a, rc);
+done:
+    return rc;
+}
+
+/* Rank 0: are the results of these weights, settings and this program? */
+static bool results_true(const struct run *r, char *why, size_t n)
+{
+    ci_json *j = NULL;
+    ci_ckpt ck = {0};
+    char path[CI_PATH_MAX], best[CI_PATH_MAX], settings[CI_SHA256_HEX], weights[CI_SHA256_HEX] = "";
+    bool same = false;
+
+    snprintf(why, n, "there are no results yet");
+    if (ci_path_join(path, r->conf->run.dir, "results.json") != CI_OK ||
+        ci_path_join(best, r->conf->run.dir, "best.h5") != CI_OK || ci_commit_check(path, NULL) != CI_OK ||
+        ci_json_load(path, &j) != CI_OK)
+        return false;
+    ci_eval_settings(r->conf, settings);
+    if (ci_ckpt_read(best, &ck) == CI_OK) ci_ckpt_weights(&ck, weights);
+    const char *was_settings = ci_json_get_str(j, "settings_sha256"), *was_code = ci_json_get_str(j, "code"),
+               *was_weights = ci_json_get_str(j, "weights_sha256"), *was_store = ci_json_get_str(j, "store_sha256");
+    same = was_settings && was_code && was_weights && was_store && strcmp(was_settings, settings) == 0 &&
+           strcmp(was_code, r->code) == 0 && strcmp(was_weights, weights) == 0 && strcmp(was_store, r->store_sha) == 0;
+    snprintf(why, n, same ? "the results are of these weights, settings and this program"
+                          : "the weights, the settings or the program changed");
+    ci_ckpt_release(&ck);
+    ci_json_free(&j);
+    return same;
+}
+
+static ci_rc step_eval(struct run *r)
+{
+    ci_rc rc = CI_OK;
+    struct attempt a;
+    struct {
+        int64_t skip;
+        char why[512];
+    } verdict = {0, ""};
+
+    CI_TRY(store_have(r));
+    if (r->comm->rank == 0) verdict.skip = results_true(r, verdict.why, sizeof verdict.why);
+    CI_TRY(ci_comm_bcast(r->comm, "run.eval.verdict", 0, &verdict, sizeof verdict));
+    if (verdict.skip) {
+        ci_log_phase("eval");
+        ci_log(CI_INFO, "skipped: %s", verdict.why);
+        CI_TRY_ALL(r->comm, "run.eval.print", r->comm->rank == 0 ? ci_eval_print(r->conf->run.dir) : CI_OK);
+        goto done;
+    }
+    attempt_begin(&a, "eval", verdict.why);
+    rc = ci_eval(r->comm, r->conf, r->store, r->store_sha, r->code);
+    rc = attempt_end(r->comm, r->conf, r->code, &a, rc);
+done:
+    return rc;
+}
+
+static bool named(const char *steps, const char *step)
+{
+    const size_t n = strlen(step);
+
+    for (const char *at = steps; (at = strstr(at, step)); at += n)
+        if ((at == steps || at[-1] == ',') && (at[n] == 0 || at[n] == ',')) return true;
+    return false;
+}
+
+ci_rc ci_run(const ci_comm *comm, const ci_conf *conf, const char *steps, const char *code, bool resume)
+{
+    ci_rc rc = CI_OK;
+    struct run r = {.comm = comm, .conf = conf, .code = code, .resume = resume, .lock = -1};
+    static const struct {
+        const char *name;
+        ci_rc (*run)(struct run *);
+    } step[] = {{"sim", step_sim}, {"scan", step_scan}, {"build", step_build}, {"train", step_train}, {"eval", step_eval}};
+
+    CI_TRY_ALL(comm, "run.dir", comm->rank == 0 ? dir_take(&r) : CI_OK);
+    for (size_t i = 0; i < CI_COUNT(step); i++) {
+        int64_t stop = ci_signal_seen();
+        if (!named(steps, step[i].name)) continue;
+        CI_TRY(ci_comm_max_i64(comm, "run.signal", &stop, 1));
+        if (stop) CI_FAIL(CI_ETEMP, "stopped by signal %d before %s; the same command goes on from there", (int)stop, step[i].name);
+        CI_TRY(step[i].run(&r));
+    }
+done:
+    ci_store_close(&r.store);
+    ci_plan_release(&r.plan);
+    if (r.lock >= 0) close(r.lock);
+    return rc;
+}

@@ -1,0 +1,19 @@
+#ifndef CI_STEP_PRIV_H
+#define CI_STEP_PRIV_H
+/* What run and its record share. */
+#include "ci/run.h"
+
+/* The record of a run: every attempt of every step.  Rank 0 writes, all ranks call. */
+struct attempt {
+    const char *step, *why;
+    double wall_s, cpu_s;
+};
+
+/* The clock of an attempt starts. */
+void attempt_begin(struct attempt *a, const char *step, const char *why);
+
+/* The attempt is over: append it to run.json.  Collective.  Returns rc, or what went wrong with the
+ * record when rc is CI_OK. */
+ci_rc attempt_end(const ci_comm *comm, const ci_conf *conf, const char *code, struct attempt *a, ci_rc rc);
+
+#endif
