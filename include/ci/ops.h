@@ -95,8 +95,8 @@ typedef struct ci_gatv2_in {
 } ci_gatv2_in;
 
 typedef struct ci_gatv2_grad {
-    float *l, *r;              /**< (N, D) overwritten                */
-    float *w_e, *a, *bias;     /**< (F, D), (D), (D) added to         */
+    float *l, *r;   /**< (N, D) overwritten     */
+    float *w_e, *a; /**< (F, D), (D) added to   */
 } ci_gatv2_grad;
 
 /** Which elements a dropout keeps: those whose word of Philox, key (seed, CI_RANDOM_DROPOUT), counter
@@ -147,7 +147,8 @@ typedef struct ci_ops {
     void (*gatv2_forward)(ci_gatv2_dim dim, const ci_csr *g, ci_gatv2_in in, float *block, float *p, float *y);
 
     /** \param [in]  p   (E, H) of the forward pass   \param [in] dy  (N, D)
-     *  \param [out] ds  (E, H) gradient of s          \param [out] block (CI_GATV2_BLOCK, D) work */
+     *  \param [out] ds  (E, H) gradient of s          \param [out] block (CI_GATV2_BLOCK, D) work
+     *  The gradient of bias is a column_sum of dy. */
     void (*gatv2_backward)(ci_gatv2_dim dim, const ci_csr *g, ci_gatv2_in in, const float *p, const float *dy,
                            float *block, float *ds, ci_gatv2_grad grad);
 

@@ -1,0 +1,42 @@
+/** The reference: plain loops in the letters of the formula, for float and for double.
+ *
+ *  CI_REAL says which; every name ends in _float or _double.  There is no include guard: a test that wants
+ *  both includes this file twice.  The build in double is what central differences are taken of, the build
+ *  in float is the oracle of the kernels in cpu/.  Shapes and formulas: ci/ops.h, ci/loss.h.
+ *  Gradients of parameters are added to, those of activations overwritten. */
+#include "ci/ops.h"
+
+#ifndef CI_OPS_REF_PASTE
+#define CI_OPS_REF_PASTE
+#define CI_REF_PASTE2(name, real) name##_##real
+#define CI_REF_PASTE(name, real) CI_REF_PASTE2(name, real)
+#define CI_REF(name) CI_REF_PASTE(ci_ref_##name, CI_REAL)
+#endif
+
+/** y[M,N] = x[M,K] w[K,N] + b. */
+void CI_REF(linear_forward)(ci_lid M, ci_lid N, ci_lid K, const CI_REAL *x, const CI_REAL *w, const CI_REAL *b,
+                            CI_REAL *y);
+void CI_REF(linear_backward)(ci_lid M, ci_lid N, ci_lid K, const CI_REAL *x, const CI_REAL *w, const CI_REAL *dy,
+                             CI_REAL *dx, CI_REAL *dw, CI_REAL *db);
+
+void CI_REF(gatv2_forward)(ci_gatv2_dim dim, const ci_csr *g, const CI_REAL *l, const CI_REAL *r, const CI_REAL *e,
+                           const CI_REAL *w_e, const CI_REAL *a, const CI_REAL *bias, CI_REAL *p, CI_REAL *y);
+void CI_REF(gatv2_backward)(ci_gatv2_dim dim, const ci_csr *g, const CI_REAL *l, const CI_REAL *r, const CI_REAL *e,
+                            const CI_REAL *w_e, const CI_REAL *a, const CI_REAL *p, const CI_REAL *dy, CI_REAL *dl,
+                            CI_REAL *dr, CI_REAL *dw_e, CI_REAL *da, CI_REAL *dbias);
+
+/** y[i] = keep[i] ? scale max(x[i], 0) : 0. */
+void CI_REF(relu_forward)(ci_lid n, const CI_REAL *x, const uint8_t *keep, CI_REAL scale, CI_REAL *y);
+void CI_REF(relu_backward)(ci_lid n, const CI_REAL *x, const uint8_t *keep, CI_REAL scale, const CI_REAL *dy,
+                           CI_REAL *dx);
+
+/** y[d] = mean over rows of x[.,d]. */
+void CI_REF(mean_forward)(ci_lid rows, ci_lid cols, const CI_REAL *x, CI_REAL *y);
+void CI_REF(mean_backward)(ci_lid rows, ci_lid cols, const CI_REAL *dy, CI_REAL *dx);
+
+/** y[i,.] = table[id[i],.]. */
+void CI_REF(embed_forward)(ci_lid n, ci_lid cols, const int32_t *id, const CI_REAL *table, CI_REAL *y);
+void CI_REF(embed_backward)(ci_lid n, ci_lid cols, const int32_t *id, const CI_REAL *dy, CI_REAL *dtable);
+
+/** \return the loss of ci_focal; dz[n,2] its gradient */
+CI_REAL CI_REF(focal)(ci_lid n, const CI_REAL *z, const uint8_t *label, CI_REAL gamma, ci_gid n_global, CI_REAL *dz);

@@ -1,0 +1,180 @@
+/** Matrix products beside OpenBLAS, and training of the small classifier on one core.
+ *
+ *      bench_ops [graphs of a shard]
+ *
+ *  GFLOP/s counts 2 M N K.  OpenBLAS is opened at run time, one thread; absent, it is said and the
+ *  yardstick counts as missed.  Results are compared before anything is timed. */
+#include <dlfcn.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "ci/arena.h"
+#include "ci/log.h"
+#include "ci/loss.h"
+#include "ci/model.h"
+#include "ci/ops.h"
+#include "ci/random.h"
+
+enum { ROW = 101, COL_N = 111, COL_T = 112, N_X = 35, N_E = 11, RUNS = 5 };
+typedef void sgemm_fn(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a, int lda,
+                      const float *b, int ldb, float beta, float *c, int ldc);
+
+static float *numbers(size_t n, uint32_t seed)
+{
+    float *x = ci_new(n, sizeof *x);
+    if (!x) exit(70);
+    for (size_t i = 0; i < n; i++) x[i] = 2.0f * ci_unit(ci_philox(seed, 200, (uint32_t)i, 0, 0, 0).v[0]) - 1.0f;
+    return x;
+}
+
+static sgemm_fn *openblas(void)
+{
+    static const char *const places[] = {"libopenblas.so.0", "openblas-serial/libopenblas.so.0", "libopenblas.so"};
+    setenv("OPENBLAS_NUM_THREADS", "1", 1);
+    for (size_t k = 0; k < CI_COUNT(places); k++) {
+        void *so = dlopen(places[k], RTLD_NOW);
+        if (so) return (sgemm_fn *)dlsym(so, "cblas_sgemm");
+    }
+    return NULL;
+}
+
+/** Best GFLOP/s of alternating runs. */
+static void product(const ci_ops *ops, sgemm_fn *blas, const char *what, int M, int N, int K, int transposed)
+{
+    float *a = numbers((size_t)M * K, 1), *b = numbers((size_t)K * N, 2), *c = numbers((size_t)M * N, 3);
+    float *d = numbers((size_t)M * N, 3);
+    const ci_gemm g = {.M = M, .N = N, .K = K, .a = a, .a_row = transposed ? 1 : K, .a_col = transposed ? M : 1, .b = b,
+                       .b_row = N, .c = c, .c_row = N, .start = CI_GEMM_ZERO};
+    const double flop = 2.0 * M * N * K;
+    const int loops = (int)(2e8 / flop) + 1;
+    double best = 0, best_blas = 0, off = 0;
+    for (int run = 0; run < RUNS; run++) {
+        double t = ci_now_s();
+        for (int k = 0; k < loops; k++) ops->gemm(&g);
+        best = CI_MAX(best, flop * loops / (ci_now_s() - t) / 1e9);
+        if (!blas) continue;
+        t = ci_now_s();
+        for (int k = 0; k < loops; k++)
+            blas(ROW, transposed ? COL_T : COL_N, COL_N, M, N, K, 1, a, transposed ? M : K, b, N, 0, d, N);
+        best_blas = CI_MAX(best_blas, flop * loops / (ci_now_s() - t) / 1e9);
+    }
+    for (int i = 0; blas && i < M * N; i++) off = CI_MAX(off, fabs((double)c[i] - d[i]));
+    if (off > 1e-4) {
+        printf("gemm differs from OpenBLAS by %g\n", off);
+        exit(70);
+    }
+    printf("%-28s M %4d N %4d K %4d   %6.1f GFLOP/s", what, M, N, K, best);
+    if (blas) printf("   OpenBLAS %6.1f\n", best_blas);
+    else printf("   OpenBLAS absent: yardstick missed\n");
+    free(a);
+    free(b);
+    free(c);
+    free(d);
+}
+
+/** A shard like those of hcrl_sa: 27 nodes and 99 edges a graph, and self-loops. */
+static ci_batch shard(int n_graph)
+{
+    enum { NODES = 27, EDGES = 99 };
+    ci_batch b = {.n_graph = n_graph, .n_node = n_graph * NODES, .n_feature = N_X, .n_edge_feature = N_E};
+    b.first = ci_new((size_t)n_graph + 1, sizeof *b.first);
+    b.graph = ci_new((size_t)n_graph, sizeof *b.graph);
+    b.label = ci_new((size_t)n_graph, sizeof *b.label);
+    b.id = ci_new((size_t)b.n_node, sizeof *b.id);
+    b.in_first = ci_new((size_t)b.n_node + 1, sizeof *b.in_first);
+    b.in_src = ci_new((size_t)n_graph * (NODES + EDGES), sizeof *b.in_src);
+    b.x = numbers((size_t)b.n_node * N_X, 4);
+    b.e = numbers((size_t)n_graph * (NODES + EDGES) * N_E, 5);
+    for (int g = 0; g < n_graph; g++) {
+        b.first[g + 1] = (g + 1) * NODES;
+        b.graph[g] = g;
+        b.label[g] = (uint8_t)(g % 2);
+        for (int i = 0; i < NODES; i++) {
+            const int node = g * NODES + i, n_in = (int)(ci_part(EDGES, i + 1, NODES) - ci_part(EDGES, i, NODES));
+            b.id[node] = i + 1;
+            for (int k = 0; k < n_in; k++)
+                b.in_src[b.n_edge++] = g * NODES + (int)ci_below(ci_philox(6, 200, (uint32_t)node, (uint32_t)k, 0, 0).v[0], NODES);
+            b.in_src[b.n_edge++] = node;
+            b.in_first[node + 1] = b.n_edge;
+        }
+    }
+    return b;
+}
+
+static void training(const char *isa, int n_graph)
+{
+    const ci_model_dim dim = {.n_id = 60, .id_dim = 16, .n_feature = N_X, .n_edge_feature = N_E, .layers = 2, .heads = 4,
+                              .channels = 24, .head_layers = 3, .head_dim = 192, .n_class = 2, .slope = 0.2f};
+    const ci_model_step step = {.seed = 1, .dropout = 0.2f, .unk_drop = 0.05f};
+    ci_batch b = shard(n_graph);
+    ci_model *m;
+    ci_scratch *s;
+    if (ci_model_create(&dim, isa, &m) != CI_OK) {
+        printf("training, %s: not on this machine\n", isa);
+        return;
+    }
+    if (ci_scratch_create(m, b.n_graph, b.n_node, b.n_edge, &s) != CI_OK) exit(70);
+    float *w = numbers((size_t)ci_model_size(m), 7), *grad = numbers((size_t)ci_model_size(m), 8);
+    float *wt = numbers((size_t)ci_model_prepared_size(m), 9);
+    float *logit = numbers((size_t)n_graph * 2, 1), *dlogit = numbers((size_t)n_graph * 2, 1);
+    double best[3] = {1e9, 1e9, 1e9}, loss;
+    ci_model_init(m, 1, w);
+    ci_model_prepare(m, w, wt);
+    const int loops = (!strcmp(isa, "generic") ? 20 : 2000) / n_graph + 1;
+    for (int run = 0; run < RUNS; run++) {
+        double spent[3] = {0};
+        for (int k = 0; k < loops; k++) {
+            const double t0 = ci_now_s();
+            if (ci_model_forward(m, w, s, &b, &step, logit) != CI_OK) exit(70);
+            const double t1 = ci_now_s();
+            if (ci_focal(logit, b.label, n_graph, 2, n_graph, dlogit, &loss) != CI_OK) exit(70);
+            if (ci_model_backward(m, w, wt, s, &b, &step, dlogit, grad) != CI_OK) exit(70);
+            const double t2 = ci_now_s();
+            spent[0] += t1 - t0;
+            spent[1] += t2 - t1;
+            spent[2] += t2 - t0;
+        }
+        for (int k = 0; k < 3; k++) best[k] = CI_MIN(best[k], spent[k] / loops / n_graph);
+    }
+    printf("training, %-8s one core, shard of %3d graphs: %7.0f graphs/s  (forward %.1f us, backward %.1f us a graph; loss %.4f, scratch %zu KiB)\n",
+           ci_model_isa(m), n_graph, 1 / best[2], best[0] * 1e6, best[1] * 1e6, loss,
+           ci_scratch_bytes(m, b.n_graph, b.n_node, b.n_edge) / 1024);
+    ci_scratch_destroy(&s);
+    ci_model_destroy(&m);
+    free(w);
+    free(wt);
+    free(grad);
+    free(logit);
+    free(dlogit);
+    free(b.first);
+    free(b.graph);
+    free(b.label);
+    free(b.id);
+    free(b.in_first);
+    free(b.in_src);
+    free(b.x);
+    free(b.e);
+}
+
+int main(int argc, char **argv)
+{
+    const ci_ops *ops = ci_ops_get("auto");
+    sgemm_fn *blas = openblas();
+    printf("matrix products, %s kernels, one core, best of %d alternating runs\n", ops->name, RUNS);
+    product(ops, blas, "layer 1 forward", 256, 96, 51, 0);
+    product(ops, blas, "layer 2 forward", 256, 96, 96, 0);
+    product(ops, blas, "layer 2 weight gradient", 96, 96, 256, 1);
+    product(ops, blas, "layer 1 weight gradient", 51, 96, 256, 1);
+    product(ops, blas, "layer 1 input gradient", 256, 16, 96, 0);
+    product(ops, blas, "edge projection", 32, 96, 11, 0);
+    product(ops, blas, "head forward", 8, 192, 192, 0);
+    product(ops, blas, "head weight gradient", 192, 192, 8, 1);
+    const int sizes[] = {1, 4, 8, 16, 32, 64};
+    if (argc > 1) training("auto", atoi(argv[1]));
+    else for (size_t k = 0; k < CI_COUNT(sizes); k++) training("auto", sizes[k]);
+    training("avx2", 8);
+    training("generic", 8);
+    return 0;
+}
