@@ -67,9 +67,9 @@ typedef struct ci_plan {
     ci_block *block;           /**< (n_block) in order of captures and offsets; owned          */
     int64_t graphs, nodes;     /**< in the store                                               */
     int32_t n_vocab;
-    uint32_t *vocab;           /**< (n_vocab) identifiers ascending; index i+1 is their number; owned */
+    uint32_t *vocab;           /**< (n_vocab) identifiers ascending, numbers 1, 2, ...; owned  */
     int32_t n_id;
-    uint32_t *id;              /**< (n_id) every identifier of every used capture, ascending; owned */
+    uint32_t *id;              /**< (n_id) identifiers of all used captures, ascending; owned  */
 } ci_plan;
 
 void ci_plan_release(ci_plan *p); /**< NULL-safe; leaves *p zero */

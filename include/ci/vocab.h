@@ -21,8 +21,10 @@ ci_rc ci_vocab_build(const ci_comm *comm, const uint32_t *seen, ci_lid n, ci_voc
  *  \return CI_OK, CI_ENOMEM, or CI_EARG when they do not ascend */
 ci_rc ci_vocab_of(const uint32_t *ids, ci_lid n, ci_vocab **out);
 
-const uint32_t *ci_vocab_ids(const ci_vocab *v, ci_lid *out_n); /**< borrowed, until v is destroyed */
-void ci_vocab_destroy(ci_vocab **v);                            /**< NULL-safe; leaves *v NULL      */
+void ci_vocab_destroy(ci_vocab **v); /**< NULL-safe; leaves *v NULL */
+
+/** The identifiers in order of their numbers; borrowed, until v is destroyed. */
+const uint32_t *ci_vocab_ids(const ci_vocab *v, ci_lid *out_n);
 
 /** Number of an identifier (bit 31 set for the 29-bit kind): 1 .. n, or 0 when it is unknown. */
 ci_lid ci_vocab_index(const ci_vocab *v, uint32_t id);

@@ -219,7 +219,8 @@ static ci_rc blocks_cut(ci_plan *p, int64_t block)
     ci_rc rc = CI_OK;
     int64_t n = 0;
 
-    for (int32_t i = 0; i < p->n_capture; i++) n += CI_MAX(1, (p->capture[i].bytes + block - 1) / block);
+    for (int32_t i = 0; i < p->n_capture; i++)
+        n += CI_MAX(1, (p->capture[i].bytes + block - 1) / block);
     if (n > INT32_MAX)
         CI_FAIL(CI_ECONF, "data.block: %lld bytes make %lld blocks; choose a larger one",
                 (long long)block, (long long)n);
@@ -247,7 +248,8 @@ ci_rc ci_csv_find(const ci_conf *conf, ci_plan *out)
     size_t cap = 0;
 
     if (!conf->data.set[0]) CI_FAIL(CI_ECONF, "data.set: names no data set");
-    if (conf->data.block < 1) CI_FAIL(CI_ECONF, "data.block: %lld bytes", (long long)conf->data.block);
+    if (conf->data.block < 1)
+        CI_FAIL(CI_ECONF, "data.block: %lld bytes", (long long)conf->data.block);
     CI_TRY(folder_check(conf->data.root, "data.root"));
     CI_TRY(ci_path_join(p.root, conf->data.root, conf->data.set));
     CI_TRY(folder_check(p.root, "data.set"));

@@ -186,7 +186,8 @@ static void rejects__are_escaped_and_cut(void **state)
     ci_reject_text(&p, r.item, message, sizeof message);
     assert_string_equal(message,
                         "data/s/train_01/x0.csv:19:8: payload: 'a\"\\x09\\x00z': not hexadecimal");
-    for (int i = 0; i < 2000; i++) assert_int_equal(ci_rejects_add(&r, 1, i, "", &(ci_fault){CI_KIND_BLANK, 0, 0, 0}), CI_OK);
+    for (int i = 0; i < 2000; i++)
+        assert_int_equal(ci_rejects_add(&r, 1, i, "", &(ci_fault){.kind = CI_KIND_BLANK}), CI_OK);
     assert_int_equal(r.n, CI_REJECT_MAX);
     assert_int_equal(r.total, 2002);
     ci_rejects_release(&r);
@@ -195,7 +196,8 @@ static void rejects__are_escaped_and_cut(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(plan__reads_back_what_it_wrote, setup, teardown),
-    cmocka_unit_test_setup_teardown(plan__refuses_what_is_missing_changed_or_another, setup, teardown),
+    cmocka_unit_test_setup_teardown(plan__refuses_what_is_missing_changed_or_another, setup,
+                                    teardown),
     cmocka_unit_test(plan_digest__sees_content_and_nothing_else),
     cmocka_unit_test(plan_part__gives_every_block_to_one_rank),
     cmocka_unit_test(rejects__are_escaped_and_cut),

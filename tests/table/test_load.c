@@ -203,7 +203,8 @@ static void scan__rejects_rows_and_goes_on(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(load__gives_every_row_once, setup, teardown),
     cmocka_unit_test_setup_teardown(load__takes_any_line_end, setup, teardown),
-    cmocka_unit_test_setup_teardown(load__gives_all_rows_with_every_instruction_set, setup, teardown),
+    cmocka_unit_test_setup_teardown(load__gives_all_rows_with_every_instruction_set, setup,
+                                    teardown),
     cmocka_unit_test_setup_teardown(load__sees_that_a_file_changed, setup, teardown),
     cmocka_unit_test_setup_teardown(load__says_when_a_file_is_gone, setup, teardown),
     cmocka_unit_test_setup_teardown(scan__rejects_rows_and_goes_on, setup, teardown),
