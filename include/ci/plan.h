@@ -61,6 +61,7 @@ typedef struct ci_block {
 typedef struct ci_plan {
     char root[CI_PATH_MAX];    /**< data.root/data.set                                         */
     int32_t frames, stride;
+    int32_t simulated;         /**< 1: manifest.json of the set says that canids sim made it   */
     int32_t n_folder, n_capture, n_block;
     ci_folder *folder;         /**< (n_folder) training folders first; owned                   */
     ci_capture *capture;       /**< (n_capture) by folder, then path; owned                    */

@@ -40,6 +40,7 @@ typedef struct ci_store_capture {
 typedef struct ci_store_head {
     char set[32];                 /**< feature set                                             */
     bool compat;                  /**< features.compat: reference                              */
+    bool simulated;               /**< of traffic that canids sim made                         */
     int32_t frames, stride;
     char source[CI_SHA256_HEX];   /**< digest of what it was built from                        */
     int32_t n_folder, n_capture, n_id, n_vocab;

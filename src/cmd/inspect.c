@@ -46,6 +46,7 @@ static void store_put(const ci_store *st, ci_json *j)
     ci_json_str(j, "kind", "store");
     ci_json_str(j, "features", h->set);
     ci_json_str(j, "compat", h->compat ? "reference" : "none");
+    ci_json_bool(j, "simulated", h->simulated);
     ci_json_int(j, "window_frames", h->frames);
     ci_json_int(j, "window_stride", h->stride);
     ci_json_int(j, "graphs", h->n_graph);

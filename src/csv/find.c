@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ci/arena.h"
+#include "ci/json.h"
 #include "csv_priv.h"
 
 /* A growing list of names. */
@@ -241,6 +242,22 @@ done:
     return rc;
 }
 
+/* Simulated traffic must stay recognisable in whatever it leads to. */
+static int32_t is_simulated(const char *root)
+{
+    char path[CI_PATH_MAX];
+    ci_json *j = NULL;
+    const char *state;
+    int32_t yes = 0;
+
+    if (ci_path_join(path, root, "manifest.json") == CI_OK && ci_json_load(path, &j) == CI_OK) {
+        state = ci_json_get_str(j, "state");
+        yes = state && strcmp(state, "SIMULATED") == 0;
+    }
+    ci_json_free(&j);
+    return yes;
+}
+
 ci_rc ci_csv_find(const ci_conf *conf, ci_plan *out)
 {
     ci_rc rc = CI_OK;
@@ -253,6 +270,7 @@ ci_rc ci_csv_find(const ci_conf *conf, ci_plan *out)
     CI_TRY(folder_check(conf->data.root, "data.root"));
     CI_TRY(ci_path_join(p.root, conf->data.root, conf->data.set));
     CI_TRY(folder_check(p.root, "data.set"));
+    p.simulated = is_simulated(p.root);
     CI_TRY(folders_find(conf, &p));
     for (int32_t i = 0; i < p.n_folder; i++) CI_TRY(captures_of_folder(&p, i, &cap));
     CI_TRY(blocks_cut(&p, conf->data.block));

@@ -134,6 +134,7 @@ void ci_plan_digest(const ci_plan *p, char out[CI_SHA256_HEX])
     }
     snprintf(line, sizeof line, "plan 1 frames %d stride %d\n", p->frames, p->stride);
     digest_add(s, line);
+    if (p->simulated) digest_add(s, "simulated\n");
     for (int32_t i = 0; i < p->n_folder; i++) {
         snprintf(line, sizeof line, "folder %d %s\n", p->folder[i].role, p->folder[i].name);
         digest_add(s, line);

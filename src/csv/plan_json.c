@@ -122,6 +122,7 @@ static ci_json *plan_json(const ci_plan *p)
     ci_json_str(j, "root", p->root);
     ci_json_int(j, "frames", p->frames);
     ci_json_int(j, "stride", p->stride);
+    ci_json_int(j, "simulated", p->simulated);
     ci_json_int(j, "graphs", p->graphs);
     ci_json_int(j, "nodes", p->nodes);
     for (int32_t i = 0; i < p->n_folder; i++) {
@@ -235,6 +236,7 @@ static ci_rc plan_fill(const ci_json *j, const char *path, ci_plan *p)
     CI_TRY(arrays_new(j, path, p));
     p->frames = (int32_t)ci_json_get_int(j, "frames");
     p->stride = (int32_t)ci_json_get_int(j, "stride");
+    p->simulated = ci_json_get_int(j, "simulated") == 1;
     p->graphs = ci_json_get_int(j, "graphs");
     p->nodes = ci_json_get_int(j, "nodes");
     if (!text_read(j, "root", p->root, sizeof p->root) || p->frames < 1 || p->stride < 1)

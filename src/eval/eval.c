@@ -163,6 +163,7 @@ ci_rc ci_eval(const ci_comm *comm, const ci_conf *conf, const ci_store *st, cons
     ci_ckpt_weights(&ck, r.weights);
     r.threshold = ck.at.threshold;
     r.best_epoch = ck.at.best_epoch;
+    r.simulated = st->head.simulated;
     ci_log(CI_INFO, "fixed before the first test score: settings %s, code %s, threshold %.6f", r.settings, code, r.threshold);
     CI_TRY(score_all(comm, conf, st, m, &ck, &all));
     ci_log(CI_INFO, "%lld test windows scored in %.2f s", (long long)all.n, ci_now_s() - begun);

@@ -16,7 +16,7 @@ struct results {
     double threshold;
     char settings[CI_SHA256_HEX], store[CI_SHA256_HEX], weights[CI_SHA256_HEX];
     const char *code;
-    int leaky;
+    int leaky, simulated;
     int64_t best_epoch;
 };
 

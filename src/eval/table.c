@@ -40,6 +40,7 @@ static char *json_text(const struct results *r)
     ci_json_num(j, "threshold", r->threshold);
     ci_json_str(j, "threshold_from", "Youden-J on validation");
     ci_json_bool(j, "leak_allowed", r->leaky);
+    ci_json_bool(j, "simulated", r->simulated);
     for (int32_t i = 0; i < r->n; i++) {
         ci_json *l = ci_json_object();
         ci_json_str(l, "kind", r->line[i].kind);
@@ -66,7 +67,7 @@ static char *csv_text(const struct results *r)
     FILE *f = open_memstream(&text, &n);
 
     if (!f) return NULL;
-    fprintf(f, "kind,name,n,attacks");
+    fprintf(f, "kind,name,traffic,n,attacks");
     for (int m = 0; m < CI_METRIC_COUNT; m++) {
         const char *name = ci_metric_name((ci_metric)m);
         fprintf(f, ",%s,%s_lo,%s_hi", name, name, name);
@@ -74,7 +75,7 @@ static char *csv_text(const struct results *r)
     fprintf(f, ",precision,recall,tp,fp,tn,fn\n");
     for (int32_t i = 0; i < r->n; i++) {
         const ci_scores *s = &r->line[i].s;
-        fprintf(f, "%s,%s,%lld,%lld", r->line[i].kind, r->line[i].name, (long long)s->n, (long long)s->n_attack);
+        fprintf(f, "%s,%s,%s,%lld,%lld", r->line[i].kind, r->line[i].name, r->simulated ? "SIMULATED" : "recorded", (long long)s->n, (long long)s->n_attack);
         for (int m = 0; m < CI_METRIC_COUNT; m++) {
             csv_number(f, ci_scores_value(s, (ci_metric)m));
             csv_number(f, s->lo[m]);
@@ -147,6 +148,7 @@ ci_rc ci_eval_print(const char *run_dir)
     CI_TRY(ci_path_join(path, run_dir, "results.json"));
     CI_TRY(ci_json_load(path, &j));
     lines = ci_json_get(j, "results");
+    if (ci_json_get_bool(j, "simulated")) printf("SIMULATED traffic: these scores say nothing about quality\n\n");
     for (size_t i = 0; i < ci_json_len(lines); i++) {
         const ci_json *l = ci_json_at(lines, i);
         const char *kind = ci_json_get_str(l, "kind");

@@ -98,6 +98,7 @@ ci_rc ci_build_head(const ci_plan *p, const ci_conf *conf, ci_store_head *out)
     if (p->graphs == 0)
         CI_FAIL(CI_ECONF, "window.frames: no capture has %d frames: no graph can be built", p->frames);
     snprintf(h.set, sizeof h.set, "%.31s", conf->features.set);
+    h.simulated = p->simulated;
     h.compat = strcmp(conf->features.compat, "reference") == 0;
     h.n_edge = h.n_graph * (h.frames - (h.compat ? 2 : 1));
     ci_plan_digest(p, h.source);

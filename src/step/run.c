@@ -29,6 +29,18 @@ struct run {
     int lock;           /* rank 0: the run directory is ours; -1 elsewhere */
 };
 
+/* What rank 0 found of a step's work, told to all. */
+struct verdict {
+    int64_t skip;
+    char why[512];
+};
+
+static void skipped(const char *step, const struct verdict *v)
+{
+    ci_log_phase(step);
+    ci_log(CI_INFO, "skipped: %s", v->why);
+}
+
 static ci_rc dir_take(struct run *r)
 {
     ci_rc rc = CI_OK;
@@ -121,18 +133,14 @@ static ci_rc step_build(struct run *r)
     ci_rc rc = CI_OK;
     struct attempt a;
     char path[CI_PATH_MAX] = "";
-    struct {
-        int64_t skip;
-        char why[512];
-    } verdict = {0, ""};
+    struct verdict verdict = {0, ""};
 
     CI_TRY(plan_have(r));
     CI_TRY_ALL(r->comm, "run.build.path", ci_path_join(path, r->conf->run.dir, "store.h5"));
     if (r->comm->rank == 0) verdict.skip = store_true(r, path, verdict.why, sizeof verdict.why);
     CI_TRY(ci_comm_bcast(r->comm, "run.build.verdict", 0, &verdict, sizeof verdict));
     if (verdict.skip) {
-        ci_log_phase("build");
-        ci_log(CI_INFO, "skipped: %s", verdict.why);
+        skipped("build", &verdict);
         goto done;
     }
     attempt_begin(&a, "build", verdict.why);
@@ -154,13 +162,42 @@ done:
     return rc;
 }
 
+/* Rank 0: has a training of these settings on this store come to its end? */
+static bool training_true(const struct run *r, char *why, size_t n)
+{
+    ci_ckpt last = {0};
+    char path[CI_PATH_MAX], best[CI_PATH_MAX], settings[CI_SHA256_HEX];
+    bool same = false;
+
+    snprintf(why, n, "there is no checkpoint yet");
+    if (ci_path_join(path, r->conf->run.dir, "last.h5") != CI_OK ||
+        ci_path_join(best, r->conf->run.dir, "best.h5") != CI_OK || ci_ckpt_read(path, &last) != CI_OK)
+        return false;
+    ci_train_settings(r->conf, settings);
+    same = strcmp(last.settings, settings) == 0 && strcmp(last.store, r->store_sha) == 0;
+    if (!same) snprintf(why, n, "last.h5 is of other settings or another store");
+    else if (!last.at.finished) snprintf(why, n, "last.h5 is of a training that has not come to its end");
+    else if (ci_commit_check(best, NULL) != CI_OK) snprintf(why, n, "best.h5 is not usable: %.400s", ci_message());
+    else snprintf(why, n, "training with these settings on this store is finished");
+    same = same && last.at.finished && ci_commit_check(best, NULL) == CI_OK;
+    ci_ckpt_release(&last);
+    return same;
+}
+
 static ci_rc step_train(struct run *r)
 {
     ci_rc rc = CI_OK;
     struct attempt a;
+    struct verdict v = {0, ""};
 
     CI_TRY(store_have(r));
-    attempt_begin(&a, "train", "it goes on where last.h5 ends");
+    if (r->comm->rank == 0) v.skip = training_true(r, v.why, sizeof v.why);
+    CI_TRY(ci_comm_bcast(r->comm, "run.train.verdict", 0, &v, sizeof v));
+    if (v.skip) {
+        skipped("train", &v);
+        goto done;
+    }
+    attempt_begin(&a, "train", v.why);
     rc = ci_train(r->comm, r->conf, r->store, r->store_sha, r->resume);
     rc = attempt_end(r->comm, r->conf, r->code, &a, rc);
 done:
@@ -197,17 +234,13 @@ static ci_rc step_eval(struct run *r)
 {
     ci_rc rc = CI_OK;
     struct attempt a;
-    struct {
-        int64_t skip;
-        char why[512];
-    } verdict = {0, ""};
+    struct verdict verdict = {0, ""};
 
     CI_TRY(store_have(r));
     if (r->comm->rank == 0) verdict.skip = results_true(r, verdict.why, sizeof verdict.why);
     CI_TRY(ci_comm_bcast(r->comm, "run.eval.verdict", 0, &verdict, sizeof verdict));
     if (verdict.skip) {
-        ci_log_phase("eval");
-        ci_log(CI_INFO, "skipped: %s", verdict.why);
+        skipped("eval", &verdict);
         CI_TRY_ALL(r->comm, "run.eval.print", r->comm->rank == 0 ? ci_eval_print(r->conf->run.dir) : CI_OK);
         goto done;
     }

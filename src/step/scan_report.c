@@ -232,6 +232,7 @@ ci_rc ci_scan_report(const ci_scan_state *s, const char *path)
     ci_json_str(j, "set", s->conf->data.set);
     ci_json_int(j, "frames", p->frames);
     ci_json_int(j, "stride", p->stride);
+    if (p->simulated) ci_json_str(j, "state", "SIMULATED");
     ci_json_str(j, "policy", s->conf->contract.policy);
     ci_json_str(j, "plan_sha256", digest);
     for (int32_t i = 0; i < p->n_capture; i++) ci_json_add(files, file_json(p, &p->capture[i]));

@@ -106,6 +106,7 @@ ci_rc ci_store_create(const ci_comm *comm, const char *path, const ci_store_head
         {"window_frames", NULL, h->frames},
         {"window_stride", NULL, h->stride},
         {"vocabulary", NULL, h->n_vocab},
+        {"simulated", NULL, h->simulated},
         {"source_sha256", h->source, 0},
         {"title", "sliding-window graphs of CAN captures", 0},
     };

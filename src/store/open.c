@@ -26,6 +26,8 @@ static ci_rc attributes_read(const ci_h5_view *v, const char *path, ci_store_hea
     h->stride = (int32_t)n;
     CI_TRY(ci_h5_number(v, "vocabulary", &n));
     h->n_vocab = (int32_t)n;
+    CI_TRY(ci_h5_number(v, "simulated", &n));
+    h->simulated = n == 1;
     if (h->frames < 2 || h->frames > 65535 || h->stride < 1 || h->n_vocab < 0)
         CI_FAIL(CI_EFORMAT, "%s: windows of %d frames every %d, vocabulary of %d", path, h->frames,
                 h->stride, h->n_vocab);

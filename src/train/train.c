@@ -239,6 +239,10 @@ static ci_rc resume(struct trainer *t, struct files *f, bool must)
             usable = strcmp(c.settings, t->ck.settings) == 0 && strcmp(c.store, t->ck.store) == 0 &&
                      c.n == t->ck.n && c.n_tensor == t->ck.n_tensor && c.n_vocab == t->ck.n_vocab;
             if (!usable) ci_log(CI_INFO, "%s is of other settings or another store: training starts anew", f->last);
+            if (usable && c.at.best_epoch >= 0 && ci_commit_check(f->best, NULL) != CI_OK) {
+                ci_log(CI_WARN, "%s is gone or damaged: training starts anew", f->best);
+                usable = 0;
+            }
         } else if (got == CI_EFORMAT) {
             ci_log(CI_WARN, "%s; training starts anew", ci_message());
         }
