@@ -251,6 +251,21 @@ static void backward__matches_central_difference_with_dropout(void **state)
     close_bench(&t);
 }
 
+static void unk_drop__makes_identifiers_unknown(void **state)
+{
+    (void)state;
+    struct bench t = open_bench("auto");
+    ci_batch *b = case_many(0, 4);
+    float want[8], got[8];
+    const ci_model_step all = {.seed = 1, .unk_drop = 0.99999f}; /* keeps one of the 104 nodes with probability .001 */
+    assert_int_equal(ci_model_forward(t.m, t.w, t.s, b, &all, got), CI_OK);
+    memset(b->id, 0, (size_t)b->n_node * sizeof *b->id);
+    assert_int_equal(ci_model_forward(t.m, t.w, t.s, b, NULL, want), CI_OK);
+    assert_memory_equal(got, want, sizeof want);
+    case_free(b);
+    close_bench(&t);
+}
+
 static void forward__refuses_a_shard_that_does_not_fit(void **state)
 {
     (void)state;
@@ -261,6 +276,8 @@ static void forward__refuses_a_shard_that_does_not_fit(void **state)
     assert_int_equal(ci_model_backward(t.m, t.w, t.wt, t.s, b, &train, logit, t.grad), CI_EARG);
     case_free(b);
     b = case_many(0, 2);
+    assert_int_equal(ci_model_backward(t.m, t.w, t.wt, t.s, b, &train, logit, t.grad), CI_EARG);
+    shard(&t, b, 2, logit); /* backward has used the memory of the activations: not twice */
     assert_int_equal(ci_model_backward(t.m, t.w, t.wt, t.s, b, &train, logit, t.grad), CI_EARG);
     b->id[3] = CASE_IDS + 1;
     assert_int_equal(ci_model_forward(t.m, t.w, t.s, b, NULL, logit), CI_EARG);
@@ -316,6 +333,7 @@ int main(void)
         cmocka_unit_test(backward__leaves_no_trace_in_the_scratch),
         cmocka_unit_test(dropout__depends_on_seed_epoch_and_graph),
         cmocka_unit_test(backward__matches_central_difference_with_dropout),
+        cmocka_unit_test(unk_drop__makes_identifiers_unknown),
         cmocka_unit_test(forward__refuses_a_shard_that_does_not_fit),
         cmocka_unit_test(finite__names_the_tensor),
         cmocka_unit_test(plan__says_what_it_takes),

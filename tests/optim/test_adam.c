@@ -86,6 +86,17 @@ static void adam__without_clip_leaves_the_gradient(void **state)
     assert_true(fabs(m[0] - 10) < 1e-5 && fabs(w[0] + 1e-2) < 1e-8); /* the first step of Adam is lr */
 }
 
+static void adam__clips_as_torch_does_near_zero(void **state)
+{
+    (void)state;
+    ci_adam tiny = adam;
+    tiny.clip = 1e-6;
+    tiny.decay = 0;
+    float w[1] = {0}, m[1] = {0}, v[1] = {0}, g[1] = {1e-6f};
+    assert_int_equal(ci_adam_step(&tiny, 1, 1, g, w, m, v, NULL), CI_OK);
+    assert_true(fabs(m[0] - 0.5e-7) < 1e-12); /* 0.1 g clip / (|g| + 1e-6) */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -93,6 +104,7 @@ int main(void)
         cmocka_unit_test(adam__changes_nothing_when_the_gradient_is_not_finite),
         cmocka_unit_test(norm__does_not_overflow_and_has_one_order),
         cmocka_unit_test(adam__without_clip_leaves_the_gradient),
+        cmocka_unit_test(adam__clips_as_torch_does_near_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
