@@ -12,7 +12,7 @@ host=$(hostname -s 2>/dev/null || uname -n)
 export SLURM_CONF=$dir/slurm.conf
 
 alive() { # a zombie is not: kill -0 would say so
-    [ -s "$1" ] && [[ $(awk '{ print $3 }' "/proc/$(cat "$1")/stat" 2>/dev/null) == [!Z] ]]
+    [ -s "$1" ] && [[ $(awk '{ print $3 }' "/proc/$(cat "$1" 2>/dev/null)/stat" 2>/dev/null) == [!Z] ]]
 }
 
 die() {
@@ -54,7 +54,7 @@ JobRequeue=1
 KillWait=10
 MinJobAge=600
 NodeName=n[1-2] NodeHostname=$host NodeAddr=127.0.0.1 Port=[$((port + 1))-$((port + 2))] CPUs=4 RealMemory=16000 State=UNKNOWN
-PartitionName=test Nodes=ALL Default=YES MaxTime=1:00:00 State=UP
+PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 CONF
 }
 
@@ -91,7 +91,7 @@ stop() {
     for pid in "$dir/slurmctld.pid" "$dir/munged.pid"; do
         alive "$pid" && kill "$(cat "$pid")"
         for _ in $(seq 50); do alive "$pid" || break; sleep 0.1; done
-        alive "$pid" && kill -9 "$(cat "$pid")"
+        alive "$pid" && kill -9 "$(cat "$pid")" 2>/dev/null
     done
     rm -f "$dir"/*.pid
 }
