@@ -165,6 +165,36 @@ static void scan__counts_what_was_written(void **state)
     ci_plan_release(&p);
 }
 
+static void scan__counts_across_the_borders_of_blocks(void **state)
+{
+    enum { N = 2000 };
+    ci_plan p;
+
+    (void)state;
+    if (first_rank) {
+        struct text back = {0}, equal = {0};
+        text_add(&back, HEADER);
+        text_add(&equal, HEADER);
+        for (int i = 0; i < N; i++) {
+            text_add(&back, "%d.5,1,AA,%d\n", 9000 - i, i % 2);
+            text_add(&equal, "1.5,1,AA,%d\n", i >= N / 2);
+        }
+        file_put(root, "train_01/back.csv", back.at, back.n);
+        file_put(root, "train_01/equal.csv", equal.at, equal.n);
+        free(back.at);
+        free(equal.at);
+    }
+    if (scan(&p) != CI_OK) fail_msg("%s", ci_message());
+    assert_true(p.capture[0].n_block > 3);
+    assert_int_equal(p.capture[0].count.back, N - 1);
+    assert_int_equal(p.capture[0].count.switches, N - 1);
+    assert_int_equal(p.capture[1].count.equal, N - 1);
+    assert_int_equal(p.capture[1].count.switches, 1);
+    assert_int_equal(p.capture[1].count.first_attack, N / 2);
+    assert_int_equal(p.capture[1].count.last_attack, N - 1);
+    ci_plan_release(&p);
+}
+
 static void scan__numbers_blocks_graphs_and_nodes(void **state)
 {
     ci_plan p, q = {0};
@@ -177,7 +207,8 @@ static void scan__numbers_blocks_graphs_and_nodes(void **state)
     for (int32_t i = 0; i < p.n_capture; i++) {
         int64_t row = 0;
         assert_int_equal(p.capture[i].first_graph, graphs);
-        for (int32_t b = p.capture[i].first_block; b < p.capture[i].first_block + p.capture[i].n_block; b++) {
+        for (int32_t k = 0; k < p.capture[i].n_block; k++) {
+            const int32_t b = p.capture[i].first_block + k;
             assert_int_equal(p.block[b].first_row, row);
             row += p.block[b].rows;
             if (p.capture[i].same_as >= 0) continue;
@@ -444,6 +475,7 @@ static void scan__refuses_windows_that_cannot_be_built(void **state)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 static const struct CMUnitTest tests[] = {
     T(scan__counts_what_was_written),
+    T(scan__counts_across_the_borders_of_blocks),
     T(scan__numbers_blocks_graphs_and_nodes),
     T(scan__does_not_depend_on_the_size_of_blocks),
     T(scan__vocabulary_is_of_training_and_of_its_scope),
