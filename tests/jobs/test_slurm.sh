@@ -112,5 +112,5 @@ for _ in $(seq 20); do # Slurm holds a requeued job for two minutes unless it is
     sleep 0.5
 done
 reaches "$told" "COMPLETED FAILED CANCELLED TIMEOUT" 150
-[ "$(field "$told" JobState)" = COMPLETED ] && grep -q "start 2 of" "$tmp/told.out" && [ "$(sha "$tmp/told")" = "$(sha "$tmp/calm")" ]
+[ "$(field "$told" JobState)" = COMPLETED ] && [ "$(grep -c "epoch 1:" "$tmp/told.out")" = 1 ] && [ "$(sha "$tmp/told")" = "$(sha "$tmp/calm")" ]
 verdict $? requeued_job_reaches_the_undisturbed_weights
