@@ -20,7 +20,7 @@ ci_rc options_read(int argc, char **argv, struct options *out);
 
 ci_rc verb_info(const struct options *o);
 ci_rc verb_inspect(const struct options *o);
-ci_rc verb_explain(const struct options *o);
+ci_rc verb_config(const struct options *o);
 int verb_job(int *argc, char ***argv, const struct options *o); /* the verbs that need ranks; returns the exit code */
 
 void help_print(const char *verb);

@@ -53,7 +53,7 @@ done:
     return rc;
 }
 
-ci_rc verb_explain(const struct options *o)
+ci_rc verb_config(const struct options *o)
 {
     ci_rc rc = CI_OK;
     ci_conf *c = calloc(1, sizeof *c);

@@ -32,6 +32,6 @@ int main(int argc, char **argv)
     }
     if (strcmp(o.verb, "info") == 0) return ended(verb_info(&o));
     if (strcmp(o.verb, "inspect") == 0) return ended(verb_inspect(&o));
-    if (strcmp(o.verb, "explain") == 0) return ended(verb_explain(&o));
+    if (strcmp(o.verb, "config") == 0) return ended(verb_config(&o));
     return verb_job(&argc, &argv, &o);
 }
