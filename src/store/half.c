@@ -41,7 +41,7 @@ static float to_one(uint16_t h)
         x = (float)m * 0x1p-24f;
         return sign ? -x : x;
     }
-    if (e == 31) u = sign | 0x7f800000u | m << 13;
+    if (e == 31) u = sign | 0x7f800000u | m << 13 | (m ? 0x400000u : 0); /* a NaN comes out quiet */
     memcpy(&x, &u, sizeof x);
     return x;
 }
