@@ -3,8 +3,8 @@
 /** Files of flat arrays: HDF5 that plain h5py reads.  No groups, links, compound or
  *  variable-length types; arrays are contiguous, uncompressed and described by attributes
  *  `unit` and `meaning`; the file has attributes of integers and texts.  Bytes depend on the
- *  content only: object times are not tracked, fill values never written, the order is that of
- *  the tables given. */
+ *  content only (and on whether a communicator, of any size, or one process alone made the file):
+ *  object times are not tracked, fill values never written, the order is that of the tables given. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,13 +39,13 @@ typedef struct ci_h5 ci_h5;
 /** Create `path` (a temporary name; the caller publishes) with all arrays and attributes and
  *  reserve its space on disk.  With comm collective over all its ranks, with comm NULL by this
  *  process alone.
- *  \return CI_OK, CI_ECREATE, CI_EIO (no space), CI_EHDF5, CI_ENOMEM */
+ *  \return CI_OK, CI_ECREATE, CI_EPERM, CI_EIO (no space), CI_EHDF5, CI_ENOMEM */
 ci_rc ci_h5_create(const ci_comm *comm, const char *path, const ci_array *array, size_t n_array,
                    const ci_attribute *attribute, size_t n_attribute, ci_h5 **out);
 
 /** Write n rows from row `first` of array number `i`.  Not collective: agree afterwards, before
  *  the next collective.  What was written is remembered for ci_h5_finish.
- *  \return CI_OK, CI_EHDF5, CI_ENOMEM */
+ *  \return CI_OK, CI_EARG (rows that are not there), CI_EHDF5, CI_ENOMEM */
 ci_rc ci_h5_write(ci_h5 *f, size_t i, int64_t first, int64_t n, const void *rows);
 
 /** Close, fsync, read back what this rank wrote and compare.  Collective as ci_h5_create was.

@@ -68,7 +68,7 @@ ci_rc ci_store_create(const ci_comm *comm, const char *path, const ci_store_head
 
 /** Put a run of graphs of one capture at its place.  Not collective: agree afterwards.
  *  \param [in] capture, first_graph, first_node  where the run belongs in the store
- *  \return CI_OK, CI_EHDF5, CI_EARG, CI_ENOMEM */
+ *  \return CI_OK, CI_EDATA (an identifier that the head has not), CI_EARG, CI_EHDF5, CI_ENOMEM */
 ci_rc ci_store_put(ci_store_writer *w, int32_t capture, int64_t first_graph, int64_t first_node,
                    const ci_graphs *g);
 
