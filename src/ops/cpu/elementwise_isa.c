@@ -13,6 +13,7 @@ void CI_SYM(ci_exp)(const float *x, ci_lid n, float *y)
 /* Philox of VN / 2 counters at a time, one in each 64-bit lane, so that a product of two words fits. */
 enum { PHILOX = VN / 2 };
 typedef uint64_t vu __attribute__((vector_size(8 * PHILOX)));
+typedef uint32_t vw __attribute__((vector_size(4 * VN)));
 
 ALWAYS vu product(vu a, uint32_t b)
 {
@@ -59,32 +60,46 @@ ALWAYS void philox(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, uint32_t 
 #endif
 }
 
-/** The next elements of a graph, each with a word that decides. */
-ALWAYS void drop_some(float *x, ci_lid n, const ci_dropout *drop, const uint32_t *word)
+/** VN elements of a graph, each with a word that decides.  Without branches: nobody can predict them. */
+ALWAYS void drop_some(float *x, const ci_dropout *drop, const uint32_t *word)
 {
-    for (ci_lid k = 0; k < n; k++) {
-        const float y = 0.0f > x[k] ? 0.0f : x[k]; /* keeps NaN */
-        x[k] = word[k] >= drop->drop ? y * drop->scale : 0.0f;
-    }
+    vw w;
+    memcpy(&w, word, sizeof w);
+    const vf y = v_max((vf){0}, v_load(x)) * drop->scale; /* in this order max keeps NaN */
+    v_store(x, (vf)((vi)y & (vi)(w >= drop->drop)));
+}
+
+/** A block of the graph's elements that starts with counter `block`. */
+ALWAYS void drop_block(float *x, const ci_dropout *drop, uint32_t graph, uint32_t block)
+{
+    uint32_t word[4 * PHILOX];
+    philox(drop->seed, CI_RANDOM_DROPOUT, drop->epoch, graph, drop->operation, block, word);
+    drop_some(x, drop, word);
+    drop_some(x + VN, drop, word + VN);
 }
 
 void CI_SYM(ci_relu)(float *x, ci_lid n, const ci_dropout *drop, uint32_t graph)
 {
+    ci_lid k = 0;
     if (!drop || !drop->drop) {
-        for (ci_lid k = 0; k < n; k++) x[k] = 0.0f > x[k] ? 0.0f : x[k];
+        for (; k < n; k++) x[k] = 0.0f > x[k] ? 0.0f : x[k];
         return;
     }
-    uint32_t word[4 * PHILOX];
-    for (ci_lid k = 0; k < n; k += 4 * PHILOX) {
-        philox(drop->seed, CI_RANDOM_DROPOUT, drop->epoch, graph, drop->operation, (uint32_t)k / 4, word);
-        if (n - k >= 4 * PHILOX) drop_some(x + k, 4 * PHILOX, drop, word);
-        else drop_some(x + k, n - k, drop, word);
+    for (; k + 4 * PHILOX <= n; k += 4 * PHILOX) drop_block(x + k, drop, graph, (uint32_t)k / 4);
+    if (k < n) {
+        float rest[4 * PHILOX] = {0};
+        memcpy(rest, x + k, (size_t)(n - k) * sizeof *x);
+        drop_block(rest, drop, graph, (uint32_t)k / 4);
+        memcpy(x + k, rest, (size_t)(n - k) * sizeof *x);
     }
 }
 
 void CI_SYM(ci_relu_backward)(const float *y, ci_lid n, float scale, float *dx)
 {
-    for (ci_lid k = 0; k < n; k++) dx[k] = y[k] > 0.0f ? dx[k] * scale : 0.0f;
+    ci_lid k = 0;
+    for (; k + VN <= n; k += VN)
+        v_store(dx + k, (vf)((vi)(v_load(dx + k) * scale) & (vi)(v_load(y + k) > 0.0f)));
+    for (; k < n; k++) dx[k] = y[k] > 0.0f ? dx[k] * scale : 0.0f;
 }
 
 static void column_sum(const float *x, ci_lid rows, ci_lid cols, ci_lid x_row, float *sum)
