@@ -61,7 +61,7 @@ static herr_t array_read(hid_t root, const char *name, const H5L_info_t *info, v
     type = H5Dget_type(id);
     space = H5Dget_space(id);
     if (H5Sget_simple_extent_ndims(space) > 0 && H5Sget_simple_extent_ndims(space) <= 2 &&
-        H5Sget_simple_extent_dims(space, dim, NULL) > 0 && dim[0] < INT64_MAX / 256 && dim[1] < 65536) {
+        H5Sget_simple_extent_dims(space, dim, NULL) > 0 && dim[0] < INT64_MAX / 256 && dim[1] > 0 && dim[1] < 65536) {
         int64_t text;
         strcpy(v->array[v->n_array].name, name);
         if (kind_of(type, &v->array[v->n_array].kind, &text)) {
