@@ -99,11 +99,11 @@ static int convert(const char *what, const char *in, const char *out)
     const bool from = strcmp(what, "from") == 0;
     const size_t a = from ? 4 : 2, b = from ? 2 : 4;
     FILE *f = fopen(in, "rb");
-    void *x = ci_new(4 << 20, 1), *y = ci_new(8 << 20, 1);
+    void *x = ci_new(8 << 20, 1), *y = ci_new(16 << 20, 1);
     size_t n;
 
     if (!f || !x || !y) return 1;
-    n = fread(x, a, (4 << 20) / a, f);
+    n = fread(x, a, (8 << 20) / a, f);
     fclose(f);
     if (from) ci_half_from_f32(x, n, y);
     else ci_half_to_f32(x, n, y);

@@ -1,0 +1,388 @@
+/* RANKS: 1 2 3 5 */
+/* Graphs through put, open and get; with arguments: what tests/store/test_layout.py asks for. */
+#define CI_TEST_MPI
+#include "ci_test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <sys/stat.h>
+
+#include "store/store_made.h"
+
+static const ci_comm *comm;
+static char folder[CI_PATH_MAX];
+
+static int group_start(void **state)
+{
+    (void)state;
+    comm = ci_test_comm;
+    snprintf(folder, sizeof folder, "%s", ci_test_tmp());
+    return ci_comm_bcast(comm, "test.folder", 0, folder, sizeof folder) == CI_OK ? 0 : 1;
+}
+
+static const char *path_of(const char *name)
+{
+    static char path[CI_PATH_MAX + 64];
+
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+#define THREE_CAPTURES {{"train_01", 0, "a.csv", 20, 0, NULL}, {"train_01", 0, "none.csv", 0, 0, NULL}, \
+                        {"train_02", 0, "dos.csv", 13, 1, NULL}, {"test_01", 1, "b.csv", 18, 2, NULL}}
+
+static const made plain = {.seed = 1, .frames = 100, .stride = 100, .n_id = 300, .n_vocab = 120, .max_node = 60, .capture = THREE_CAPTURES};
+
+/* ---- what was put is what is got */
+
+static void check_nodes(const made *m, const ci_store *st, int64_t g, const ci_graphs *want)
+{
+    const ci_lid n = want->n_node, F = st->set->n_node;
+    const int64_t first = st->graph_node[g];
+    float *x = ci_new((size_t)(n * F), sizeof *x);
+
+    (void)m;
+    assert_int_equal(st->graph_node[g + 1] - first, n);
+    ci_store_node_x(st, first, n, x);
+    for (ci_lid i = 0; i < n; i++) {
+        assert_int_equal(st->head.id[ci_store_id(st, first + i)], want->id[i]);
+        for (ci_lid k = 0; k < F; k++) { /* half precision: 11 bits, and nothing here is subnormal or too large */
+            const double put = (double)want->x[i * F + k], got = (double)x[i * F + k];
+            const double least = ldexp(1, -14 - st->set->node[k].log2_scale);
+            if (fabs(got - put) > fmax(fabs(put), least) * 0x1p-11)
+                fail_msg("graph %lld node %d column %d: put %.9g, got %.9g", (long long)g, i, k, put, got);
+        }
+    }
+    free(x);
+}
+
+static void check_edges(const ci_store *st, int64_t g, const ci_graphs *want)
+{
+    const ci_lid K = st->set->n_edge;
+
+    assert_int_equal(st->graph_edge[g + 1] - st->graph_edge[g], want->n_edge);
+    for (ci_lid i = 0; i < want->n_edge; i++) {
+        const int64_t at = st->graph_edge[g] + i;
+        float e[16];
+        ci_lid src, dst;
+        ci_store_ends(st, at, &src, &dst);
+        assert_int_equal(src, want->src[i]);
+        assert_int_equal(dst, want->dst[i]);
+        ci_store_edge(st, at, e);
+        assert_memory_equal(e, want->e + (size_t)i * (size_t)K, (size_t)K * sizeof *e);
+    }
+}
+
+static void check_head(const ci_store_head *want, const ci_store_head *got)
+{
+    assert_string_equal(got->set, want->set);
+    assert_string_equal(got->source, want->source);
+    assert_int_equal(got->compat, want->compat);
+    assert_int_equal(got->simulated, want->simulated);
+    assert_int_equal(got->frames, want->frames);
+    assert_int_equal(got->stride, want->stride);
+    assert_int_equal(got->n_graph, want->n_graph);
+    assert_int_equal(got->n_node, want->n_node);
+    assert_int_equal(got->n_edge, want->n_edge);
+    assert_int_equal(got->n_vocab, want->n_vocab);
+    assert_int_equal(got->n_folder, want->n_folder);
+    assert_int_equal(got->n_capture, want->n_capture);
+    assert_int_equal(got->n_id, want->n_id);
+    assert_memory_equal(got->id, want->id, (size_t)want->n_id * sizeof *want->id);
+    assert_memory_equal(got->vocab, want->vocab, (size_t)want->n_id * sizeof *want->vocab);
+    for (int32_t i = 0; i < want->n_folder; i++) {
+        assert_string_equal(got->folder[i].name, want->folder[i].name);
+        assert_int_equal(got->folder[i].role, want->folder[i].role);
+    }
+    for (int32_t i = 0; i < want->n_capture; i++) {
+        assert_string_equal(got->capture[i].path, want->capture[i].path);
+        assert_string_equal(got->capture[i].hash, want->capture[i].hash);
+        assert_int_equal(got->capture[i].folder, want->capture[i].folder);
+        assert_int_equal(got->capture[i].attack, want->capture[i].attack);
+        assert_int_equal(got->capture[i].rows, want->capture[i].rows);
+        assert_int_equal(got->capture[i].first_graph, want->capture[i].first_graph);
+        assert_int_equal(got->capture[i].n_graph, want->capture[i].n_graph);
+    }
+}
+
+static void check_store(const made *m, const ci_store *st)
+{
+    ci_store_head h;
+    ci_graphs g;
+
+    made_head(m, &h);
+    check_head(&h, &st->head);
+    assert_int_equal(ci_graphs_init(&g, st->set, 1, m->max_node, made_edges(m)), CI_OK);
+    for (int32_t c = 0; c < h.n_capture; c++)
+        for (int64_t i = 0; i < h.capture[c].n_graph; i++) {
+            const int64_t k = h.capture[c].first_graph + i;
+            ci_graphs_clear(&g);
+            made_append(m, k, made_row(m, i), &g);
+            assert_int_equal(st->graph_capture[k], c);
+            assert_int_equal(st->graph_row[k], g.row[0]);
+            assert_int_equal(st->graph_label[k], g.attack[0]);
+            check_nodes(m, st, k, &g);
+            check_edges(st, k, &g);
+        }
+    ci_graphs_release(&g);
+    ci_store_head_release(&h);
+}
+
+static void round_trip(const made *m, const char *name, int64_t chunk)
+{
+    ci_store *st = NULL;
+    char sha[CI_SHA256_HEX], again[CI_SHA256_HEX];
+
+    made_write_in(comm, m, chunk, path_of(name), sha);
+    assert_int_equal(ci_store_open_all(comm, path_of(name), again, &st), CI_OK);
+    assert_string_equal(again, sha);
+    assert_int_equal(st->wide_local, m->frames > 255);
+    assert_int_equal(st->wide_id, m->n_id > 65536);
+    check_store(m, st);
+    ci_store_close(&st);
+    assert_null(st);
+}
+
+static void store__gives_back_what_was_put(void **state)
+{
+    (void)state;
+    round_trip(&plain, "plain.h5", 4);
+}
+
+static void store__of_wide_windows_has_wide_positions(void **state)
+{
+    made m = {.seed = 2, .frames = 300, .stride = 50, .n_id = 1000, .n_vocab = 500, .max_node = 300, .capture = THREE_CAPTURES};
+
+    (void)state;
+    round_trip(&m, "wide.h5", 3);
+    m.frames = 255;
+    m.max_node = 255;
+    round_trip(&m, "narrow.h5", 3);
+    m.frames = 256;
+    m.max_node = 256;
+    round_trip(&m, "wide256.h5", 3);
+}
+
+static void store__of_the_reference_s_edges_has_one_less(void **state)
+{
+    made m = plain;
+
+    (void)state;
+    m.compat = true;
+    round_trip(&m, "compat.h5", 5);
+}
+
+static void store__of_many_identifiers_has_wide_indices(void **state)
+{
+    made m = plain;
+
+    (void)state;
+    m.n_id = 70000;
+    m.n_vocab = 30000;
+    round_trip(&m, "ids.h5", 64);
+    m.n_id = 65536; /* the largest index is 65535 */
+    round_trip(&m, "ids.h5", 64);
+}
+
+static void store__has_the_same_bytes_however_it_was_put(void **state)
+{
+    const int64_t chunks[] = {1, 3, 64};
+    char first[CI_SHA256_HEX] = "", sha[CI_SHA256_HEX];
+
+    (void)state;
+    for (size_t i = 0; i < CI_COUNT(chunks); i++) {
+        made_write_in(comm, &plain, chunks[i], path_of("same.h5"), sha);
+        if (i == 0) memcpy(first, sha, sizeof first);
+        assert_string_equal(sha, first);
+    }
+}
+
+static void store__of_nothing_is_a_store(void **state)
+{
+    const made empty = {.seed = 1, .frames = 100, .stride = 100, .n_id = 2, .n_vocab = 1, .max_node = 2, .capture = {{"train", 0, "a.csv", 0, 0, NULL}}};
+    char sha[CI_SHA256_HEX];
+    ci_store *st = made_store(comm, &empty, path_of("empty.h5"), sha);
+
+    (void)state;
+    assert_int_equal(st->head.n_graph, 0);
+    ci_store_close(&st);
+    ci_store_close(&st);
+}
+
+/* ---- refusals */
+
+static ci_rc put_one(const ci_store_head *h, int32_t edges, uint32_t id, int64_t first_graph, int64_t first_node)
+{
+    ci_store_writer *w = NULL;
+    ci_graphs g;
+    ci_rc rc, all;
+
+    assert_int_equal(ci_graphs_init(&g, ci_feature_set_find("kd35"), 1, 60, 200), CI_OK);
+    made_append(&plain, 0, 0, &g);
+    g.n_edge = g.edge_first[1] = edges;
+    if (id) g.id[g.n_node - 1] = id;
+    assert_int_equal(ci_store_create(comm, path_of("refused.h5"), h, &w), CI_OK);
+    rc = comm->rank == comm->size - 1 ? ci_store_put(w, 0, first_graph, first_node, &g) : CI_OK; /* one rank alone */
+    all = ci_agree(comm, "test.put", rc);
+    ci_store_abandon(&w);
+    ci_store_abandon(&w);
+    ci_graphs_release(&g);
+    return all;
+}
+
+static void store_put__refuses_what_has_no_place(void **state)
+{
+    ci_store_head h;
+    char temp[CI_PATH_MAX];
+
+    (void)state;
+    made_head(&plain, &h);
+    assert_int_equal(put_one(&h, 99, 0, 0, 0), CI_OK);
+    assert_int_equal(put_one(&h, 98, 0, 0, 0), CI_EARG);
+    assert_non_null(strstr(ci_message(), "98 edges of 1 graphs, wanted 99"));
+    assert_int_equal(put_one(&h, 99, 4, 0, 0), CI_EDATA);
+    assert_non_null(strstr(ci_message(), "identifier 4 was not there"));
+    assert_int_equal(put_one(&h, 99, 0, h.n_graph, 0), CI_EARG);
+    assert_int_equal(put_one(&h, 99, 0, -1, 0), CI_EARG);
+    assert_int_equal(put_one(&h, 99, 0, 0, h.n_node), CI_EARG);
+    assert_int_equal(ci_commit_temp(path_of("refused.h5"), temp), CI_OK);
+    if (comm->rank == 0) { /* which removes what was begun */
+        assert_int_equal(access(temp, F_OK), -1);
+        assert_int_equal(access(path_of("refused.h5"), F_OK), -1);
+    }
+    ci_store_head_release(&h);
+}
+
+static void store_abandon__keeps_the_previous_store(void **state)
+{
+    char sha[CI_SHA256_HEX];
+    ci_store_head h;
+    ci_store *st = made_store(comm, &plain, path_of("refused.h5"), sha);
+
+    (void)state;
+    ci_store_close(&st);
+    made_head(&plain, &h);
+    assert_int_equal(put_one(&h, 98, 0, 0, 0), CI_EARG);
+    assert_int_equal(ci_store_open_all(comm, path_of("refused.h5"), sha, &st), CI_OK);
+    check_store(&plain, st);
+    ci_store_close(&st);
+    ci_store_head_release(&h);
+}
+
+static void store_create__refuses_other_features_and_folders(void **state)
+{
+    ci_store_head h;
+    ci_store_writer *w = NULL;
+
+    (void)state;
+    made_head(&plain, &h);
+    assert_int_equal(ci_store_create(comm, path_of("no/such/folder.h5"), &h, &w), CI_ECREATE);
+    assert_non_null(strstr(ci_message(), "no/such/"));
+    assert_null(w);
+    strcpy(h.set, "kd11");
+    assert_int_equal(ci_store_create(comm, path_of("features.h5"), &h, &w), CI_ECONF);
+    assert_non_null(strstr(ci_message(), "kd11"));
+    assert_null(w);
+    ci_store_head_release(&h);
+}
+
+static void flip(const char *path, off_t at, int whence)
+{
+    uint8_t b;
+    int fd = open(path, O_RDWR);
+
+    assert_true(fd >= 0);
+    at = lseek(fd, at, whence);
+    assert_int_equal(pread(fd, &b, 1, at), 1);
+    b ^= 16;
+    assert_int_equal(pwrite(fd, &b, 1, at), 1);
+    close(fd);
+}
+
+static void store_open__refuses_bytes_that_were_not_committed(void **state)
+{
+    char sha[CI_SHA256_HEX];
+    ci_store *st = made_store(comm, &plain, path_of("corrupt.h5"), sha);
+    const off_t places[] = {0, 4000, -1000};
+
+    (void)state;
+    ci_store_close(&st);
+    for (size_t i = 0; i < CI_COUNT(places); i++) {
+        const int whence = places[i] < 0 ? SEEK_END : SEEK_SET;
+        if (comm->rank == 0) flip(path_of("corrupt.h5"), places[i], whence);
+        assert_int_equal(ci_store_open_all(comm, path_of("corrupt.h5"), sha, &st), CI_EFORMAT);
+        assert_null(st);
+        if (comm->rank == 0) flip(path_of("corrupt.h5"), places[i], whence);
+    }
+    assert_int_equal(ci_store_open_all(comm, path_of("corrupt.h5"), sha, &st), CI_OK);
+    ci_store_close(&st);
+    assert_int_equal(ci_comm_barrier(comm, "test.corrupt"), CI_OK);
+    if (comm->rank == 0) assert_int_equal(truncate(path_of("corrupt.h5"), 20000), 0);
+    assert_int_equal(ci_store_open_all(comm, path_of("corrupt.h5"), sha, &st), CI_EFORMAT);
+    assert_int_equal(ci_store_open_all(comm, path_of("missing.h5"), sha, &st), CI_ENOENT);
+}
+
+/* ---- for the script */
+
+static int open_print(const char *path)
+{
+    ci_store *st = NULL;
+    const ci_rc rc = ci_store_open(path, &st);
+
+    printf("%s %s\n", ci_rc_name(rc), rc == CI_OK ? "" : ci_message());
+    ci_store_close(&st);
+    return 0;
+}
+
+static int schema_print(const char *path)
+{
+    ci_store *st = NULL;
+    ci_array array[CI_STORE_ARRAYS];
+
+    if (ci_store_open(path, &st) != CI_OK) return 1;
+    for (size_t i = 0, n = ci_store_schema(&st->head, array); i < n; i++) {
+        const ci_array *a = &array[i];
+        printf("%s|%s|%lld|%lld|%s|%s|", a->name, ci_type_name(a->kind), (long long)a->rows, (long long)a->cols,
+               a->unit ? a->unit : "", a->meaning);
+        for (int64_t k = 0; a->log2_scale && k < a->cols; k++) printf("%s%d", k ? "," : "", a->log2_scale[k]);
+        printf("\n");
+    }
+    ci_store_close(&st);
+    return 0;
+}
+
+static int act(int argc, char **argv)
+{
+    char sha[CI_SHA256_HEX] = "";
+
+    if (strcmp(argv[1], "open") == 0) return open_print(argv[2]);
+    if (strcmp(argv[1], "schema") == 0) return schema_print(argv[2]);
+    ci_test_start(&argc, &argv);
+    comm = ci_test_comm;
+    made_write_in(comm, &plain, 4, argv[2], sha);
+    if (comm->rank == 0) printf("%s\n", sha);
+    ci_comm_stop(&ci_test_comm);
+    return 0;
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(store__gives_back_what_was_put),
+    cmocka_unit_test(store__of_wide_windows_has_wide_positions),
+    cmocka_unit_test(store__of_the_reference_s_edges_has_one_less),
+    cmocka_unit_test(store__of_many_identifiers_has_wide_indices),
+    cmocka_unit_test(store__has_the_same_bytes_however_it_was_put),
+    cmocka_unit_test(store__of_nothing_is_a_store),
+    cmocka_unit_test(store_put__refuses_what_has_no_place),
+    cmocka_unit_test(store_abandon__keeps_the_previous_store),
+    cmocka_unit_test(store_create__refuses_other_features_and_folders),
+    cmocka_unit_test(store_open__refuses_bytes_that_were_not_committed),
+};
+
+int main(int argc, char **argv)
+{
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc > 2) return act(argc, argv);
+    ci_test_start(&argc, &argv);
+    return ci_test_stop(cmocka_run_group_tests(tests, group_start, NULL));
+}
