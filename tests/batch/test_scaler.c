@@ -1,0 +1,186 @@
+/* RANKS: 1 2 3 5 */
+/* The scaler against sums in quadruple precision, which hold these numbers exactly: another formula, another order, no ranks. */
+#define CI_TEST_MPI
+#include "ci_test.h"
+
+#include <math.h>
+
+#include "ci/scaler.h"
+#include "store/store_made.h"
+
+static const ci_comm *comm;
+static ci_store *store;
+static int64_t graph[64];
+static int64_t n_graph;
+
+static const made with = {.seed = 11, .frames = 60, .stride = 60, .n_id = 200, .n_vocab = 50, .max_node = 40,
+                          .capture = {{"train", 0, "a.csv", 41, 0, NULL}, {"test", 1, "b.csv", 9, 0, NULL}}};
+
+static int group_start(void **state)
+{
+    char folder[CI_PATH_MAX], path[CI_PATH_MAX + 16], sha[CI_SHA256_HEX];
+
+    (void)state;
+    comm = ci_test_comm;
+    snprintf(folder, sizeof folder, "%s", ci_test_tmp());
+    if (ci_comm_bcast(comm, "test.folder", 0, folder, sizeof folder) != CI_OK) return 1;
+    snprintf(path, sizeof path, "%s/scaler.h5", folder);
+    store = made_store(comm, &with, path, sha);
+    for (int64_t g = 40; g >= 0; g--)
+        if (g % 7 != 3) graph[n_graph++] = g; /* some of the training graphs, in another order */
+    return 0;
+}
+
+static int group_end(void **state)
+{
+    (void)state;
+    ci_store_close(&store);
+    return 0;
+}
+
+struct column {
+    double mean, spread;
+};
+
+/* Mean, then mean square of the differences from it; values read one by one. */
+static struct column second_computation(bool edge, ci_lid k)
+{
+    __float128 mean = 0, square = 0;
+    int64_t n = 0;
+    struct column c;
+
+    for (int pass = 0; pass < 2; pass++) {
+        for (int64_t i = 0; i < n_graph; i++) {
+            const int64_t g = graph[i];
+            if (store->graph_label[g]) continue;
+            for (int64_t at = edge ? store->graph_edge[g] : store->graph_node[g]; at < (edge ? store->graph_edge[g + 1] : store->graph_node[g + 1]); at++) {
+                float row[64];
+                __float128 v;
+                if (edge) ci_store_edge(store, at, row);
+                else ci_store_node_x(store, at, 1, row);
+                v = (__float128)row[k];
+                if (edge && k == 0) v = (__float128)llrint(ldexp((double)row[0], 30)) / (1 << 30); /* times count in 2^-30 s */
+                if (pass == 0) {
+                    mean += v;
+                    n++;
+                } else square += (v - mean) * (v - mean);
+            }
+        }
+        if (pass == 0) mean /= n;
+    }
+    c.mean = (double)mean;
+    c.spread = fmax(sqrt((double)(square / n)), 1e-6 * fmax(1, fabs(c.mean)));
+    return c;
+}
+
+static void near(const char *what, ci_lid k, double got, double want)
+{
+    const double most = fmax(fabs(want), 1e-12) * 0x1p-51; /* rounding to double, and of the root */
+
+    if (!(fabs(got - want) <= most)) fail_msg("%s of column %d: %.17g, wanted %.17g", what, k, got, want);
+}
+
+static void scaler_fit__is_mean_and_spread_of_benign_graphs(void **state)
+{
+    ci_scaler s;
+
+    (void)state;
+    assert_int_equal(ci_scaler_fit(comm, store, graph, n_graph, &s), CI_OK);
+    assert_int_equal(s.n_node, 35);
+    assert_int_equal(s.n_edge, 11);
+    for (ci_lid k = 0; k < s.n_node; k++) {
+        const struct column c = second_computation(false, k);
+        near("mean", k, s.node_mean[k], c.mean);
+        near("spread", k, s.node_spread[k], c.spread);
+    }
+    for (ci_lid k = 0; k < s.n_edge; k++) {
+        const struct column c = second_computation(true, k);
+        near("mean of an edge's", k, s.edge_mean[k], c.mean);
+        near("spread of an edge's", k, s.edge_spread[k], c.spread);
+    }
+}
+
+static void scaler_fit__is_the_same_on_every_rank_and_in_any_order(void **state)
+{
+    int64_t turned[64];
+    ci_scaler a, b, first;
+
+    (void)state;
+    for (int64_t i = 0; i < n_graph; i++) turned[i] = graph[n_graph - 1 - i];
+    memset(&a, 0, sizeof a);
+    memset(&b, 0, sizeof b);
+    assert_int_equal(ci_scaler_fit(comm, store, graph, n_graph, &a), CI_OK);
+    assert_int_equal(ci_scaler_fit(comm, store, turned, n_graph, &b), CI_OK);
+    assert_memory_equal(&a, &b, sizeof a);
+    first = a;
+    assert_int_equal(ci_comm_bcast(comm, "test.scaler", 0, &first, sizeof first), CI_OK);
+    assert_memory_equal(&a, &first, sizeof a);
+}
+
+static void scaler_fit__floors_a_spread_of_nothing(void **state)
+{
+    int64_t one = 0;
+    ci_scaler s;
+    made flat = with;
+    char folder[CI_PATH_MAX] = "", sha[CI_SHA256_HEX], path[CI_PATH_MAX + 16];
+    ci_store *st;
+
+    (void)state;
+    flat.max_node = 1; /* one node: its every column is constant */
+    snprintf(folder, sizeof folder, "%s", ci_test_tmp());
+    assert_int_equal(ci_comm_bcast(comm, "test.folder", 0, folder, sizeof folder), CI_OK);
+    snprintf(path, sizeof path, "%s/flat.h5", folder);
+    st = made_store(comm, &flat, path, sha);
+    while (st->graph_label[one]) one++;
+    assert_int_equal(ci_scaler_fit(comm, st, &one, 1, &s), CI_OK);
+    for (ci_lid k = 0; k < s.n_node; k++) {
+        float x[64];
+        ci_store_node_x(st, st->graph_node[one], 1, x);
+        assert_true(s.node_mean[k] == (double)x[k]);
+        assert_true(s.node_spread[k] == 1e-6 * fmax(1, fabs((double)x[k])));
+    }
+    ci_store_close(&st);
+}
+
+static void scaler_fit__wants_a_benign_graph(void **state)
+{
+    int64_t attack[64], n = 0;
+    ci_scaler s;
+
+    (void)state;
+    for (int64_t i = 0; i < n_graph; i++)
+        if (store->graph_label[graph[i]]) attack[n++] = graph[i];
+    assert_true(n > 0);
+    assert_int_equal(ci_scaler_fit(comm, store, attack, n, &s), CI_EDATA);
+    assert_int_equal(ci_scaler_fit(comm, store, attack, 0, &s), CI_EDATA);
+    assert_non_null(strstr(ci_message(), "no benign training window"));
+}
+
+static void scaler__clips_at_ten_spreads(void **state)
+{
+    const ci_scaler s = {.n_node = 2, .n_edge = 1, .node_mean = {10, -1}, .node_spread = {2, 1e-6}, .edge_mean = {0.5}, .edge_spread = {0.25}};
+    float x[] = {12, -1, 29.999f, -0.99999f, 31, -2, -9.5f, 1e30f, 10, -1}, e[] = {0};
+    const float want[] = {1, 0, 9.9995f, 10, 10, -10, -9.75f, 10, 0, 0};
+
+    (void)state;
+    ci_scaler_nodes(&s, x, 5);
+    for (size_t i = 0; i < CI_COUNT(x); i++)
+        if (fabsf(x[i] - want[i]) > 1e-3f * (i == 3 ? 100 : 1)) fail_msg("%zu: %g, wanted %g", i, (double)x[i], (double)want[i]);
+    ci_scaler_edge(&s, e);
+    assert_true(e[0] == -2);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(scaler_fit__is_mean_and_spread_of_benign_graphs),
+    cmocka_unit_test(scaler_fit__is_the_same_on_every_rank_and_in_any_order),
+    cmocka_unit_test(scaler_fit__floors_a_spread_of_nothing),
+    cmocka_unit_test(scaler_fit__wants_a_benign_graph),
+    cmocka_unit_test(scaler__clips_at_ten_spreads),
+};
+
+int main(int argc, char **argv)
+{
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    ci_test_start(&argc, &argv);
+    return ci_test_stop(cmocka_run_group_tests(tests, group_start, group_end));
+}
