@@ -62,7 +62,9 @@ done:
     return rc;
 }
 
-ci_rc ci_agree(const ci_comm *c, const char *site, ci_rc mine)
+/* transfer: MPI calls without a site of their own follow at once, and a rank that skipped the verdict
+ * must not come to them before the others. */
+static ci_rc agree(const ci_comm *c, const char *site, ci_rc mine, int transfer)
 {
     ci_rc rc = CI_OK;
     char message[CI_MESSAGE_MAX] = "";
@@ -70,7 +72,7 @@ ci_rc ci_agree(const ci_comm *c, const char *site, ci_rc mine)
 
     CI_TRY(comm_enter(c, site, mine, &skip));
     if (skip) {
-        rc = mine;
+        rc = transfer ? stand_behind(c, site) : mine;
         goto done;
     }
     while (bad < c->size && c->state->seen[bad].rc == CI_OK) bad++;
@@ -81,6 +83,11 @@ ci_rc ci_agree(const ci_comm *c, const char *site, ci_rc mine)
 done:
     comm_leave(c);
     return rc;
+}
+
+ci_rc ci_agree(const ci_comm *c, const char *site, ci_rc mine)
+{
+    return agree(c, site, mine, 0);
 }
 
 ci_rc ci_comm_bcast_new(const ci_comm *c, const char *site, int root, void **bytes, size_t *n)
@@ -94,7 +101,7 @@ ci_rc ci_comm_bcast_new(const ci_comm *c, const char *site, int root, void **byt
         mine = ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%llu bytes at %s", (unsigned long long)size,
                        site);
     comm_leave(c);
-    CI_TRY(ci_agree(c, "comm.bcast_new.room", mine));
+    CI_TRY(agree(c, "comm.bcast_new.room", mine, 1));
     *n = size;
     CI_TRY(bcast_pieces(c, site, root, *bytes, size));
 done:
@@ -195,10 +202,11 @@ static ci_rc gather(const ci_comm *c, const char *site, int to_all, const void *
     CI_TRY(sizes(c, site, n, &first, &count));
     if (keep) all = ci_new(first[c->size], 1);
     comm_leave(c);
-    CI_TRY(ci_agree(c, "comm.gather.room",
-                    keep && !all ? ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%zu bytes at %s",
-                                           first[c->size], site)
-                                 : CI_OK));
+    CI_TRY(agree(c, "comm.gather.room",
+                 keep && !all ? ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%zu bytes at %s", first[c->size],
+                                        site)
+                              : CI_OK,
+                 1));
     code = to_all ? MPI_Iallgatherv(mine, (int)n, MPI_BYTE, all, count, count + c->size, MPI_BYTE,
                                     c->state->all, &request)
                   : MPI_Igatherv(mine, (int)n, MPI_BYTE, all, count, count + c->size, MPI_BYTE, 0,
