@@ -52,10 +52,10 @@ done:
 static void give_up(const ci_comm *comm, ci_rc rc) __attribute__((noreturn));
 static void give_up(const ci_comm *comm, ci_rc rc)
 {
-    if (comm->rank == 0) ci_log(CI_ERROR, "%s", ci_message());
+    if (comm->rank != 0) sleep(5); /* who wakes up again is alone with the failure */
+    ci_log(CI_ERROR, "%s", ci_message());
     fflush(NULL);
     if (comm->size == 1) _exit(ci_rc_exit(rc));
-    if (comm->rank != 0) sleep(5);
     ci_comm_abort(comm, ci_rc_exit(rc));
 }
 

@@ -33,6 +33,7 @@ struct run {
 struct verdict {
     int64_t skip;
     char why[512];
+    char sha[CI_SHA256_HEX]; /* of the store, when it was found true */
 };
 
 static void skipped(const char *step, const struct verdict *v)
@@ -109,10 +110,10 @@ done:
 }
 
 /* Rank 0: is the store there, whole, and of this plan and these settings?  If not, why not. */
-static bool store_true(const struct run *r, const char *path, char *why, size_t n)
+static bool store_true(const struct run *r, const char *path, char *why, size_t n, char sha[CI_SHA256_HEX])
 {
     ci_store *st = NULL;
-    char sha[CI_SHA256_HEX], source[CI_SHA256_HEX];
+    char source[CI_SHA256_HEX];
     const ci_rc rc = ci_commit_check(path, sha);
     bool same = false;
 
@@ -133,14 +134,15 @@ static ci_rc step_build(struct run *r)
     ci_rc rc = CI_OK;
     struct attempt a;
     char path[CI_PATH_MAX] = "";
-    struct verdict verdict = {0, ""};
+    struct verdict verdict = {0, "", ""};
 
     CI_TRY(plan_have(r));
     CI_TRY_ALL(r->comm, "run.build.path", ci_path_join(path, r->conf->run.dir, "store.h5"));
-    if (r->comm->rank == 0) verdict.skip = store_true(r, path, verdict.why, sizeof verdict.why);
+    if (r->comm->rank == 0) verdict.skip = store_true(r, path, verdict.why, sizeof verdict.why, verdict.sha);
     CI_TRY(ci_comm_bcast(r->comm, "run.build.verdict", 0, &verdict, sizeof verdict));
     if (verdict.skip) {
         skipped("build", &verdict);
+        memcpy(r->store_sha, verdict.sha, sizeof r->store_sha);
         goto done;
     }
     attempt_begin(&a, "build", verdict.why);
@@ -157,7 +159,8 @@ static ci_rc store_have(struct run *r)
 
     if (r->store) goto done;
     CI_TRY_ALL(r->comm, "run.store.path", ci_path_join(path, r->conf->run.dir, "store.h5"));
-    CI_TRY(ci_store_open_all(r->comm, path, r->store_sha, &r->store));
+    if (r->store_sha[0]) CI_TRY_ALL(r->comm, "run.store.map", ci_store_open(path, &r->store)); /* read back just now */
+    else CI_TRY(ci_store_open_all(r->comm, path, r->store_sha, &r->store));
 done:
     return rc;
 }
@@ -188,7 +191,7 @@ static ci_rc step_train(struct run *r)
 {
     ci_rc rc = CI_OK;
     struct attempt a;
-    struct verdict v = {0, ""};
+    struct verdict v = {0, "", ""};
 
     CI_TRY(store_have(r));
     if (r->comm->rank == 0) v.skip = training_true(r, v.why, sizeof v.why);
@@ -234,7 +237,7 @@ static ci_rc step_eval(struct run *r)
 {
     ci_rc rc = CI_OK;
     struct attempt a;
-    struct verdict verdict = {0, ""};
+    struct verdict verdict = {0, "", ""};
 
     CI_TRY(store_have(r));
     if (r->comm->rank == 0) verdict.skip = results_true(r, verdict.why, sizeof verdict.why);

@@ -259,7 +259,7 @@ ci_rc ci_h5_finish(ci_h5 **file)
         if (H5Dclose(f->set[i].id) < 0) e = -1;
     if (H5Fclose(f->file) < 0) e = -1;
     CI_TRY(agreed(f, "h5.finish.close", e < 0 ? h5_fail(CI_EHDF5, "closing", f->path) : CI_OK));
-    CI_TRY(agreed(f, "h5.finish.sync", !f->comm || f->comm->rank == 0 ? sync_file(f->path) : CI_OK));
+    CI_TRY(agreed(f, "h5.finish.sync", sync_file(f->path)));
     CI_TRY(agreed(f, "h5.finish.verify", ci_extent_verify(f->path, f->wrote, f->n_wrote)));
 done:
     free(f->wrote);
