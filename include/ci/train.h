@@ -25,7 +25,8 @@ void ci_train_settings(const ci_conf *conf, char out[CI_SHA256_HEX]);
  *  \param [in] store_sha    SHA-256 of the store's file
  *  \param [in] must_resume  it is an error when there is nothing to go on from
  *  \return CI_OK; CI_ENOENT (must_resume); CI_ETEMP after a signal, with a checkpoint on disk; CI_ECONF, CI_EDATA;
- *          CI_ENUMERIC (tensor, step and rank in the message; the last checkpoint stays);
+ *          CI_ENUMERIC (step, rank and, where weights or a gradient are at fault, tensor
+ *          in the message; the last checkpoint stays);
  *          CI_EIO, CI_ECREATE, CI_ENOMEM */
 ci_rc ci_train(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha,
                bool must_resume);

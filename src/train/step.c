@@ -49,7 +49,9 @@ static ci_rc shard_run(struct trainer *t, struct worker *w, long shard)
     double loss = 0;
 
     CI_TRY(ci_model_forward(t->model, t->ck.w, w->scratch, b, &step, w->logit));
-    CI_TRY(ci_focal(w->logit, b->label, b->n_graph, c->train.gamma, t->n_batch_graph, w->dlogit, &loss));
+    rc = ci_focal(w->logit, b->label, b->n_graph, c->train.gamma, t->n_batch_graph, w->dlogit, &loss);
+    if (rc == CI_ENUMERIC) ci_model_finite(t->model, t->ck.w, "weights"); /* tells which tensor it is, where it can */
+    CI_TRY(rc);
     CI_TRY(ci_model_backward(t->model, t->ck.w, t->wt, w->scratch, b, &step, w->dlogit, w->grad));
     for (ci_lid i = 0; i < t->ck.n_tensor; i++) {
         const ci_param *p = &t->param[i];
