@@ -1,0 +1,248 @@
+/* RANKS: 1 2 3 */
+/* Whole trainings: what they leave, how they go on, and what they leave alone. */
+#define CI_TEST_MPI
+#include "ci_test.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+
+#include "ci/commit.h"
+#include "ci/signal.h"
+#include "train/train_made.h"
+
+static ci_store *store;
+static char sha[CI_SHA256_HEX];
+static ci_conf conf;
+static char reference[CI_SHA256_HEX]; /* weights of the undisturbed training */
+
+static int group_start(void **state)
+{
+    (void)state;
+    if (small_start()) return 1;
+    store = made_store(comm, &small, path_of("train.h5"), sha);
+    return 0;
+}
+
+static int group_end(void **state)
+{
+    (void)state;
+    ci_store_close(&store);
+    return 0;
+}
+
+static const char *file_of(const char *name)
+{
+    static char path[2][CI_PATH_MAX];
+    static int k;
+
+    k = !k;
+    snprintf(path[k], sizeof path[k], "%s/%s", conf.run.dir, name);
+    return path[k];
+}
+
+static void weights_of(const char *name, char out[CI_SHA256_HEX], ci_progress *at)
+{
+    ci_ckpt c = {0};
+
+    assert_int_equal(ci_ckpt_read_all(comm, file_of(name), &c), CI_OK);
+    ci_ckpt_weights(&c, out);
+    if (at) *at = c.at;
+    ci_ckpt_release(&c);
+}
+
+static int lines(const char *name)
+{
+    FILE *f = fopen(file_of(name), "r");
+    int c, n = 0;
+
+    assert_non_null(f);
+    while ((c = fgetc(f)) != EOF) n += c == '\n';
+    fclose(f);
+    return n;
+}
+
+static void train__leaves_checkpoints_and_a_line_an_epoch(void **state)
+{
+    char best[CI_SHA256_HEX], again[CI_SHA256_HEX];
+    ci_progress last, at;
+
+    (void)state;
+    small_conf("whole", NULL, &conf);
+    assert_int_equal(ci_train(comm, &conf, store, sha, false), CI_OK);
+    weights_of("last.h5", reference, &last);
+    assert_int_equal(last.epoch, 2);
+    assert_int_equal(last.finished, 1);
+    assert_int_equal(last.batch, 0);
+    assert_int_equal(last.step % 2, 0);
+    assert_true(last.threshold > 0 && last.threshold < 1);
+    weights_of("best.h5", best, &at);
+    assert_int_equal(at.best_epoch, last.best_epoch);
+    assert_true(at.best_auroc == last.best_auroc && at.best_loss == last.best_loss);
+    if (last.best_epoch == 1) assert_string_equal(best, reference);
+    assert_int_equal(lines("metrics.jsonl"), 2);
+    assert_int_equal(ci_commit_check(file_of("metrics.jsonl"), NULL), CI_OK);
+    assert_int_equal(ci_train(comm, &conf, store, sha, true), CI_OK); /* finished: nothing is done */
+    weights_of("last.h5", again, NULL);
+    assert_string_equal(again, reference);
+    assert_int_equal(lines("metrics.jsonl"), 2);
+}
+
+static void train__stopped_by_a_signal_goes_on_to_the_same_weights(void **state)
+{
+    char got[CI_SHA256_HEX];
+    ci_progress at;
+    int rounds = 0;
+    ci_rc rc;
+
+    (void)state;
+    small_conf("signals", NULL, &conf);
+    ci_signal_setup();
+    do { /* one step at a time: another rank is told each time */
+        if (comm->rank == rounds % comm->size) raise(rounds % 2 ? SIGUSR2 : SIGUSR1);
+        rc = ci_train(comm, &conf, store, sha, rounds > 0);
+        ci_signal_clear();
+        assert_true(rc == CI_ETEMP || rc == CI_OK);
+        if (rc == CI_ETEMP) assert_non_null(strstr(ci_message(), "stopped by signal"));
+        weights_of("last.h5", got, &at);
+        if (rc == CI_ETEMP) assert_int_equal(at.step, rounds + 1);
+    } while (rc == CI_ETEMP && ++rounds < 30);
+    assert_int_equal(rc, CI_OK);
+    assert_true(rounds > 4);
+    assert_string_equal(got, reference);
+    assert_int_equal(lines("metrics.jsonl"), 2);
+}
+
+static void train__without_a_checkpoint_of_its_own_begins_anew_or_refuses(void **state)
+{
+    static const char *const other[] = {"train.lr=0.01", NULL};
+    char got[CI_SHA256_HEX], strange[CI_SHA256_HEX];
+    ci_progress at;
+    int fd;
+
+    (void)state;
+    small_conf("resume", NULL, &conf);
+    assert_int_equal(ci_train(comm, &conf, store, sha, true), CI_ENOENT);
+    assert_non_null(strstr(ci_message(), "--resume"));
+    assert_int_equal(ci_train(comm, &conf, store, sha, false), CI_OK);
+    small_conf("resume", other, &conf); /* other settings */
+    assert_int_equal(ci_train(comm, &conf, store, sha, true), CI_ENOENT);
+    assert_int_equal(ci_train(comm, &conf, store, sha, false), CI_OK);
+    weights_of("last.h5", got, &at);
+    assert_string_not_equal(got, reference);
+    memset(strange, 'd', sizeof strange); /* another store */
+    strange[CI_SHA256_HEX - 1] = 0;
+    assert_int_equal(ci_train(comm, &conf, store, strange, true), CI_ENOENT);
+    small_conf("resume", NULL, &conf);
+    assert_int_equal(ci_train(comm, &conf, store, sha, false), CI_OK);
+    if (comm->rank == 0) { /* a corrupt one */
+        fd = open(file_of("last.h5"), O_RDWR);
+        assert_int_equal(pwrite(fd, "x", 1, 5000), 1);
+        close(fd);
+    }
+    assert_int_equal(ci_train(comm, &conf, store, sha, true), CI_ENOENT);
+    assert_int_equal(ci_train(comm, &conf, store, sha, false), CI_OK);
+    weights_of("last.h5", got, NULL);
+    assert_string_equal(got, reference);
+}
+
+/* A checkpoint with a weight that cannot be trained: the failure is told, the checkpoint stays. */
+static void train__that_is_not_finite_keeps_the_last_checkpoint(void **state)
+{
+    static const char *const stop[] = {"train.steps=3", NULL};
+    char before[CI_SHA256_HEX], after[CI_SHA256_HEX];
+    ci_ckpt c = {0};
+    struct trainer t;
+
+    (void)state;
+    small_conf("numeric", stop, &conf);
+    assert_int_equal(ci_train(comm, &conf, store, sha, false), CI_OK);
+    assert_int_equal(ci_ckpt_read_all(comm, file_of("last.h5"), &c), CI_OK);
+    c.at.finished = 0;
+    c.at.step = 2;
+    c.at.batch = 2;
+    c.at.epoch = 0;
+    c.w[c.n - 1] = 3e38f; /* the bias of a class: the logits differ by more than a float holds */
+    c.w[c.n - 2] = -3e38f;
+    c.w[c.n / 2] = INFINITY;
+    assert_int_equal(trainer_init(&t, comm, &conf, store), CI_OK);
+    assert_int_equal(ci_agree(comm, "test.write", comm->rank == 0 ? ci_ckpt_write(&c, t.model, file_of("last.h5")) : CI_OK), CI_OK);
+    assert_int_equal(ci_sha256_file(file_of("last.h5"), before), CI_OK);
+    assert_int_equal(ci_train(comm, &conf, store, sha, true), CI_ENUMERIC);
+    if (!strstr(ci_message(), "step 3, rank 0: weights: ")) fail_msg("%s", ci_message());
+    assert_int_equal(ci_sha256_file(file_of("last.h5"), after), CI_OK);
+    assert_string_equal(before, after);
+    assert_int_equal(ci_commit_check(file_of("last.h5"), NULL), CI_OK);
+    trainer_release(&t);
+    ci_ckpt_release(&c);
+}
+
+static uint8_t all_benign(int64_t g)
+{
+    (void)g;
+    return 0;
+}
+
+static void train__refuses_one_class(void **state)
+{
+    made flat = small;
+    char other[CI_SHA256_HEX];
+    ci_store *st;
+
+    (void)state;
+    flat.label = all_benign;
+    st = made_store(comm, &flat, path_of("flat.h5"), other);
+    small_conf("flat", NULL, &conf);
+    assert_int_equal(ci_train(comm, &conf, st, other, false), CI_EDATA);
+    assert_non_null(strstr(ci_message(), "both classes are needed"));
+    ci_store_close(&st);
+}
+
+static void train__says_when_it_cannot_write(void **state)
+{
+    (void)state;
+    small_conf("gone", NULL, &conf);
+    if (comm->rank == 0) assert_int_equal(rmdir(conf.run.dir), 0);
+    assert_int_equal(ci_train(comm, &conf, store, sha, false), CI_ECREATE);
+    assert_non_null(strstr(ci_message(), "gone"));
+}
+
+static void train_settings__change_with_what_can_change_a_result(void **state)
+{
+    static const char *const changes[] = {"train.seed=43", "train.lr=0.002", "split.every=4", "model.layers=1", "vocab.scope=benign", "train.shard_rows=65"};
+    static const char *const same[] = {"train.threads=7", "train.checkpoint_s=1", "run.log=warn", "comm.deadline_s=5", "eval.draws=3"};
+    char base[CI_SHA256_HEX], now[CI_SHA256_HEX];
+
+    (void)state;
+    small_conf("settings", NULL, &conf);
+    ci_train_settings(&conf, base);
+    for (size_t i = 0; i < CI_COUNT(changes); i++) {
+        const char *const more[] = {changes[i], NULL};
+        small_conf("settings", more, &conf);
+        ci_train_settings(&conf, now);
+        if (strcmp(base, now) == 0) fail_msg("%s", changes[i]);
+    }
+    for (size_t i = 0; i < CI_COUNT(same); i++) {
+        const char *const more[] = {same[i], NULL};
+        small_conf("settings", more, &conf);
+        ci_train_settings(&conf, now);
+        if (strcmp(base, now) != 0) fail_msg("%s", same[i]);
+    }
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(train__leaves_checkpoints_and_a_line_an_epoch),
+    cmocka_unit_test(train__stopped_by_a_signal_goes_on_to_the_same_weights),
+    cmocka_unit_test(train__without_a_checkpoint_of_its_own_begins_anew_or_refuses),
+    cmocka_unit_test(train__that_is_not_finite_keeps_the_last_checkpoint),
+    cmocka_unit_test(train__refuses_one_class),
+    cmocka_unit_test(train__says_when_it_cannot_write),
+    cmocka_unit_test(train_settings__change_with_what_can_change_a_result),
+};
+
+int main(int argc, char **argv)
+{
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    ci_test_start(&argc, &argv);
+    return ci_test_stop(cmocka_run_group_tests(tests, group_start, group_end));
+}
