@@ -6,8 +6,11 @@
 #include "ci/scaler.h"
 
 /* Sums of one column: of v and of v^2, in units of 2^-24 and 2^-48 of the stored half (nodes), or of
- * 2^-30 s and 2^-60 (edges: a nanosecond is the smallest step of time). */
+ * 2^-30 s and 2^-60 (edges: a nanosecond is the smallest step of time).  Values count as at most
+ * FIXED_MAX units, which no half reaches and which is 12 days of time: a clock that jumps further
+ * must not overflow 2^27 squares. */
 enum { NODE_BITS = 24, EDGE_BITS = 30 };
+#define FIXED_MAX 0x1p50
 
 struct sums {
     __int128 n_node, n_edge;
@@ -17,7 +20,9 @@ struct sums {
 
 static int64_t fixed(float v, int bits)
 {
-    return (int64_t)llrint(ldexp((double)v, bits));
+    const double units = (double)v * (double)(1LL << bits);
+
+    return (int64_t)llrint(units > FIXED_MAX ? FIXED_MAX : units < -FIXED_MAX ? -FIXED_MAX : units);
 }
 
 static void graph_add(const ci_store *st, int64_t g, float *x, struct sums *s)

@@ -18,22 +18,22 @@ static void capture_split(const ci_store *st, const ci_store_capture *c, int32_t
                           int32_t every, uint32_t seed, ci_split *s)
 {
     const int64_t overlap = (st->head.frames + st->head.stride - 1) / st->head.stride - 1;
-    const int64_t embargo = CI_MAX(1, overlap);
+    const int64_t embargo = CI_MAX(1, overlap), n = c->n_graph;
+    int64_t next = -1, last = -embargo - 1; /* the validation windows around w */
 
-    for (int64_t w = 0; w < c->n_graph; w++) {
+    for (int64_t w = 0; w < n; w++) {
         const int64_t g = c->first_graph + w;
         const int attack = st->graph_label[g];
-        bool near = false;
 
-        if (validates(w, c->n_graph, blocks, every, seed)) {
+        if (validates(w, n, blocks, every, seed)) {
+            last = w;
             s->valid[s->n_valid++] = g;
             s->n_valid_attack += attack;
             continue;
         }
-        for (int64_t d = 1; d <= embargo && !near; d++)
-            near = (w - d >= 0 && validates(w - d, c->n_graph, blocks, every, seed)) ||
-                   (w + d < c->n_graph && validates(w + d, c->n_graph, blocks, every, seed));
-        if (near) {
+        if (next < w) /* look ahead once a block, not once a window */
+            for (next = w + 1; next < n && !validates(next, n, blocks, every, seed); next++) continue;
+        if (w - last <= embargo || (next < n && next - w <= embargo)) {
             s->n_embargo++;
         } else {
             s->train[s->n_train++] = g;

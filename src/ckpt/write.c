@@ -70,6 +70,7 @@ ci_rc ci_ckpt_write(const ci_ckpt *c, const ci_model *m, const char *path)
 {
     ci_rc rc = CI_OK;
     ci_h5 *f = NULL;
+    ci_ckpt read = {0}; /* what a reader would see of it */
     char temp[CI_PATH_MAX] = "";
     const int64_t P = c->n, T = c->n_tensor;
     const ci_array array[A_COUNT] = {
@@ -105,9 +106,11 @@ ci_rc ci_ckpt_write(const ci_ckpt *c, const ci_model *m, const char *path)
     CI_TRY(ci_h5_create(NULL, temp, array, A_COUNT, attribute, CI_COUNT(attribute), &f));
     CI_TRY(arrays_write(f, c, m));
     CI_TRY(ci_h5_finish(&f));
+    CI_TRY(ci_ckpt_load(temp, &read));
     CI_TRY(ci_commit_publish(path, NULL, NULL));
 done:
     ci_h5_abandon(&f);
+    ci_ckpt_release(&read);
     if (rc != CI_OK && temp[0]) unlink(temp);
     return rc;
 }

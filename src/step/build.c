@@ -122,8 +122,8 @@ static ci_rc work_init(struct work *w)
     CI_TRY(ci_builder_create(set, p->frames, strcmp(w->conf->features.compat, "reference") == 0, &w->builder));
     CI_TRY(ci_graphs_init(&w->graphs, set, chunk, p->frames, ci_builder_edges(w->builder)));
     CI_TRY(ci_loader_create(&w->loader));
-    w->block = (int32_t)ci_part(p->n_block, w->comm->rank, w->comm->size);
-    w->end = (int32_t)ci_part(p->n_block, w->comm->rank + 1, w->comm->size);
+    w->block = ci_plan_part(p, w->comm->rank, w->comm->size);
+    w->end = ci_plan_part(p, w->comm->rank + 1, w->comm->size);
 done:
     return rc;
 }

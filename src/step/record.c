@@ -66,8 +66,11 @@ static ci_rc append(const ci_comm *comm, const ci_conf *conf, const char *code, 
     text = ci_json_text(root, true);
     if (!text) CI_FAIL(CI_ENOMEM, "%s", path);
     CI_TRY(ci_commit_bytes(path, text, strlen(text)));
-    ci_message_set(message);
 done:
+    if (outcome != CI_OK) { /* the step's own failure is what the job ends with */
+        if (rc != CI_OK) ci_log(CI_WARN, "the record could not be written: %s", ci_message());
+        ci_message_set(message);
+    }
     free(text);
     ci_json_free(&root);
     return rc;
@@ -79,8 +82,7 @@ ci_rc attempt_end(const ci_comm *comm, const ci_conf *conf, const char *code, st
     int64_t peak = ci_peak_kib();
 
     if (outcome != CI_OK) { /* the job ends: no more collectives */
-        if (comm->rank == 0 && append(comm, conf, code, a, outcome, &peak) != CI_OK)
-            ci_log(CI_WARN, "the record could not be written: %s", ci_message());
+        if (comm->rank == 0) append(comm, conf, code, a, outcome, &peak);
         return outcome;
     }
     CI_TRY(ci_comm_max_i64(comm, "run.peak", &peak, 1));

@@ -98,10 +98,12 @@ ci_rc ci_store_create(const ci_comm *comm, const char *path, const ci_store_head
     ci_store_writer *w = NULL;
     ci_array array[CI_STORE_ARRAYS];
     size_t n;
+    const ci_feature_set *set = ci_feature_set_find(h->set);
     const ci_attribute attribute[] = {
         {"format", "canids graph store", 0},
         {"format_version", NULL, CI_STORE_VERSION},
         {"features", h->set, 0},
+        {"features_version", NULL, set ? set->version : 0},
         {"compat", h->compat ? "reference" : "none", 0},
         {"window_frames", NULL, h->frames},
         {"window_stride", NULL, h->stride},
@@ -272,6 +274,19 @@ done:
     return rc;
 }
 
+/* What a reader would say of it decides whether it becomes true. */
+static ci_rc publish(const ci_store_writer *w, char out_sha[CI_SHA256_HEX])
+{
+    ci_rc rc = CI_OK;
+    ci_store *st = NULL;
+
+    CI_TRY(ci_store_open(w->temp, &st));
+    CI_TRY(ci_commit_publish(w->path, NULL, out_sha));
+done:
+    ci_store_close(&st);
+    return rc;
+}
+
 ci_rc ci_store_commit(ci_store_writer **writer, char out_sha[CI_SHA256_HEX])
 {
     ci_rc rc = CI_OK;
@@ -280,8 +295,7 @@ ci_rc ci_store_commit(ci_store_writer **writer, char out_sha[CI_SHA256_HEX])
 
     *writer = NULL;
     CI_TRY(ci_h5_finish(&w->file));
-    CI_TRY_ALL(comm, "store.commit.publish",
-               comm->rank == 0 ? ci_commit_publish(w->path, NULL, out_sha) : CI_OK);
+    CI_TRY_ALL(comm, "store.commit.publish", comm->rank == 0 ? publish(w, out_sha) : CI_OK);
     CI_TRY(ci_comm_bcast(comm, "store.commit.sha", 0, out_sha, CI_SHA256_HEX));
 done:
     if (rc != CI_OK && comm->rank == 0) unlink(w->temp);

@@ -160,6 +160,9 @@ ci_rc ci_h5_open(const char *path, ci_h5_view **out)
         if (v->array[i].offset < 0 || room < 0 || v->array[i].rows > room / row)
             CI_FAIL(CI_EFORMAT, "%s: array %s lies beyond the end of the file", path,
                     v->array[i].name);
+        if (v->array[i].offset % (int64_t)ci_type_bytes(v->array[i].kind) != 0)
+            CI_FAIL(CI_EFORMAT, "%s: array %s is not aligned to its elements", path,
+                    v->array[i].name);
     }
     *out = v;
     v = NULL;

@@ -112,6 +112,7 @@ static hid_t file_create(const ci_h5 *f)
     hid_t fapl = H5Pcreate(H5P_FILE_ACCESS), fcpl = H5Pcreate(H5P_FILE_CREATE), file;
 
     H5Pset_obj_track_times(fcpl, 0);
+    H5Pset_alignment(fapl, 1, 64); /* arrays are mapped: their elements must be aligned in the file */
     H5Pset_libver_bounds(fapl, H5F_LIBVER_V18, H5F_LIBVER_V18);
     if (f->comm) {
         H5Pset_fapl_mpio(fapl, *(MPI_Comm *)ci_comm_handle(f->comm), MPI_INFO_NULL);
@@ -248,6 +249,23 @@ done:
     return rc;
 }
 
+/* Nothing fills what nobody wrote: the ranges of all ranks must make up all arrays. */
+static ci_rc all_written(const ci_h5 *f)
+{
+    ci_rc rc = CI_OK;
+    int64_t wrote = 0, whole = 0;
+
+    for (size_t i = 0; i < f->n_wrote; i++) wrote += f->wrote[i].bytes;
+    for (size_t i = 0; i < f->n; i++)
+        whole += f->set[i].rows * f->set[i].cols * (int64_t)ci_type_bytes(f->set[i].kind);
+    if (f->comm) CI_TRY(ci_comm_sum_i64(f->comm, "h5.finish.bytes", &wrote, 1));
+    if (wrote != whole)
+        CI_FAIL(CI_EINTERNAL, "%s: %lld bytes were written into arrays of %lld", f->path, (long long)wrote,
+                (long long)whole);
+done:
+    return rc;
+}
+
 ci_rc ci_h5_finish(ci_h5 **file)
 {
     ci_rc rc = CI_OK;
@@ -258,6 +276,7 @@ ci_rc ci_h5_finish(ci_h5 **file)
     for (size_t i = 0; i < f->n; i++)
         if (H5Dclose(f->set[i].id) < 0) e = -1;
     if (H5Fclose(f->file) < 0) e = -1;
+    CI_TRY(all_written(f));
     CI_TRY(agreed(f, "h5.finish.close", e < 0 ? h5_fail(CI_EHDF5, "closing", f->path) : CI_OK));
     CI_TRY(agreed(f, "h5.finish.sync", sync_file(f->path)));
     CI_TRY(agreed(f, "h5.finish.verify", ci_extent_verify(f->path, f->wrote, f->n_wrote)));

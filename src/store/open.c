@@ -144,6 +144,7 @@ ci_rc ci_store_open(const char *path, ci_store **out)
 {
     ci_rc rc = CI_OK;
     ci_store *st = ci_new(1, sizeof *st);
+    int64_t version = 0;
 
     *out = NULL;
     if (!st) CI_FAIL(CI_ENOMEM, "%s", path);
@@ -151,6 +152,10 @@ ci_rc ci_store_open(const char *path, ci_store **out)
     CI_TRY(attributes_read(st->view, path, &st->head));
     st->set = ci_feature_set_find(st->head.set);
     if (!st->set) CI_FAIL(CI_EFORMAT, "%s: unknown feature set \"%s\"", path, st->head.set);
+    CI_TRY(ci_h5_number(st->view, "features_version", &version));
+    if (version != st->set->version)
+        CI_FAIL(CI_EFORMAT, "%s: features %s of version %lld, this program computes %d; build it again", path,
+                st->head.set, (long long)version, st->set->version);
     CI_TRY(captures_read(st->view, &st->head));
     CI_TRY(ids_read(st->view, &st->head));
     CI_TRY(columns_map(st));

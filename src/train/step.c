@@ -61,6 +61,7 @@ static ci_rc shard_run(struct trainer *t, struct worker *w, long shard)
         if (bits >= 0x7f800000u)
             CI_FAIL(CI_ENUMERIC, "the gradient of %s is not finite; a smaller train.lr or train.clip may help", p->name);
     }
+    if (!(loss < LOSS_MAX)) CI_FAIL(CI_ENUMERIC, "the loss is %g; a smaller train.lr or train.clip may help", loss);
     w->sum[t->ck.n] += (int64_t)(loss * (double)(1LL << LOSS_BITS));
 done:
     return rc;

@@ -10,6 +10,8 @@
  * shards fit; the largest of the previous step is put at 2^SUM_AIM. */
 enum { SUM_BITS = 50, SUM_AIM = 44, LOSS_BITS = 40, SHARDS_MAX = 4096 };
 
+#define LOSS_MAX 1024.0 /* of a shard: no classifier that learns comes near, and sums stay below 2^63 */
+
 /* One thread's memory. */
 struct worker {
     ci_packer *packer;
