@@ -5,6 +5,7 @@
 #include "ci/attack.h"
 #include "ci/log.h"
 #include "ci/loss.h"
+#include "ci/signal.h"
 #include "ci/train.h"
 #include "eval_priv.h"
 
@@ -56,16 +57,24 @@ static ci_rc score_all(const ci_comm *comm, const ci_conf *conf, const ci_store 
 {
     ci_rc rc = CI_OK, mine = CI_OK;
     ci_pool *pool = NULL;
+    ci_lane *lane = NULL;
+    const int32_t rows = conf->train.shard_rows;
+    int64_t stop;
     float *logit = ci_new((size_t)out->n, 2 * sizeof *logit), *p = ci_new((size_t)out->n, sizeof *p);
 
     if (!logit || !p) mine = ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%lld scores", (long long)out->n);
     if (mine == CI_OK)
         mine = ci_pool_create(conf->train.threads ? conf->train.threads : ci_pool_share(comm->node_size), &pool);
+    if (mine == CI_OK) mine = ci_lanes_create(m, st, &ck->scaler, rows, ci_pool_size(pool), &lane);
     CI_TRY_ALL(comm, "eval.room", mine);
-    CI_TRY(ci_score(comm, pool, m, ck->w, st, &ck->scaler, out->graph, out->n, conf->train.shard_rows, logit));
+    CI_TRY(ci_score(comm, pool, lane, m, ck->w, st, out->graph, out->n, rows, logit));
+    stop = ci_signal_seen();
+    CI_TRY(ci_comm_max_i64(comm, "eval.signal", &stop, 1));
+    if (stop) CI_FAIL(CI_ETEMP, "stopped by signal %d while evaluating; the same command evaluates again", (int)stop);
     ci_softmax_attack(logit, (ci_lid)out->n, p);
     for (int64_t i = 0; i < out->n; i++) out->score[i] = (double)p[i];
 done:
+    if (pool) ci_lanes_destroy(&lane, ci_pool_size(pool));
     ci_pool_destroy(&pool);
     free(logit);
     free(p);
@@ -128,15 +137,20 @@ done:
     return rc;
 }
 
-static ci_rc fits(const ci_ckpt *ck, const ci_model *m, const ci_store *st, const char *store_sha)
+static ci_rc fits(const ci_conf *conf, const ci_ckpt *ck, const ci_model *m, const ci_store *st, const char *store_sha)
 {
     ci_rc rc = CI_OK;
+    char settings[CI_SHA256_HEX];
 
     if (strcmp(ck->store, store_sha) != 0)
         CI_FAIL(CI_ECONF, "best.h5 was trained on store %.12s, this one is %.12s; train again", ck->store, store_sha);
     if (ck->n != ci_model_size(m) || strcmp(ck->set, st->head.set) != 0)
         CI_FAIL(CI_ECONF, "best.h5 has %lld parameters on features %s, model.* asks for %lld on %s; train again",
                 (long long)ck->n, ck->set, (long long)ci_model_size(m), st->head.set);
+    ci_train_settings(conf, settings);
+    if (strcmp(ck->settings, settings) != 0)
+        CI_FAIL(CI_ECONF, "best.h5 was trained with other split.*, model.*, vocab.* or train.*: give eval the settings of training, "
+                "or train again");
 done:
     return rc;
 }
@@ -156,7 +170,7 @@ ci_rc ci_eval(const ci_comm *comm, const ci_conf *conf, const ci_store *st, cons
     CI_TRY_ALL(comm, "eval.path", ci_path_join(path, conf->run.dir, "best.h5"));
     CI_TRY(ci_ckpt_read_all(comm, path, &ck));
     CI_TRY_ALL(comm, "eval.model", ci_model_create(&dim, conf->train.isa, &m));
-    CI_TRY_ALL(comm, "eval.fits", fits(&ck, m, st, store_sha));
+    CI_TRY_ALL(comm, "eval.fits", fits(conf, &ck, m, st, store_sha));
     CI_TRY_ALL(comm, "eval.graphs", test_graphs(st, &all));
     ci_eval_settings(conf, r.settings);
     memcpy(r.store, store_sha, CI_SHA256_HEX);

@@ -179,10 +179,10 @@ static bool training_true(const struct run *r, char *why, size_t n)
     ci_train_settings(r->conf, settings);
     same = strcmp(last.settings, settings) == 0 && strcmp(last.store, r->store_sha) == 0;
     if (!same) snprintf(why, n, "last.h5 is of other settings or another store");
-    else if (!last.at.finished) snprintf(why, n, "last.h5 is of a training that has not come to its end");
+    else if (ci_train_finished(r->conf, &last.at) != 1) snprintf(why, n, "last.h5 is of a training that has not come to its end");
     else if (ci_commit_check(best, NULL) != CI_OK) snprintf(why, n, "best.h5 is not usable: %.400s", ci_message());
     else snprintf(why, n, "training with these settings on this store is finished");
-    same = same && last.at.finished && ci_commit_check(best, NULL) == CI_OK;
+    same = same && ci_train_finished(r->conf, &last.at) == 1 && ci_commit_check(best, NULL) == CI_OK;
     ci_ckpt_release(&last);
     return same;
 }

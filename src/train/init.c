@@ -24,9 +24,49 @@ ci_model_dim ci_train_dim(const ci_conf *c, const ci_store *st)
 
 void ci_train_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
 {
-    static const char *const reads[] = {"split.", "model.", "train.", "vocab."};
+    static const char *const reads[] = {"split.", "model.", "vocab.", "train.seed", "train.batch", "train.shard_rows",
+                                        "train.patience", "train.steps", "train.lr", "train.decay", "train.beta1",
+                                        "train.beta2", "train.eps", "train.dropout", "train.gamma", "train.unk_drop",
+                                        "train.clip"};
 
     ci_conf_hash(conf, reads, CI_COUNT(reads), out);
+}
+
+int ci_train_finished(const ci_conf *c, const ci_progress *at)
+{
+    if (at->epoch > c->train.epochs || (at->epoch == c->train.epochs && at->batch > 0)) return -1;
+    return at->batch == 0 && at->epoch > 0 &&
+           (at->epoch == c->train.epochs || at->epoch - 1 - at->better_epoch >= c->train.patience ||
+            (c->train.steps > 0 && at->step >= c->train.steps));
+}
+
+ci_rc ci_lanes_create(const ci_model *m, const ci_store *st, const ci_scaler *scaler, int32_t rows, int n, ci_lane **out)
+{
+    ci_rc rc = CI_OK;
+    const ci_lid G = CI_SHARD_GRAPHS(rows);
+    ci_lane *lane = ci_new((size_t)n, sizeof *lane);
+
+    *out = NULL;
+    if (!lane) CI_FAIL(CI_ENOMEM, "%d threads", n);
+    for (int i = 0; i < n; i++) {
+        CI_TRY(ci_packer_create(st, scaler, G, rows, &lane[i].packer));
+        CI_TRY(ci_scratch_create(m, G, rows, ci_packer_max_edge(st, G, rows), &lane[i].scratch));
+    }
+    *out = lane;
+    lane = NULL;
+done:
+    ci_lanes_destroy(&lane, n);
+    return rc;
+}
+
+void ci_lanes_destroy(ci_lane **lanes, int n)
+{
+    for (int i = 0; *lanes && i < n; i++) {
+        ci_packer_destroy(&(*lanes)[i].packer);
+        ci_scratch_destroy(&(*lanes)[i].scratch);
+    }
+    free(*lanes);
+    *lanes = NULL;
 }
 
 static void vectors(struct trainer *t, ci_arena *a)
@@ -61,10 +101,7 @@ static ci_rc workers_init(struct trainer *t)
     vectors(t, &plan);
     CI_TRY(ci_arena_init(&t->state, plan.used));
     vectors(t, &t->state);
-    for (int i = 0; i < t->n_thread; i++) {
-        CI_TRY(ci_packer_create(t->st, &t->ck.scaler, G, rows, &t->worker[i].packer));
-        CI_TRY(ci_scratch_create(t->model, G, rows, E, &t->worker[i].scratch));
-    }
+    CI_TRY(ci_lanes_create(t->model, t->st, &t->ck.scaler, rows, t->n_thread, &t->lane));
     ci_log(CI_INFO, "plan: state %.1f MiB, scratch %.1f MiB, packing %.1f MiB a thread; shards of %d nodes, %d graphs, "
            "%d edges at most", (double)(plan.used + 3 * (size_t)t->ck.n * 4) / 1048576,
            (double)ci_scratch_bytes(t->model, G, rows, E) / 1048576,
@@ -104,18 +141,13 @@ ci_rc trainer_init(struct trainer *t, const ci_comm *comm, const ci_conf *conf, 
 
     *t = (struct trainer){.comm = comm, .conf = conf, .st = st};
     CI_TRY_ALL(comm, "train.init", local_init(t));
-    CI_TRY(ci_scaler_fit(comm, st, t->split.train, t->split.n_train, &t->ck.scaler));
-    ci_model_init(t->model, (uint32_t)conf->train.seed, t->ck.w);
 done:
     return rc;
 }
 
 void trainer_release(struct trainer *t)
 {
-    for (int i = 0; t->worker && i < t->n_thread; i++) {
-        ci_packer_destroy(&t->worker[i].packer);
-        ci_scratch_destroy(&t->worker[i].scratch);
-    }
+    ci_lanes_destroy(&t->lane, t->n_thread);
     free(t->worker);
     ci_arena_release(&t->state);
     ci_ckpt_release(&t->ck);

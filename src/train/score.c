@@ -13,10 +13,7 @@ struct scoring {
     int64_t base;
     atomic_long next;
     long end;
-    struct {
-        ci_packer *packer;
-        ci_scratch *scratch;
-    } *thread;
+    ci_lane *lane; /* one a thread */
 };
 
 static ci_rc job(void *arg, int thread)
@@ -28,31 +25,15 @@ static ci_rc job(void *arg, int thread)
     while ((k = atomic_fetch_add(&s->next, 1)) < s->end) {
         const int64_t from = s->first[k];
         const ci_batch *b =
-            ci_packer_pack(s->thread[thread].packer, s->graph + from, (ci_lid)(s->first[k + 1] - from));
-        CI_TRY(ci_model_forward(s->m, s->w, s->thread[thread].scratch, b, NULL, s->logit + 2 * (from - s->base)));
-    }
-done:
-    return rc;
-}
-
-static ci_rc threads_init(struct scoring *s, int n, const ci_store *st, const ci_scaler *scaler, int32_t rows)
-{
-    ci_rc rc = CI_OK;
-    const ci_lid G = CI_SHARD_GRAPHS(rows);
-
-    s->thread = ci_new((size_t)n, sizeof *s->thread);
-    if (!s->thread) CI_FAIL(CI_ENOMEM, "%d threads", n);
-    for (int i = 0; i < n; i++) {
-        CI_TRY(ci_packer_create(st, scaler, G, rows, &s->thread[i].packer));
-        CI_TRY(ci_scratch_create(s->m, G, rows, ci_packer_max_edge(st, G, rows), &s->thread[i].scratch));
+            ci_packer_pack(s->lane[thread].packer, s->graph + from, (ci_lid)(s->first[k + 1] - from));
+        CI_TRY(ci_model_forward(s->m, s->w, s->lane[thread].scratch, b, NULL, s->logit + 2 * (from - s->base)));
     }
 done:
     return rc;
 }
 
 /* This rank's share. */
-static ci_rc mine(const ci_comm *comm, ci_pool *pool, struct scoring *s, const ci_store *st,
-                  const ci_scaler *scaler, int64_t n, int32_t rows, int64_t *first, int64_t *out_n)
+static ci_rc mine(const ci_comm *comm, ci_pool *pool, struct scoring *s, const ci_store *st, int64_t n, int32_t rows, int64_t *first, int64_t *out_n)
 {
     ci_rc rc = CI_OK;
     int64_t bad = 0, n_shard;
@@ -71,34 +52,27 @@ static ci_rc mine(const ci_comm *comm, ci_pool *pool, struct scoring *s, const c
     s->base = first[begin];
     s->logit = ci_new((size_t)(first[s->end] - s->base), 2 * sizeof(float));
     if (!s->logit) CI_FAIL(CI_ENOMEM, "scores of %lld graphs", (long long)n);
-    CI_TRY(threads_init(s, ci_pool_size(pool), st, scaler, rows));
     CI_TRY(ci_pool_run(pool, job, s));
     *out_n = first[s->end] - s->base;
 done:
     return rc;
 }
 
-ci_rc ci_score(const ci_comm *comm, ci_pool *pool, const ci_model *m, const float *w,
-               const ci_store *st, const ci_scaler *scaler, const int64_t *graph, int64_t n,
-               int32_t shard_rows, float *logit)
+ci_rc ci_score(const ci_comm *comm, ci_pool *pool, ci_lane *lane, const ci_model *m, const float *w,
+               const ci_store *st, const int64_t *graph, int64_t n, int32_t rows, float *logit)
 {
     ci_rc rc = CI_OK;
-    struct scoring s = {.m = m, .w = w, .graph = graph};
+    struct scoring s = {.m = m, .w = w, .graph = graph, .lane = lane};
     int64_t *first = ci_new((size_t)n + 1, sizeof *first), n_mine = 0;
     void *all = NULL;
     size_t bytes = 0;
 
-    CI_TRY_ALL(comm, "score.shards", mine(comm, pool, &s, st, scaler, n, shard_rows, first, &n_mine));
+    CI_TRY_ALL(comm, "score.shards", mine(comm, pool, &s, st, n, rows, first, &n_mine));
     CI_TRY(ci_comm_allgather(comm, "score.logits", s.logit, (size_t)n_mine * 2 * sizeof(float), &all, &bytes, NULL));
     if (bytes != (size_t)n * 2 * sizeof(float))
         CI_FAIL(CI_EINTERNAL, "%zu bytes of scores for %lld graphs", bytes, (long long)n);
     memcpy(logit, all, bytes);
 done:
-    for (int i = 0; s.thread && i < ci_pool_size(pool); i++) {
-        ci_packer_destroy(&s.thread[i].packer);
-        ci_scratch_destroy(&s.thread[i].scratch);
-    }
-    free(s.thread);
     free(s.logit);
     free(first);
     free(all);

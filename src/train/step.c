@@ -10,13 +10,12 @@
 #include "ci/signal.h"
 #include "train_priv.h"
 
-ci_rc epoch_begin(struct trainer *t)
+void epoch_begin(struct trainer *t)
 {
     const int32_t n = (int32_t)t->split.n_train;
 
     ci_permutation((uint32_t)t->conf->train.seed, CI_RANDOM_SHUFFLE, (uint32_t)t->ck.at.epoch, n, t->order);
     for (int32_t i = 0; i < n; i++) t->graph[i] = t->split.train[t->order[i]];
-    return CI_OK;
 }
 
 static ci_rc batch_cut(struct trainer *t)
@@ -38,21 +37,21 @@ done:
     return rc;
 }
 
-static ci_rc shard_run(struct trainer *t, struct worker *w, long shard)
+static ci_rc shard_run(struct trainer *t, struct worker *w, ci_lane *lane, long shard)
 {
     ci_rc rc = CI_OK;
     const ci_conf *c = t->conf;
     const ci_model_step step = {(uint32_t)c->train.seed, (uint32_t)t->ck.at.epoch, (float)c->train.dropout,
                                 (float)c->train.unk_drop};
     const int64_t from = t->first[shard], n = t->first[shard + 1] - from;
-    const ci_batch *b = ci_packer_pack(w->packer, t->batch + from, (ci_lid)n);
+    const ci_batch *b = ci_packer_pack(lane->packer, t->batch + from, (ci_lid)n);
     double loss = 0;
 
-    CI_TRY(ci_model_forward(t->model, t->ck.w, w->scratch, b, &step, w->logit));
+    CI_TRY(ci_model_forward(t->model, t->ck.w, lane->scratch, b, &step, w->logit));
     rc = ci_focal(w->logit, b->label, b->n_graph, c->train.gamma, t->n_batch_graph, w->dlogit, &loss);
     if (rc == CI_ENUMERIC) ci_model_finite(t->model, t->ck.w, "weights"); /* tells which tensor it is, where it can */
     CI_TRY(rc);
-    CI_TRY(ci_model_backward(t->model, t->ck.w, t->wt, w->scratch, b, &step, w->dlogit, w->grad));
+    CI_TRY(ci_model_backward(t->model, t->ck.w, t->wt, lane->scratch, b, &step, w->dlogit, w->grad));
     for (ci_lid i = 0; i < t->ck.n_tensor; i++) {
         const ci_param *p = &t->param[i];
         const ci_gid size = (ci_gid)p->rows * p->cols;
@@ -76,7 +75,7 @@ static ci_rc shards_job(void *arg, int thread)
 
     memset(w->sum, 0, (size_t)(t->ck.n + 1) * sizeof *w->sum);
     memset(w->largest, 0, (size_t)t->ck.n_tensor * sizeof *w->largest);
-    while ((shard = atomic_fetch_add(&t->next, 1)) < t->end) CI_TRY(shard_run(t, w, shard));
+    while ((shard = atomic_fetch_add(&t->next, 1)) < t->end) CI_TRY(shard_run(t, w, &t->lane[thread], shard));
 done:
     return rc;
 }
@@ -148,7 +147,10 @@ ci_rc step_run(struct trainer *t, int *out_signal)
     ci_model_prepare(t->model, t->ck.w, t->wt);
     for (int tries = 0;; tries++) {
         ci_rc mine = shards_run(t);
-        if (mine == CI_OK) mine = t->late;
+        if (mine == CI_OK && t->late != CI_OK) {
+            mine = t->late;
+            ci_message_set(t->late_message);
+        }
         t->agreed[T + FLAG_FAILED] = mine != CI_OK;
         t->agreed[T + FLAG_SIGNAL] = ci_signal_seen();
         CI_TRY(ci_comm_max_i64(t->comm, "train.step.largest", t->agreed, (size_t)(T + AGREED_FLAGS)));

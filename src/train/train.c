@@ -96,7 +96,7 @@ static ci_rc validate(struct trainer *t, struct validation *out)
     float *logit = ci_new((size_t)t->split.n_valid, 2 * sizeof *logit);
 
     CI_TRY_ALL(t->comm, "train.valid.room", logit ? CI_OK : ci_fail(CI_ENOMEM, __FILE__, __LINE__, "validation"));
-    CI_TRY(ci_score(t->comm, t->pool, t->model, t->ck.w, t->st, &t->ck.scaler, t->split.valid, t->split.n_valid,
+    CI_TRY(ci_score(t->comm, t->pool, t->lane, t->model, t->ck.w, t->st, t->split.valid, t->split.n_valid,
                     t->conf->train.shard_rows, logit));
     CI_TRY_ALL(t->comm, "train.valid.judge", judge(t, logit, out));
 done:
@@ -140,6 +140,7 @@ static ci_rc epoch_save(struct trainer *t, struct files *f, const struct validat
     if (best) CI_TRY(ci_ckpt_write(&t->ck, t->model, f->best));
     CI_TRY(ci_ckpt_write(&t->ck, t->model, f->last));
     f->saved_s = ci_now_s();
+    t->late = CI_OK; /* what could not be written then is written now */
 done:
     return rc;
 }
@@ -171,11 +172,10 @@ static ci_rc epoch_end(struct trainer *t, struct files *f, double begun_s)
     ci_log(CI_INFO, "epoch %lld: loss %.5f, validation loss %.5f AUROC %.5f AP %.5f%s, %.0f graphs/s", (long long)next.epoch + 1,
            loss, v.loss, v.auroc, v.ap, best ? " (best)" : "",
            (double)CI_MIN(next.batch * c->train.batch, t->split.n_train) / (ci_now_s() - begun_s));
-    next.finished = steps_done(t) || next.epoch + 1 >= c->train.epochs ||
-                    next.epoch - next.better_epoch >= c->train.patience;
     next.epoch++;
     next.batch = 0;
     next.loss_sum = 0;
+    next.finished = ci_train_finished(c, &next) == 1;
     CI_TRY_ALL(t->comm, "train.epoch.save",
                t->comm->rank == 0 ? epoch_save(t, f, &v, loss, best, &next) : CI_OK);
     t->ck.at = next;
@@ -198,6 +198,7 @@ static ci_rc interrupted(struct trainer *t, struct files *f, int signal)
     }
     if (t->comm->rank == 0 && every > 0 && ci_now_s() - f->saved_s > every) {
         t->late = ci_ckpt_write(&t->ck, t->model, f->last); /* a failure is told at the next step */
+        if (t->late != CI_OK) snprintf(t->late_message, sizeof t->late_message, "%s", ci_message());
         f->saved_s = ci_now_s();
     }
 done:
@@ -212,7 +213,7 @@ static ci_rc epoch_run(struct trainer *t, struct files *f)
     ci_heartbeat heart = {begun, 0};
     int signal = 0;
 
-    CI_TRY(epoch_begin(t));
+    epoch_begin(t);
     while (t->ck.at.batch < n_batch && !steps_done(t)) {
         CI_TRY(step_run(t, &signal));
         CI_TRY(interrupted(t, f, signal));
@@ -226,7 +227,7 @@ done:
 }
 
 /* Take up last.h5 when it is of this training; say why not when it is not. */
-static ci_rc resume(struct trainer *t, struct files *f, bool must)
+static ci_rc resume(struct trainer *t, struct files *f, bool must, bool *out_resumed)
 {
     ci_rc rc = CI_OK;
     ci_ckpt c = {0};
@@ -236,9 +237,9 @@ static ci_rc resume(struct trainer *t, struct files *f, bool must)
     if (t->comm->rank == 0) {
         got = ci_ckpt_read(f->last, &c);
         if (got == CI_OK) {
-            usable = strcmp(c.settings, t->ck.settings) == 0 && strcmp(c.store, t->ck.store) == 0 &&
+            usable = ci_train_finished(t->conf, &c.at) >= 0 && strcmp(c.settings, t->ck.settings) == 0 && strcmp(c.store, t->ck.store) == 0 &&
                      c.n == t->ck.n && c.n_tensor == t->ck.n_tensor && c.n_vocab == t->ck.n_vocab;
-            if (!usable) ci_log(CI_INFO, "%s is of other settings or another store: training starts anew", f->last);
+            if (!usable) ci_log(CI_WARN, "%s is of other settings or another store: training starts anew", f->last);
             if (usable && c.at.best_epoch >= 0 && ci_commit_check(f->best, NULL) != CI_OK) {
                 ci_log(CI_WARN, "%s is gone or damaged: training starts anew", f->best);
                 usable = 0;
@@ -257,6 +258,8 @@ static ci_rc resume(struct trainer *t, struct files *f, bool must)
     CI_TRY(ci_ckpt_read_all(t->comm, f->last, &c));
     ci_ckpt_release(&t->ck);
     t->ck = c;
+    t->ck.at.finished = ci_train_finished(t->conf, &t->ck.at) == 1;
+    *out_resumed = true;
     if (t->comm->rank == 0) got = lines_restore(f, t->ck.at.epoch);
     CI_TRY_ALL(t->comm, "train.resume.metrics", got);
     if (!t->ck.at.finished)
@@ -285,13 +288,18 @@ ci_rc ci_train(const ci_comm *comm, const ci_conf *conf, const ci_store *st, con
     struct trainer t = {0};
     struct files f = {0};
     char weights[CI_SHA256_HEX];
+    bool resumed = false;
 
     CI_TRY(files_init(&f, conf->run.dir));
     CI_TRY(trainer_init(&t, comm, conf, st));
     ci_train_settings(conf, t.ck.settings);
     memcpy(t.ck.store, store_sha, CI_SHA256_HEX);
     announce(&t);
-    CI_TRY(resume(&t, &f, must_resume));
+    CI_TRY(resume(&t, &f, must_resume, &resumed));
+    if (!resumed) {
+        CI_TRY(ci_scaler_fit(comm, st, t.split.train, t.split.n_train, &t.ck.scaler));
+        ci_model_init(t.model, (uint32_t)conf->train.seed, t.ck.w);
+    }
     f.saved_s = ci_now_s();
     while (!t.ck.at.finished) CI_TRY(epoch_run(&t, &f));
     ci_ckpt_weights(&t.ck, weights);

@@ -14,8 +14,6 @@ enum { SUM_BITS = 50, SUM_AIM = 44, LOSS_BITS = 40, SHARDS_MAX = 4096 };
 
 /* One thread's memory. */
 struct worker {
-    ci_packer *packer;
-    ci_scratch *scratch;
     float *grad;          /* (P) of the shard under way, zero between shards */
     int64_t *sum;         /* (P + 1) of this thread's shards; last: loss     */
     uint32_t *largest;    /* (T) bits of the largest |gradient|              */
@@ -35,6 +33,7 @@ struct trainer {
     int64_t *sum;           /* (P + 1) over threads, then ranks */
     int64_t *agreed;        /* (T + AGREED_FLAGS) maxima over ranks */
     struct worker *worker;  /* one a thread */
+    ci_lane *lane;          /* one a thread */
     int n_thread;
     int32_t *order;         /* (n_train) permutation of the epoch */
     int64_t *graph;         /* (n_train) graphs in that order */
@@ -44,7 +43,8 @@ struct trainer {
     long end;               /* behind the last shard of this rank */
     int64_t n_batch_graph;  /* graphs of the present batch, all ranks */
     const int64_t *batch;   /* (n_batch_graph) */
-    ci_rc late;             /* a failure of rank 0 between collectives, told at the next */
+    ci_rc late;             /* a failure of rank 0 between collectives, told at the next ... */
+    char late_message[CI_MESSAGE_MAX]; /* ... in these words */
     int64_t shards_done;    /* of this rank, for the record */
     ci_arena state;         /* wt, g, sum, agreed and all workers' vectors */
 };
@@ -60,7 +60,7 @@ int sum_exponent(uint32_t largest, int old);
 int sum_overflows(uint32_t largest, int exponent);
 
 /* Cut the order of the epoch under way and position on it. */
-ci_rc epoch_begin(struct trainer *t);
+void epoch_begin(struct trainer *t);
 /* One optimiser step over the next batch.  Collective.  *out_signal: a rank was asked to stop. */
 ci_rc step_run(struct trainer *t, int *out_signal);
 
