@@ -146,8 +146,10 @@ demo: setup
 # Warnings are errors in the plain build alone: under sanitizers gcc warns of ranges that it no longer sees.  A test that does not
 # build is counted as failed by the runner.
 check: setup
-	+@$(MAKE) --no-print-directory -j$(JOBS) -k WERROR=1 all tests || true
-	+@$(MAKE) --no-print-directory -j$(JOBS) -k SAN=address,undefined all tests || true
+	+@$(MAKE) --no-print-directory -j$(JOBS) WERROR=1 all
+	+@$(MAKE) --no-print-directory -j$(JOBS) -k WERROR=1 tests || true
+	+@$(MAKE) --no-print-directory -j$(JOBS) SAN=address,undefined all
+	+@$(MAKE) --no-print-directory -j$(JOBS) -k SAN=address,undefined tests || true
 	@$(PYTHON) tests/run.py --build $(BUILD) --both --no-build
 bench: setup
 	+@$(MAKE) --no-print-directory -j$(JOBS) all benches

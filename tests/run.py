@@ -152,9 +152,15 @@ def judge(case, code):
         case.failed += 1
 
 
+def built(case):
+    program = os.path.join(ROOT, case.target())
+    needs = [os.path.join(ROOT, case.path), os.path.join(ROOT, case.build, "libcanids.a")]
+    return os.path.exists(program) and all(os.path.getmtime(program) >= os.path.getmtime(n) for n in needs if os.path.exists(n))
+
+
 def run(case, shared):
-    if case.path.endswith(".c") and not os.path.exists(os.path.join(ROOT, case.target())):
-        case.failed, case.why = 1, ["was not built"]
+    if case.path.endswith(".c") and not built(case):
+        case.failed, case.why = 1, ["was not built, or not since its source or the library changed"]
         return case
     tmp = tempfile.mkdtemp(prefix="ci-")
     began = time.monotonic()
