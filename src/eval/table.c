@@ -60,6 +60,21 @@ static void csv_number(FILE *f, double v)
     else fputc(',', f);
 }
 
+/* A field of text, quoted where it has to be (RFC 4180): folders may be named anything. */
+static void csv_field(FILE *f, const char *s)
+{
+    if (!s[strcspn(s, ",\"\r\n")]) {
+        fputs(s, f);
+        return;
+    }
+    fputc('"', f);
+    for (; *s; s++) {
+        if (*s == '"') fputc('"', f);
+        fputc(*s, f);
+    }
+    fputc('"', f);
+}
+
 static char *csv_text(const struct results *r)
 {
     char *text = NULL;
@@ -75,7 +90,9 @@ static char *csv_text(const struct results *r)
     fprintf(f, ",precision,recall,tp,fp,tn,fn\n");
     for (int32_t i = 0; i < r->n; i++) {
         const ci_scores *s = &r->line[i].s;
-        fprintf(f, "%s,%s,%s,%lld,%lld", r->line[i].kind, r->line[i].name, r->simulated ? "SIMULATED" : "recorded", (long long)s->n, (long long)s->n_attack);
+        fprintf(f, "%s,", r->line[i].kind);
+        csv_field(f, r->line[i].name);
+        fprintf(f, ",%s,%lld,%lld", r->simulated ? "SIMULATED" : "recorded", (long long)s->n, (long long)s->n_attack);
         for (int m = 0; m < CI_METRIC_COUNT; m++) {
             csv_number(f, ci_scores_value(s, (ci_metric)m));
             csv_number(f, s->lo[m]);
