@@ -7,7 +7,7 @@
  *      weight, moment1, moment2 (P) float32    exponent (T) int32
  *      tensor_name (T) text, tensor_rows, tensor_cols (T) int32, tensor_first (T) int64
  *      scaler_node (F,2), scaler_edge (K,2) float64   mean and spread
- *      vocabulary (n) uint32                   score (CI_CKPT_SCORES) float64 */
+ *      vocabulary (n) uint32                   score (3) float64 */
 #include <stdint.h>
 #include "ci/hash.h"
 #include "ci/model.h"
@@ -25,7 +25,7 @@ typedef struct ci_progress {
     int64_t better_epoch; /**< last epoch with a better AUROC, for patience; -1: none        */
     int64_t finished;     /**< 1: there is nothing left to train                             */
     double best_auroc, best_loss; /**< on validation, of the best checkpoint                 */
-    double threshold;     /**< Youden-J on validation, of the weights in this file           */
+    double threshold;     /**< Youden-J on validation, at the end of the last whole epoch    */
 } ci_progress;
 
 typedef struct ci_ckpt {

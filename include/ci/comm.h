@@ -6,7 +6,7 @@
  *  exchange (site, how often it was passed); a rank that skipped a site or stands at another one
  *  is seen at once, a rank that does not come within the deadline is seen then.  In both cases
  *  every rank says where it is and what it waited for, and the job ends with exit code 75: such
- *  a stop does not return.  A failed MPI call ends the job with 70.
+ *  a stop does not return.  A failed MPI call is CI_EMPI on the rank that saw it.
  *
  *  All functions marked collective return the same code on every rank. */
 #include <stdbool.h>

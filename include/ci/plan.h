@@ -59,6 +59,7 @@ typedef struct ci_block {
 } ci_block;
 
 typedef struct ci_plan {
+    char settings[CI_SHA256_HEX]; /**< hash of the settings that scan reads: data.*, window.*, vocab.*, contract.* */
     char root[CI_PATH_MAX];    /**< data.root/data.set                                         */
     int32_t frames, stride;
     int32_t simulated;         /**< 1: manifest.json of the set says that canids sim made it   */

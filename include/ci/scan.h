@@ -5,6 +5,10 @@
 #include "ci/conf.h"
 #include "ci/plan.h"
 
+/** What scan depends on in the settings: hash of data.* without data.block, window.*, vocab.*,
+ *  contract.*. */
+void ci_scan_settings(const ci_conf *conf, char out[CI_SHA256_HEX]);
+
 /** Find the captures of conf->data, parse all of them, count rows, graphs and nodes, gather the
  *  vocabulary, and leave plan.json, vocabulary.json, data_report.json and rejected.csv in
  *  conf->run.dir (committed, commit.h).  Collective.  What is left does not depend on the number

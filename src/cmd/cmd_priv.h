@@ -23,6 +23,10 @@ ci_rc verb_inspect(const struct options *o);
 ci_rc verb_config(const struct options *o);
 int verb_job(int *argc, char ***argv, const struct options *o); /* the verbs that need ranks; returns the exit code */
 
+/* Say the last message, a line each, and: the exit code, 74 when standard output was lost. */
+void failure_say(void);
+int ended(ci_rc rc);
+
 void help_print(const char *verb);
 const char *code_version(void); /* "canids 0.1.0 (commit)" */
 

@@ -118,6 +118,26 @@ done:
     return rc;
 }
 
+/* A run directory: its record. */
+static ci_rc run_print(const struct options *o)
+{
+    ci_rc rc = CI_OK;
+    ci_json *j = NULL;
+    char path[CI_PATH_MAX], *text = NULL;
+
+    CI_TRY(ci_path_join(path, o->file, "run.json"));
+    if (access(path, F_OK) != 0) CI_FAIL(CI_ENOENT, "%s is a folder without run.json: no run of canids", o->file);
+    CI_TRY(ci_json_load(path, &j));
+    ci_json_str(j, "kind", "run");
+    text = ci_json_text(j, !o->json);
+    if (!text) CI_FAIL(CI_ENOMEM, "%s", o->file);
+    printf("%s\n", text);
+done:
+    free(text);
+    ci_json_free(&j);
+    return rc;
+}
+
 static ci_rc print_it(const struct options *o)
 {
     ci_rc rc = CI_OK;
@@ -125,6 +145,10 @@ static ci_rc print_it(const struct options *o)
     char sha[CI_SHA256_HEX] = "", *text = NULL;
     struct stat s;
 
+    if (stat(o->file, &s) == 0 && S_ISDIR(s.st_mode)) {
+        CI_TRY(run_print(o));
+        goto done;
+    }
     CI_TRY(check(o->file, sha));
     CI_TRY(read_it(o->file, j));
     if (stat(o->file, &s) == 0) ci_json_int(j, "bytes", s.st_size);
@@ -148,10 +172,7 @@ ci_rc verb_inspect(const struct options *o)
     child = fork();
     if (child < 0) CI_FAIL(CI_ENOMEM, "fork: %s", strerror(errno));
     if (child == 0) {
-        rc = print_it(o);
-        if (rc != CI_OK) ci_log(CI_ERROR, "%s", ci_message());
-        fflush(NULL);
-        _exit(ci_rc_exit(rc));
+        _exit(ended(print_it(o)));
     }
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
     if (WIFSIGNALED(status)) CI_FAIL(CI_EFORMAT, "%s is corrupt: reading it ended with signal %d", o->file, WTERMSIG(status));

@@ -53,7 +53,7 @@ static void give_up(const ci_comm *comm, ci_rc rc) __attribute__((noreturn));
 static void give_up(const ci_comm *comm, ci_rc rc)
 {
     if (comm->rank != 0) sleep(5); /* who wakes up again is alone with the failure */
-    ci_log(CI_ERROR, "%s", ci_message());
+    failure_say();
     fflush(NULL);
     if (comm->size == 1) _exit(ci_rc_exit(rc));
     ci_comm_abort(comm, ci_rc_exit(rc));
@@ -73,7 +73,6 @@ int verb_job(int *argc, char ***argv, const struct options *o)
 done:
     free(conf);
     if (rc != CI_OK && comm) give_up(comm, rc);
-    if (rc != CI_OK) ci_log(CI_ERROR, "%s", ci_message());
     ci_comm_stop(&comm);
-    return ci_rc_exit(rc);
+    return ended(rc);
 }

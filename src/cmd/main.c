@@ -1,3 +1,4 @@
+#define _DEFAULT_SOURCE /* strsep */
 /* The program: which verb, and with which exit code it ends. */
 #include <stdio.h>
 #include <string.h>
@@ -10,10 +11,20 @@ const char *code_version(void)
     return "canids " CI_VERSION " (" CI_COMMIT ")";
 }
 
-static int ended(ci_rc rc)
+int ended(ci_rc rc)
 {
-    if (rc != CI_OK) ci_log(CI_ERROR, "%s", ci_message());
-    return fflush(stdout) == 0 ? ci_rc_exit(rc) : ci_rc_exit(CI_EIO);
+    if (rc != CI_OK) failure_say();
+    return fflush(stdout) == 0 && !ferror(stdout) ? ci_rc_exit(rc) : ci_rc_exit(CI_EIO);
+}
+
+void failure_say(void)
+{
+    char message[CI_MESSAGE_MAX];
+    char *rest = message;
+
+    snprintf(message, sizeof message, "%s", ci_message());
+    for (char *line; (line = strsep(&rest, "\n"));)
+        if (line[0]) ci_log_any(CI_ERROR, "%s", line);
 }
 
 int main(int argc, char **argv)

@@ -62,24 +62,31 @@ done:
     return rc;
 }
 
+/* The code and message of the lowest rank that came to the present site with a failure, on all. */
+static ci_rc verdict(const ci_comm *c, const char *site)
+{
+    ci_rc rc;
+    char message[CI_MESSAGE_MAX] = "";
+    int bad = 0;
+
+    while (bad < c->size && c->state->seen[bad].rc == CI_OK) bad++;
+    if (bad == c->size) return CI_OK;
+    rc = (ci_rc)c->state->seen[bad].rc;
+    if (c->rank == bad) strncpy(message, ci_message(), sizeof message - 1);
+    if (bcast_pieces(c, site, bad, message, sizeof message) == CI_OK) ci_message_set(message);
+    return rc;
+}
+
 /* transfer: MPI calls without a site of their own follow at once, and a rank that skipped the verdict
  * must not come to them before the others. */
 static ci_rc agree(const ci_comm *c, const char *site, ci_rc mine, int transfer)
 {
     ci_rc rc = CI_OK;
-    char message[CI_MESSAGE_MAX] = "";
-    int skip = 0, bad = 0;
+    int skip = 0;
 
     CI_TRY(comm_enter(c, site, mine, &skip));
-    if (skip) {
-        rc = transfer ? stand_behind(c, site) : mine;
-        goto done;
-    }
-    while (bad < c->size && c->state->seen[bad].rc == CI_OK) bad++;
-    if (bad == c->size) goto done;
-    rc = (ci_rc)c->state->seen[bad].rc;
-    if (c->rank == bad) strncpy(message, ci_message(), sizeof message - 1);
-    if (bcast_pieces(c, site, bad, message, sizeof message) == CI_OK) ci_message_set(message);
+    if (skip) rc = transfer ? stand_behind(c, site) : mine;
+    else rc = verdict(c, site);
 done:
     comm_leave(c);
     return rc;

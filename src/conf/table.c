@@ -8,7 +8,7 @@
 
 /* clang-format off */
 const ci_setting ci_settings[] = {
-    ROW(CI_STEPS,  pipeline, "scan,build,train,eval", "sim|scan|build|train|eval", "", "steps that `run` does, in this order"),
+    ROW(CI_STEPS,  pipeline, "scan,build,train,eval", "sim|scan|build|train|eval", "", "steps that `run` does, always in the order sim, scan, build, train, eval"),
 
     ROW(CI_PATH,   data.root, "data", "", "", "folder of data sets"),
     ROW(CI_NAME,   data.set, "", "", "", "name of the data set, a folder below data.root"),

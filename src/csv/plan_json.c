@@ -119,6 +119,7 @@ static ci_json *plan_json(const ci_plan *p)
 
     ci_json_str(j, "what", "canids plan");
     ci_json_int(j, "version", PLAN_VERSION);
+    ci_json_str(j, "settings_sha256", p->settings);
     ci_json_str(j, "root", p->root);
     ci_json_int(j, "frames", p->frames);
     ci_json_int(j, "stride", p->stride);
@@ -239,7 +240,7 @@ static ci_rc plan_fill(const ci_json *j, const char *path, ci_plan *p)
     p->simulated = ci_json_get_int(j, "simulated") == 1;
     p->graphs = ci_json_get_int(j, "graphs");
     p->nodes = ci_json_get_int(j, "nodes");
-    if (!text_read(j, "root", p->root, sizeof p->root) || p->frames < 1 || p->stride < 1)
+    if (!text_read(j, "settings_sha256", p->settings, sizeof p->settings) || !text_read(j, "root", p->root, sizeof p->root) || p->frames < 1 || p->stride < 1)
         CI_FAIL(CI_EFORMAT, "%s: root, frames or stride are wrong", path);
     for (int32_t i = 0; i < p->n_folder; i++) {
         const ci_json *f = ci_json_at(folders, (size_t)i);

@@ -178,7 +178,7 @@ ci_rc ci_eval_print(const char *run_dir)
         line_print(l);
     }
     if (ci_json_get_bool(j, "leak_allowed")) printf("\nLEAKY PROTOCOL: split.allow_leak is reference\n");
-    fflush(stdout);
+    if (fflush(stdout) != 0 || ferror(stdout)) CI_FAIL(CI_EIO, "the table could not be written to standard output");
 done:
     ci_json_free(&j);
     return rc;

@@ -1,4 +1,5 @@
 /* run.json: every attempt of every step, with what it cost and how it ended. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -7,13 +8,6 @@
 #include "ci/json.h"
 #include "ci/log.h"
 #include "step_priv.h"
-
-void attempt_begin(struct attempt *a, const char *step, const char *why)
-{
-    *a = (struct attempt){step, why, ci_now_s(), ci_cpu_s()};
-    ci_log_phase(step);
-    ci_log(CI_INFO, "runs: %s", why);
-}
 
 static void put_time(ci_json *j)
 {
@@ -36,26 +30,34 @@ static ci_json *load(const char *path)
     return j;
 }
 
-static ci_rc append(const ci_comm *comm, const ci_conf *conf, const char *code, const struct attempt *a, ci_rc outcome,
-                    const int64_t *peak)
+static ci_rc append(const ci_comm *comm, const ci_conf *conf, const char *code, const struct attempt *a, const char *outcome,
+                    const char *error, int64_t peak)
 {
     ci_rc rc = CI_OK;
-    char path[CI_PATH_MAX], host[64] = "", hash[CI_SHA256_HEX], message[CI_MESSAGE_MAX];
+    char path[CI_PATH_MAX], host[64] = "", hash[CI_SHA256_HEX];
+    const double wall = ci_now_s() - a->wall_s;
     ci_json *root = NULL, *j = ci_json_object();
     char *text = NULL;
 
-    strncpy(message, ci_message(), sizeof message - 1);
-    message[sizeof message - 1] = 0;
     gethostname(host, sizeof host - 1);
     ci_conf_hash(conf, NULL, 0, hash);
     ci_json_str(j, "step", a->step);
     ci_json_str(j, "why", a->why);
-    ci_json_str(j, "outcome", ci_rc_name(outcome));
-    if (outcome != CI_OK) ci_json_str(j, "error", message);
-    ci_json_num(j, "wall_s", ci_now_s() - a->wall_s);
-    ci_json_num(j, "cpu_s_rank0", ci_cpu_s() - a->cpu_s);
-    ci_json_int(j, "peak_kib", *peak);
+    ci_json_str(j, "outcome", outcome);
+    if (error) ci_json_str(j, "error", error);
+    if (peak > 0) {
+        ci_json_num(j, "wall_s", wall);
+        ci_json_num(j, "cpu_s_rank0", ci_cpu_s() - a->cpu_s);
+        ci_json_int(j, "peak_kib", peak);
+    }
+    if (peak > 0 && a->unit) {
+        char rate[64];
+        snprintf(rate, sizeof rate, "%s_per_s", a->unit);
+        ci_json_int(j, a->unit, a->done);
+        ci_json_num(j, rate, (double)a->done / wall);
+    }
     ci_json_int(j, "ranks", comm->size);
+    ci_json_int(j, "ranks_of_host", comm->node_size);
     ci_json_str(j, "host", host);
     ci_json_str(j, "code", code);
     ci_json_str(j, "settings_sha256", hash);
@@ -67,13 +69,47 @@ static ci_rc append(const ci_comm *comm, const ci_conf *conf, const char *code, 
     if (!text) CI_FAIL(CI_ENOMEM, "%s", path);
     CI_TRY(ci_commit_bytes(path, text, strlen(text)));
 done:
-    if (outcome != CI_OK) { /* the step's own failure is what the job ends with */
-        if (rc != CI_OK) ci_log(CI_WARN, "the record could not be written: %s", ci_message());
-        ci_message_set(message);
-    }
     free(text);
     ci_json_free(&root);
     return rc;
+}
+
+ci_rc attempt_begin(const ci_comm *comm, const ci_conf *conf, const char *code, struct attempt *a, const char *step,
+                    const char *why)
+{
+    ci_rc rc = CI_OK;
+
+    *a = (struct attempt){step, why, ci_now_s(), ci_cpu_s(), NULL, 0};
+    ci_log_phase(step);
+    ci_log(CI_INFO, "runs: %s", why);
+    CI_TRY_ALL(comm, "run.record.begin", comm->rank == 0 ? append(comm, conf, code, a, "begun", NULL, 0) : CI_OK);
+done:
+    return rc;
+}
+
+ci_rc attempt_skip(const ci_comm *comm, const ci_conf *conf, const char *code, const char *step, const char *why)
+{
+    ci_rc rc = CI_OK;
+    const struct attempt a = {step, why, 0, 0, NULL, 0};
+
+    ci_log_phase(step);
+    ci_log(CI_INFO, "skipped: %s", why);
+    CI_TRY_ALL(comm, "run.record.skip", comm->rank == 0 ? append(comm, conf, code, &a, "skipped", NULL, 0) : CI_OK);
+done:
+    return rc;
+}
+
+/* The job ends with the step's own failure, whatever becomes of the record. */
+static ci_rc failed(const ci_comm *comm, const ci_conf *conf, const char *code, const struct attempt *a, ci_rc outcome)
+{
+    char message[CI_MESSAGE_MAX];
+
+    if (comm->rank != 0) return outcome;
+    snprintf(message, sizeof message, "%s", ci_message());
+    if (append(comm, conf, code, a, ci_rc_name(outcome), message, ci_peak_kib()) != CI_OK)
+        ci_log(CI_WARN, "the record could not be written: %s", ci_message());
+    ci_message_set(message);
+    return outcome;
 }
 
 ci_rc attempt_end(const ci_comm *comm, const ci_conf *conf, const char *code, struct attempt *a, ci_rc outcome)
@@ -81,13 +117,10 @@ ci_rc attempt_end(const ci_comm *comm, const ci_conf *conf, const char *code, st
     ci_rc rc = CI_OK;
     int64_t peak = ci_peak_kib();
 
-    if (outcome != CI_OK) { /* the job ends: no more collectives */
-        if (comm->rank == 0) append(comm, conf, code, a, outcome, &peak);
-        return outcome;
-    }
+    if (outcome != CI_OK) return failed(comm, conf, code, a, outcome); /* no more collectives */
     CI_TRY(ci_comm_max_i64(comm, "run.peak", &peak, 1));
     ci_log(CI_INFO, "done in %.2f s, peak memory of a rank %.1f MiB", ci_now_s() - a->wall_s, (double)peak / 1024);
-    CI_TRY_ALL(comm, "run.record", comm->rank == 0 ? append(comm, conf, code, a, CI_OK, &peak) : CI_OK);
+    CI_TRY_ALL(comm, "run.record.end", comm->rank == 0 ? append(comm, conf, code, a, "done", NULL, peak) : CI_OK);
 done:
     return rc;
 }

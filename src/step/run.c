@@ -36,13 +36,8 @@ struct verdict {
     char sha[CI_SHA256_HEX]; /* of the store, when it was found true */
 };
 
-static void skipped(const char *step, const struct verdict *v)
-{
-    ci_log_phase(step);
-    ci_log(CI_INFO, "skipped: %s", v->why);
-}
-
-static ci_rc dir_take(struct run *r)
+/* freeze: the settings become those of the run; evaluation alone leaves them as training had them. */
+static ci_rc dir_take(struct run *r, bool freeze)
 {
     ci_rc rc = CI_OK;
     char path[CI_PATH_MAX];
@@ -55,6 +50,7 @@ static ci_rc dir_take(struct run *r)
     if (flock(r->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
         CI_FAIL(CI_ETEMP, "another run works in %s; wait for it, or set another run.dir", r->conf->run.dir);
     CI_TRY(ci_path_join(path, r->conf->run.dir, "resolved.yaml"));
+    if (!freeze && ci_commit_check(path, NULL) == CI_OK) goto done;
     text = ci_conf_yaml(r->conf, false);
     if (!text) CI_FAIL(CI_ENOMEM, "%s", path);
     CI_TRY(ci_commit_bytes(path, text, strlen(text)));
@@ -68,9 +64,11 @@ static ci_rc step_sim(struct run *r)
     ci_rc rc = CI_OK;
     struct attempt a;
 
-    attempt_begin(&a, "sim", "its bytes depend on sim.* alone, and are written again");
+    CI_TRY(attempt_begin(r->comm, r->conf, r->code, &a, "sim", "its bytes depend on sim.* alone, and are written again"));
     rc = ci_sim(r->comm, r->conf);
-    return attempt_end(r->comm, r->conf, r->code, &a, rc);
+    rc = attempt_end(r->comm, r->conf, r->code, &a, rc);
+done:
+    return rc;
 }
 
 static ci_rc step_scan(struct run *r)
@@ -78,18 +76,22 @@ static ci_rc step_scan(struct run *r)
     ci_rc rc = CI_OK;
     struct attempt a;
 
-    attempt_begin(&a, "scan", "the input is verified by reading it");
+    CI_TRY(attempt_begin(r->comm, r->conf, r->code, &a, "scan", "the input is verified by reading it"));
     ci_plan_release(&r->plan);
     rc = ci_scan(r->comm, r->conf, &r->plan);
     r->planned = rc == CI_OK;
-    return attempt_end(r->comm, r->conf, r->code, &a, rc);
+    a.unit = "rows";
+    for (int32_t i = 0; r->planned && i < r->plan.n_capture; i++) a.done += r->plan.capture[i].count.rows;
+    rc = attempt_end(r->comm, r->conf, r->code, &a, rc);
+done:
+    return rc;
 }
 
 /* The plan of an earlier scan, when this process has done none. */
 static ci_rc plan_have(struct run *r)
 {
     ci_rc rc = CI_OK, got = CI_OK;
-    char path[CI_PATH_MAX] = "";
+    char path[CI_PATH_MAX] = "", settings[CI_SHA256_HEX];
 
     if (r->planned) goto done;
     if (r->comm->rank == 0) {
@@ -97,10 +99,11 @@ static ci_rc plan_have(struct run *r)
         if (got == CI_OK) got = ci_plan_read(path, &r->plan);
         if (got == CI_ENOENT)
             got = ci_fail(CI_ENOENT, __FILE__, __LINE__, "%s is not there: run `canids scan` with these settings first", path);
-        if (got == CI_OK && (r->plan.frames != r->conf->window.frames || r->plan.stride != r->conf->window.stride))
+        ci_scan_settings(r->conf, settings);
+        if (got == CI_OK && strcmp(r->plan.settings, settings) != 0)
             got = ci_fail(CI_ECONF, __FILE__, __LINE__,
-                          "window: plan.json is for %d frames every %d, the settings say %d every %d: scan again",
-                          r->plan.frames, r->plan.stride, r->conf->window.frames, r->conf->window.stride);
+                          "%s was made with other data.*, window.*, vocab.* or contract.*: scan again, or set them as then",
+                          path);
     }
     CI_TRY_ALL(r->comm, "run.plan.read", got);
     CI_TRY(ci_plan_bcast(r->comm, &r->plan));
@@ -109,11 +112,20 @@ done:
     return rc;
 }
 
+/* Is a store with this head what the plan and the settings lead to? */
+static bool store_fits(const struct run *r, const ci_store_head *h)
+{
+    char source[CI_SHA256_HEX];
+
+    ci_plan_digest(&r->plan, source);
+    return strcmp(h->source, source) == 0 && strcmp(h->set, r->conf->features.set) == 0 &&
+           h->compat == (strcmp(r->conf->features.compat, "reference") == 0);
+}
+
 /* Rank 0: is the store there, whole, and of this plan and these settings?  If not, why not. */
 static bool store_true(const struct run *r, const char *path, char *why, size_t n, char sha[CI_SHA256_HEX])
 {
     ci_store *st = NULL;
-    char source[CI_SHA256_HEX];
     const ci_rc rc = ci_commit_check(path, sha);
     bool same = false;
 
@@ -121,9 +133,7 @@ static bool store_true(const struct run *r, const char *path, char *why, size_t 
     else if (rc != CI_OK || ci_store_open(path, &st) != CI_OK)
         snprintf(why, n, "the store is not usable: %.400s", ci_message());
     if (!st) return false;
-    ci_plan_digest(&r->plan, source);
-    same = strcmp(st->head.source, source) == 0 && strcmp(st->head.set, r->conf->features.set) == 0 &&
-           st->head.compat == (strcmp(r->conf->features.compat, "reference") == 0);
+    same = store_fits(r, &st->head);
     snprintf(why, n, same ? "the store is of this data and these settings" : "the data or the settings of windows and features changed");
     ci_store_close(&st);
     return same;
@@ -141,12 +151,14 @@ static ci_rc step_build(struct run *r)
     if (r->comm->rank == 0) verdict.skip = store_true(r, path, verdict.why, sizeof verdict.why, verdict.sha);
     CI_TRY(ci_comm_bcast(r->comm, "run.build.verdict", 0, &verdict, sizeof verdict));
     if (verdict.skip) {
-        skipped("build", &verdict);
+        CI_TRY(attempt_skip(r->comm, r->conf, r->code, "build", verdict.why));
         memcpy(r->store_sha, verdict.sha, sizeof r->store_sha);
         goto done;
     }
-    attempt_begin(&a, "build", verdict.why);
+    CI_TRY(attempt_begin(r->comm, r->conf, r->code, &a, "build", verdict.why));
     rc = ci_build(r->comm, r->conf, &r->plan, r->store_sha);
+    a.unit = "graphs";
+    a.done = r->plan.graphs;
     rc = attempt_end(r->comm, r->conf, r->code, &a, rc);
 done:
     return rc;
@@ -158,11 +170,24 @@ static ci_rc store_have(struct run *r)
     char path[CI_PATH_MAX] = "";
 
     if (r->store) goto done;
+    CI_TRY(plan_have(r));
     CI_TRY_ALL(r->comm, "run.store.path", ci_path_join(path, r->conf->run.dir, "store.h5"));
     if (r->store_sha[0]) CI_TRY_ALL(r->comm, "run.store.map", ci_store_open(path, &r->store)); /* read back just now */
     else CI_TRY(ci_store_open_all(r->comm, path, r->store_sha, &r->store));
+    if (!store_fits(r, &r->store->head)) /* the same on every rank */
+        CI_FAIL(CI_ECONF, "%s was built from other data or with other features.*: build it again", path);
 done:
     return rc;
+}
+
+/* Is the file a step also leaves still what it left? */
+static bool output_true(const struct run *r, const char *name, char *why, size_t n)
+{
+    char path[CI_PATH_MAX];
+
+    if (ci_path_join(path, r->conf->run.dir, name) == CI_OK && ci_commit_check(path, NULL) == CI_OK) return true;
+    snprintf(why, n, "%s is gone or damaged", name);
+    return false;
 }
 
 /* Rank 0: has a training of these settings on this store come to its end? */
@@ -183,6 +208,7 @@ static bool training_true(const struct run *r, char *why, size_t n)
     else if (ci_commit_check(best, NULL) != CI_OK) snprintf(why, n, "best.h5 is not usable: %.400s", ci_message());
     else snprintf(why, n, "training with these settings on this store is finished");
     same = same && ci_train_finished(r->conf, &last.at) == 1 && ci_commit_check(best, NULL) == CI_OK;
+    if (same && !output_true(r, "metrics.jsonl", why, n)) same = false;
     ci_ckpt_release(&last);
     return same;
 }
@@ -197,10 +223,10 @@ static ci_rc step_train(struct run *r)
     if (r->comm->rank == 0) v.skip = training_true(r, v.why, sizeof v.why);
     CI_TRY(ci_comm_bcast(r->comm, "run.train.verdict", 0, &v, sizeof v));
     if (v.skip) {
-        skipped("train", &v);
+        CI_TRY(attempt_skip(r->comm, r->conf, r->code, "train", v.why));
         goto done;
     }
-    attempt_begin(&a, "train", v.why);
+    CI_TRY(attempt_begin(r->comm, r->conf, r->code, &a, "train", v.why));
     rc = ci_train(r->comm, r->conf, r->store, r->store_sha, r->resume);
     rc = attempt_end(r->comm, r->conf, r->code, &a, rc);
 done:
@@ -228,6 +254,7 @@ static bool results_true(const struct run *r, char *why, size_t n)
            strcmp(was_code, r->code) == 0 && strcmp(was_weights, weights) == 0 && strcmp(was_store, r->store_sha) == 0;
     snprintf(why, n, same ? "the results are of these weights, settings and this program"
                           : "the weights, the settings or the program changed");
+    if (same && !output_true(r, "results.csv", why, n)) same = false;
     ci_ckpt_release(&ck);
     ci_json_free(&j);
     return same;
@@ -243,11 +270,11 @@ static ci_rc step_eval(struct run *r)
     if (r->comm->rank == 0) verdict.skip = results_true(r, verdict.why, sizeof verdict.why);
     CI_TRY(ci_comm_bcast(r->comm, "run.eval.verdict", 0, &verdict, sizeof verdict));
     if (verdict.skip) {
-        skipped("eval", &verdict);
+        CI_TRY(attempt_skip(r->comm, r->conf, r->code, "eval", verdict.why));
         CI_TRY_ALL(r->comm, "run.eval.print", r->comm->rank == 0 ? ci_eval_print(r->conf->run.dir) : CI_OK);
         goto done;
     }
-    attempt_begin(&a, "eval", verdict.why);
+    CI_TRY(attempt_begin(r->comm, r->conf, r->code, &a, "eval", verdict.why));
     rc = ci_eval(r->comm, r->conf, r->store, r->store_sha, r->code);
     rc = attempt_end(r->comm, r->conf, r->code, &a, rc);
 done:
@@ -272,7 +299,7 @@ ci_rc ci_run(const ci_comm *comm, const ci_conf *conf, const char *steps, const 
         ci_rc (*run)(struct run *);
     } step[] = {{"sim", step_sim}, {"scan", step_scan}, {"build", step_build}, {"train", step_train}, {"eval", step_eval}};
 
-    CI_TRY_ALL(comm, "run.dir", comm->rank == 0 ? dir_take(&r) : CI_OK);
+    CI_TRY_ALL(comm, "run.dir", comm->rank == 0 ? dir_take(&r, strcmp(steps, "eval") != 0) : CI_OK);
     for (size_t i = 0; i < CI_COUNT(step); i++) {
         int64_t stop = ci_signal_seen();
         if (!named(steps, step[i].name)) continue;

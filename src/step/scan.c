@@ -80,6 +80,14 @@ static void state_release(ci_scan_state *s)
     free(s->test_only);
 }
 
+void ci_scan_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
+{
+    static const char *const reads[] = {"data.root", "data.set", "data.train", "data.test", "data.attack_free",
+                                        "window.", "vocab.", "contract."};
+
+    ci_conf_hash(conf, reads, CI_COUNT(reads), out);
+}
+
 ci_rc ci_scan(const ci_comm *comm, const ci_conf *conf, ci_plan *out)
 {
     ci_rc rc = CI_OK;
@@ -87,6 +95,7 @@ ci_rc ci_scan(const ci_comm *comm, const ci_conf *conf, ci_plan *out)
     ci_scan_state s = {.comm = comm, .conf = conf, .seen = {.capture = -1}};
 
     CI_TRY_ALL(comm, "scan.find", first ? ci_csv_find(conf, &s.plan) : CI_OK);
+    ci_scan_settings(conf, s.plan.settings);
     CI_TRY(ci_plan_bcast(comm, &s.plan));
     CI_TRY(ci_scan_lines(&s));
     CI_TRY(ci_scan_rows(&s));

@@ -79,7 +79,8 @@ static ci_rc blocks_scan(ci_scan_state *s)
     ci_loader *loader = NULL;
     ci_builder *builder = NULL;
     ci_table t = {0};
-    ci_heartbeat heart = {0};
+    const double begun = ci_now_s();
+    ci_heartbeat heart = {begun, 0};
 
     s->n_found = end - first;
     s->found = ci_new((size_t)s->n_found, sizeof *s->found);
@@ -89,8 +90,8 @@ static ci_rc blocks_scan(ci_scan_state *s)
     for (int32_t b = first; b < end && s->rejects.n < CI_REJECT_MAX; b++) {
         CI_TRY(ci_scan_interrupted());
         CI_TRY(block_scan(s, loader, builder, b, &t, &s->found[b - first]));
-        if (ci_heartbeat_due(&heart, b + 1 - first, end - first))
-            ci_log(CI_DEBUG, "%d of %d blocks of this rank", b + 1 - first, end - first);
+        if (ci_heartbeat_due(&heart, b + 1 - first, end - first) && ci_now_s() - begun > 2)
+            ci_log(CI_INFO, "%d of %d blocks of this rank", b + 1 - first, end - first);
     }
     CI_TRY(ci_seen_close(&s->seen));
 done:

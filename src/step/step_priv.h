@@ -7,10 +7,16 @@
 struct attempt {
     const char *step, *why;
     double wall_s, cpu_s;
+    const char *unit; /* of what was done: "rows", "graphs"; NULL: not counted */
+    int64_t done;
 };
 
-/* The clock of an attempt starts. */
-void attempt_begin(struct attempt *a, const char *step, const char *why);
+/* The clock of an attempt starts; run.json says that it has begun.  Collective. */
+ci_rc attempt_begin(const ci_comm *comm, const ci_conf *conf, const char *code, struct attempt *a, const char *step,
+                    const char *why);
+
+/* A step that is not done again: said and recorded.  Collective. */
+ci_rc attempt_skip(const ci_comm *comm, const ci_conf *conf, const char *code, const char *step, const char *why);
 
 /* The attempt is over: append it to run.json.  Collective.  Returns rc, or what went wrong with the
  * record when rc is CI_OK. */

@@ -240,8 +240,9 @@ static ci_rc resume(struct trainer *t, struct files *f, bool must, bool *out_res
             usable = ci_train_finished(t->conf, &c.at) >= 0 && strcmp(c.settings, t->ck.settings) == 0 && strcmp(c.store, t->ck.store) == 0 &&
                      c.n == t->ck.n && c.n_tensor == t->ck.n_tensor && c.n_vocab == t->ck.n_vocab;
             if (!usable) ci_log(CI_WARN, "%s is of other settings or another store: training starts anew", f->last);
-            if (usable && c.at.best_epoch >= 0 && ci_commit_check(f->best, NULL) != CI_OK) {
-                ci_log(CI_WARN, "%s is gone or damaged: training starts anew", f->best);
+            if (usable && c.at.best_epoch >= 0 &&
+                (ci_commit_check(f->best, NULL) != CI_OK || ci_commit_check(f->metrics, NULL) != CI_OK)) {
+                ci_log(CI_WARN, "%s or %s is gone or damaged: training starts anew", f->best, f->metrics);
                 usable = 0;
             }
         } else if (got == CI_EFORMAT) {
