@@ -1,8 +1,10 @@
 #include "ci/scan.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "ci/arena.h"
 #include "ci/log.h"
@@ -80,6 +82,42 @@ static void state_release(ci_scan_state *s)
     free(s->test_only);
 }
 
+/* When each capture last changed, for rank 0: the two passes must read the same bytes. */
+static ci_rc stamps_take(const ci_plan *p, struct timespec **out)
+{
+    ci_rc rc = CI_OK;
+    struct timespec *t = ci_new((size_t)p->n_capture, sizeof *t);
+    char path[CI_PATH_MAX];
+    struct stat s;
+
+    if (!t) CI_FAIL(CI_ENOMEM, "%d captures", p->n_capture);
+    for (int32_t i = 0; i < p->n_capture; i++) {
+        CI_TRY(ci_path_join(path, p->root, p->capture[i].path));
+        if (stat(path, &s) != 0) CI_FAIL(ci_rc_errno(errno), "%s: %s", path, strerror(errno));
+        t[i] = s.st_mtim;
+    }
+    *out = t;
+    t = NULL;
+done:
+    free(t);
+    return rc;
+}
+
+static ci_rc stamps_same(const ci_plan *p, const struct timespec *before)
+{
+    ci_rc rc = CI_OK;
+    struct timespec *now = NULL;
+
+    CI_TRY(stamps_take(p, &now));
+    for (int32_t i = 0; i < p->n_capture; i++)
+        if (now[i].tv_sec != before[i].tv_sec || now[i].tv_nsec != before[i].tv_nsec)
+            CI_FAIL(CI_EIO, "%s/%s changed while it was scanned: wait until nothing writes to it, and scan again", p->root,
+                    p->capture[i].path);
+done:
+    free(now);
+    return rc;
+}
+
 void ci_scan_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
 {
     static const char *const reads[] = {"data.root", "data.set", "data.train", "data.test", "data.attack_free",
@@ -93,12 +131,15 @@ ci_rc ci_scan(const ci_comm *comm, const ci_conf *conf, ci_plan *out)
     ci_rc rc = CI_OK;
     const bool first = comm->rank == 0;
     ci_scan_state s = {.comm = comm, .conf = conf, .seen = {.capture = -1}};
+    struct timespec *before = NULL;
 
     CI_TRY_ALL(comm, "scan.find", first ? ci_csv_find(conf, &s.plan) : CI_OK);
     ci_scan_settings(conf, s.plan.settings);
     CI_TRY(ci_plan_bcast(comm, &s.plan));
+    CI_TRY_ALL(comm, "scan.stamps", first ? stamps_take(&s.plan, &before) : CI_OK);
     CI_TRY(ci_scan_lines(&s));
     CI_TRY(ci_scan_rows(&s));
+    CI_TRY_ALL(comm, "scan.unchanged", first ? stamps_same(&s.plan, before) : CI_OK);
     if (s.rejects.total > 0)
         CI_TRY_ALL(comm, "scan.reject", first ? rejects_fail(&s) : CI_OK);
     CI_TRY(ci_scan_ids(&s));
@@ -108,6 +149,7 @@ ci_rc ci_scan(const ci_comm *comm, const ci_conf *conf, ci_plan *out)
     *out = s.plan;
     s.plan = (ci_plan){0};
 done:
+    free(before);
     state_release(&s);
     return rc;
 }
