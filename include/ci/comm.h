@@ -37,7 +37,7 @@ typedef enum ci_inject_kind {
     CI_INJECT_NONE,
     CI_INJECT_SKIP,  /**< the rank does not enter the collective: returns CI_OK at once       */
     CI_INJECT_DELAY, /**< the rank sleeps `seconds` before it enters                          */
-    CI_INJECT_FAIL,  /**< at a ci_agree site: the rank's own code becomes CI_EIO              */
+    CI_INJECT_FAIL,  /**< at a ci_agree or gather site: the rank's own code becomes CI_EIO    */
     CI_INJECT_DIE    /**< the rank kills itself with SIGKILL                                  */
 } ci_inject_kind;
 

@@ -166,29 +166,41 @@ done:
     return rc;
 }
 
-/* How much everybody has; first: size + 1 offsets, count: size ints, both to free(). */
-static ci_rc sizes(const ci_comm *c, const char *site, size_t mine, size_t **first, int **count)
+/* What a gather needs to know of everybody. */
+struct shares {
+    uint64_t *n;   /* (size) bytes of each rank            */
+    size_t *first; /* (size + 1) offsets                   */
+    int *count;    /* (2 size) n and offsets, as MPI wants them */
+};
+
+static ci_rc shares_room(const ci_comm *c, struct shares *s)
 {
     ci_rc rc = CI_OK;
-    uint64_t n = mine;
-    uint64_t *all = ci_new((size_t)c->size, sizeof *all);
-    MPI_Request request;
-    int code;
 
-    *first = ci_new((size_t)c->size + 1, sizeof **first);
-    *count = ci_new((size_t)c->size * 2, sizeof **count);
-    if (!all || !*first || !*count) CI_FAIL(CI_ENOMEM, "sizes of %d ranks", c->size);
-    code = MPI_Iallgather(&n, 1, MPI_UINT64_T, all, 1, MPI_UINT64_T, c->state->all, &request);
+    s->n = ci_new((size_t)c->size, sizeof *s->n);
+    s->first = ci_new((size_t)c->size + 1, sizeof *s->first);
+    s->count = ci_new((size_t)c->size * 2, sizeof *s->count);
+    if (!s->n || !s->first || !s->count) CI_FAIL(CI_ENOMEM, "shares of %d ranks", c->size);
+done:
+    return rc;
+}
+
+static ci_rc shares_tell(const ci_comm *c, const char *site, size_t mine, struct shares *s)
+{
+    ci_rc rc = CI_OK;
+    const uint64_t n = mine;
+    MPI_Request request;
+    const int code = MPI_Iallgather(&n, 1, MPI_UINT64_T, s->n, 1, MPI_UINT64_T, c->state->all, &request);
+
     CI_TRY(comm_finish(c, site, code, &request));
-    for (int r = 0; r < c->size; r++) (*first)[r + 1] = (*first)[r] + all[r];
-    if ((*first)[c->size] > INT_MAX)
-        CI_FAIL(CI_EINTERNAL, "%s: %zu bytes to gather, at most %d", site, (*first)[c->size], INT_MAX);
+    for (int r = 0; r < c->size; r++) s->first[r + 1] = s->first[r] + s->n[r];
+    if (s->first[c->size] > INT_MAX)
+        CI_FAIL(CI_EINTERNAL, "%s: %zu bytes to gather, at most %d", site, s->first[c->size], INT_MAX);
     for (int r = 0; r < c->size; r++) {
-        (*count)[r] = (int)all[r];
-        (*count)[c->size + r] = (int)(*first)[r]; /* displacements */
+        s->count[r] = (int)s->n[r];
+        s->count[c->size + r] = (int)s->first[r];
     }
 done:
-    free(all);
     return rc;
 }
 
@@ -196,43 +208,47 @@ static ci_rc gather(const ci_comm *c, const char *site, int to_all, const void *
                     void **out, size_t *out_n, size_t **out_first)
 {
     ci_rc rc = CI_OK;
-    size_t *first = NULL;
-    int *count = NULL, code;
+    struct shares s = {0};
+    size_t total;
     char *all = NULL;
     const int keep = to_all || c->rank == 0;
+    int skip = 0, code;
     MPI_Request request;
 
     *out = NULL;
     *out_n = 0;
     if (out_first) *out_first = NULL;
-    CI_ENTER(site);
-    CI_TRY(sizes(c, site, n, &first, &count));
-    if (keep) all = ci_new(first[c->size], 1);
+    CI_TRY(comm_enter(c, site, shares_room(c, &s), &skip));
+    if (skip) CI_TRY(stand_behind(c, site));
+    CI_TRY(verdict(c, site));
+    CI_TRY(shares_tell(c, site, n, &s));
+    total = s.first[c->size];
+    if (keep) all = ci_new(total, 1);
     comm_leave(c);
     CI_TRY(agree(c, "comm.gather.room",
-                 keep && !all ? ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%zu bytes at %s", first[c->size],
-                                        site)
+                 keep && !all ? ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%zu bytes at %s", total, site)
                               : CI_OK,
                  1));
-    code = to_all ? MPI_Iallgatherv(mine, (int)n, MPI_BYTE, all, count, count + c->size, MPI_BYTE,
+    code = to_all ? MPI_Iallgatherv(mine, (int)n, MPI_BYTE, all, s.count, s.count + c->size, MPI_BYTE,
                                     c->state->all, &request)
-                  : MPI_Igatherv(mine, (int)n, MPI_BYTE, all, count, count + c->size, MPI_BYTE, 0,
+                  : MPI_Igatherv(mine, (int)n, MPI_BYTE, all, s.count, s.count + c->size, MPI_BYTE, 0,
                                  c->state->all, &request);
     CI_TRY(comm_finish(c, site, code, &request));
     if (keep) {
         *out = all;
-        *out_n = first[c->size];
+        *out_n = total;
         all = NULL;
         if (out_first) {
-            *out_first = first;
-            first = NULL;
+            *out_first = s.first;
+            s.first = NULL;
         }
     }
 done:
     comm_leave(c);
     free(all);
-    free(first);
-    free(count);
+    free(s.n);
+    free(s.first);
+    free(s.count);
     return rc;
 }
 

@@ -184,6 +184,25 @@ static void bcast_new__tells_size_and_bytes(void **state)
         }
 }
 
+/* A rank without memory for the gather says so before the others wait for its share. */
+static void gather__of_a_rank_that_fails_before_it_fails_on_all(void **state)
+{
+    void *out;
+    size_t n;
+
+    (void)state;
+    ci_comm_inject(ci_test_comm, CI_INJECT_FAIL, comm->size - 1, "test.gather.room", 1, 0);
+    ci_message_set("");
+    assert_int_equal(ci_comm_allgather(comm, "test.gather.room", "x", 1, &out, &n, NULL), CI_EIO);
+    assert_non_null(strstr(ci_message(), "injected failure of rank"));
+    assert_null(out);
+    assert_int_equal(n, 0);
+    assert_int_equal(ci_comm_allgather(comm, "test.gather.room", "x", 1, &out, &n, NULL), CI_OK);
+    assert_int_equal(n, comm->size);
+    free(out);
+    ci_comm_inject(ci_test_comm, CI_INJECT_NONE, 0, "", 0, 0);
+}
+
 /* ---- sums */
 
 static void sum_and_max_i64__are_over_all_ranks(void **state)
@@ -336,6 +355,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(agree__carries_the_longest_message_whole),
     cmocka_unit_test(agree__injection_makes_one_rank_fail),
     cmocka_unit_test(gather__orders_unequal_shares_by_rank),
+    cmocka_unit_test(gather__of_a_rank_that_fails_before_it_fails_on_all),
     cmocka_unit_test(bcast__gives_the_bytes_of_any_root_to_all),
     cmocka_unit_test(bcast_new__tells_size_and_bytes),
     cmocka_unit_test(sum_and_max_i64__are_over_all_ranks),
