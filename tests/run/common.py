@@ -171,8 +171,8 @@ def unfinished(folder):
 class Place:
     """A folder with simulated captures and the settings file that names it; gone when the test ends."""
 
-    def __init__(self, seconds=2, text=SETTINGS, simulate=True):
-        self.root = os.path.realpath(tempfile.mkdtemp(prefix="canids_run_"))
+    def __init__(self, seconds=2, text=SETTINGS, simulate=True, within=None):
+        self.root = os.path.realpath(tempfile.mkdtemp(prefix="canids_run_", dir=within))
         self.conf = self.write("conf.yaml", text % {"root": self.root, "seconds": seconds})
         if simulate:
             done = run("sim", self.conf, settings={"run.dir": self.path("sim_run")})

@@ -27,12 +27,6 @@ def nobody():
 NOBODY = nobody()
 
 
-def open_to_all(place, run_folder=None):
-    os.chmod(place.root, 0o755)
-    if run_folder:
-        os.chmod(run_folder, 0o777)
-
-
 def rows(n, attack=lambda i: 0, first=0):
     return "".join("%d.%06d,%03X,%04X,%d\n" % ((first + i) // 1000, (first + i) % 1000 * 1000, 0x100 + i % 7, i % 65536, attack(i)) for i in range(n))
 
@@ -123,13 +117,23 @@ def folders(place):
     said("a directory as file", s.scan(), 65, "train_01/folder.csv", "a folder, not a file")
     s = Set(place, {"train_01": "a file\n"})
     said("a file as folder", s.scan(**{"data.train": "train_01"}), 66, "train_01", "not a folder")
-    s = Set(place, {"train_01/x.csv": HEADER + GOOD})
-    os.chmod(s.root + "/data/s/train_01/x.csv", 0)
+
+
+def rights():
+    """As a user who may not do everything, in a folder that such a user can come to."""
     if NOBODY is None:
         skipped("bad_input__an_unreadable_file_is_77", "this user may read everything, and there is no setpriv")
-    else:
-        open_to_all(place, s.root)
-        said("an unreadable file", run("scan", s.conf, wrap=NOBODY), 77, "train_01/x.csv", "ermission denied")
+        skipped("bad_input__a_read-only_run.dir_is_77", "this user may write everywhere, and there is no setpriv")
+        return
+    with Place(simulate=False, within="/tmp") as place:
+        how = {"wrap": NOBODY, "env": {"TMPDIR": "/tmp"}}
+        os.chmod(place.root, 0o755)
+        s = Set(place, {"train_01/x.csv": HEADER + GOOD})
+        os.chmod(s.root, 0o777)
+        os.chmod(s.root + "/data/s/train_01/x.csv", 0)
+        said("an unreadable file", run("scan", s.conf, **how), 77, "train_01/x.csv", "ermission denied", clean=s.root)
+        os.mkdir(place.path("read_only"), 0o555)
+        said("a read-only run.dir", run("scan", s.conf, settings={"run.dir": place.path("read_only")}, **how), 77, place.path("read_only"), "ermission denied")
 
 
 def long_line(place):
@@ -299,14 +303,6 @@ def directories(place, good):
     told(second.code == 75 and ended.code == 0 and "another run works in" in second.out, "bad_input__two_runs_in_one_directory_is_75", "%s; %s" % (second, ended))
     said("a file as run.dir", run("run", place.conf, settings={"run.dir": place.conf}), 73, place.conf)
     said("a run.dir below a file", run("run", place.conf, settings={"run.dir": place.conf + "/run"}), 73, place.conf)
-    there = place.path("read_only")
-    os.mkdir(there)
-    os.chmod(there, 0o555)
-    if NOBODY is None:
-        skipped("bad_input__a_read-only_run.dir_is_77", "this user may write everywhere, and there is no setpriv")
-    else:
-        open_to_all(place)
-        said("a read-only run.dir", run("run", place.conf, settings={"run.dir": there}, wrap=NOBODY), 77, there, "ermission denied")
     said("train.shard_rows too small", run("run", place.conf, settings={"run.dir": place.path("shards"), "train.shard_rows": 3}), 78, "train.shard_rows", "3")
 
 
@@ -314,6 +310,7 @@ def test():
     with Place(seconds=1) as place:
         captures(place)
         folders(place)
+        rights()
         long_line(place)
         settings(place)
         one_class(place)
