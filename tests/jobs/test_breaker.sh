@@ -61,6 +61,15 @@ for sig in USR1 TERM; do
     wait $job
     check "hands_$sig""_to_the_ranks" $? 75
 done
+printf '#!/bin/sh\necho up >"%s/run/up"\nwhile :; do sleep 0.1; done\n' "$tmp" >"$tmp/deaf"
+chmod +x "$tmp/deaf"
+rm -f "$tmp/run/up"
+CANIDS=$tmp/deaf bash "$here/jobs/canids.sbatch" "$tmp/c.yaml" >>"$tmp/log" 2>&1 &
+job=$!
+for _ in $(seq 100); do [ -e "$tmp/run/up" ] && break; sleep 0.1; done
+kill -USR1 $job
+wait $job
+check "told_before_the_ranks_listen_it_is_queued_again" $? 75
 check "refuses_a_missing_settings_file" "$(bash "$here/jobs/canids.sbatch" "$tmp/none.yaml" 2>/dev/null; echo $?)" 64
 
 : >"$tmp/d.yaml"
