@@ -26,7 +26,10 @@ typedef struct ci_comm {
  *  \return CI_OK or CI_EMPI; on CI_OK *out is the caller's, to ci_comm_stop */
 ci_rc ci_comm_start(int *argc, char ***argv, ci_comm **out);
 
-/** Free the communicator and end MPI.  Collective.  NULL-safe, leaves *comm NULL. */
+/** Free the communicator and end MPI.  Collective.  NULL-safe, leaves *comm NULL.  For runs that end
+ *  well, after all that they leave is on disk: MPI sometimes does not end, and then, after 60 s or
+ *  the deadline if that is less, the process ends with a warning and exit code 0 (of which
+ *  Open MPI's mpirun makes 1, since MPI_Finalize was not passed). */
 void ci_comm_stop(ci_comm **comm);
 
 /** Seconds that a rank waits in one collective for the others; default 600. */
@@ -49,6 +52,14 @@ void ci_comm_inject(ci_comm *comm, ci_inject_kind kind, int rank, const char *si
 /** Write the name of every site passed so far by this rank, one a line, to `path` when the
  *  communicator stops (rank 0 only); how tests learn which sites there are.  `path` is copied. */
 void ci_comm_trace(ci_comm *comm, const char *path);
+
+/** A call of a library that waits for all ranks, such as HDF5's collective ones, between guard and
+ *  unguard: when it does not return within the deadline, a thread of this module says which ranks
+ *  of this host are where, and ends the process with 75.  Collective in the sense that every rank
+ *  makes the call; the guard itself does not wait.  With comm NULL, or one rank, nothing.
+ *  The process ends by _exit: mpirun takes the others down, srun does with --kill-on-bad-exit=1. */
+void ci_comm_guard(const ci_comm *comm, const char *site);
+void ci_comm_unguard(const ci_comm *comm);
 
 /** End the whole job now with this exit code.  Does not return.  Any rank, not collective. */
 void ci_comm_abort(const ci_comm *comm, int exit_code) __attribute__((noreturn));

@@ -2,6 +2,7 @@
 #define CI_COMM_PRIV_H
 /* What the files of comm/ share: the state of a communicator and the way into every collective. */
 #include <mpi.h>
+#include <pthread.h>
 #include "ci/comm.h"
 
 enum { SITE_MAX = 48, SITES_MAX = 512, TRACE_MAX = 1024 };
@@ -17,12 +18,13 @@ struct arrival {
 struct place {
     struct arrival at;
     int32_t inside; /* 1 while it waits in a collective */
-    int32_t rank;
+    int32_t rank, pid;
 };
 
 struct site {
     char name[SITE_MAX];
     int64_t pass;
+    int guard; /* 1: a call of a library, see ci_comm_guard */
 };
 
 struct injection {
@@ -33,12 +35,25 @@ struct injection {
     double seconds;
 };
 
+/* The thread that ends the process when a call of a library does not return; asleep between them. */
+struct watch {
+    pthread_t id;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    int there, stop;
+    double until;        /* 0: nothing is watched */
+    double seconds;
+    int quiet, exit_code;
+    char site[SITE_MAX];
+};
+
 struct ci_comm_state {
     MPI_Comm all, node;
     MPI_Win win;          /* of the board */
     struct place *board;  /* (node_size) places, in order of node ranks */
     struct arrival *seen; /* (size) what the ranks said at the present site */
     double deadline;
+    struct watch watch;
     struct injection inject;
     struct site site[SITES_MAX];
     int n_site;
@@ -55,6 +70,32 @@ ci_rc comm_enter(const ci_comm *c, const char *site, ci_rc mine, int *out_skip);
 ci_rc comm_finish(const ci_comm *c, const char *site, int started, MPI_Request *request);
 
 void comm_leave(const ci_comm *c);
+
+/* Count a pass of a site. */
+ci_rc comm_arrive(const ci_comm *c, const char *site, int guard, struct arrival *at);
+
+/* Write on the board that this rank waits there. */
+void comm_stand(const ci_comm *c, const struct arrival *at);
+
+/* Say that this rank waited too long, and where the others of its host are; returns. */
+void comm_say_stalled(const ci_comm *c, const char *site, double seconds);
+void comm_say_mismatch(const ci_comm *c, const struct arrival *mine);
+int comm_same_place(const struct arrival *a, const struct arrival *b);
+
+/* Everybody gets time to say its line before the first takes all down. */
+enum { LAST_WORDS_MS = 400 };
+
+void comm_sleep(double seconds);
+
+/* The watchdog.  Armed, it ends the process after so many seconds with exit_code: 75 with the lines
+ * of a stall, 0 with a warning that MPI does not end, and quietly without a site. */
+ci_rc watch_start(ci_comm *c);
+void watch_stop(ci_comm *c);
+void watch_arm(const ci_comm *c, const char *site, double seconds, int exit_code);
+void watch_disarm(const ci_comm *c);
+
+/* ci_comm_start with the deadline of its own calls. */
+ci_rc comm_start(int *argc, char ***argv, double deadline, ci_comm **out);
 
 /* What an MPI error says, as CI_EMPI. */
 ci_rc comm_error(const char *site, int code);

@@ -10,7 +10,7 @@
 #include "ci/log.h"
 #include "comm_priv.h"
 
-static void sleep_s(double s)
+void comm_sleep(double s)
 {
     struct timespec t = {(time_t)s, (long)((s - (double)(time_t)s) * 1e9)};
 
@@ -26,52 +26,22 @@ ci_rc comm_error(const char *site, int code)
     return ci_fail(CI_EMPI, __FILE__, __LINE__, "%s: %s", site, text);
 }
 
-/* Everybody gets time to say its line before the first abort takes all down. */
 static void stop_job(const ci_comm *c) __attribute__((noreturn));
 static void stop_job(const ci_comm *c)
 {
-    sleep_s(0.4);
+    comm_sleep(LAST_WORDS_MS * 1e-3);
     ci_comm_abort(c, ci_rc_exit(CI_ETEMP));
-}
-
-static int same_place(const struct arrival *a, const struct arrival *b)
-{
-    return a->pass == b->pass && strncmp(a->site, b->site, SITE_MAX) == 0;
 }
 
 static void stalled(const ci_comm *c, const char *site)
 {
-    const struct ci_comm_state *s = c->state;
-    const struct place *me = &s->board[c->node_rank];
-    char who[1024] = "";
-    size_t n = 0;
-
-    for (int i = 0; i < c->node_size; i++) {
-        const struct place *p = &s->board[i];
-        if (p->inside && same_place(&p->at, &me->at)) continue;
-        if (n + 200 < sizeof who)
-            n += (size_t)snprintf(who + n, sizeof who - n, "; rank %d has not come: %s %s (pass %lld)",
-                                  p->rank, p->inside ? "it waits at" : "it was last at",
-                                  p->at.site[0] ? p->at.site : "the start", (long long)p->at.pass);
-    }
-    ci_log_any(CI_ERROR, "stalled: rank %d waited %g s at %s (pass %lld)%s; stopping with exit code 75",
-               c->rank, s->deadline, site, (long long)me->at.pass,
-               n ? who : "; a rank of another host has not come");
+    comm_say_stalled(c, site, c->state->deadline);
     stop_job(c);
 }
 
 static void mismatch(const ci_comm *c, const struct arrival *mine)
 {
-    const struct ci_comm_state *s = c->state;
-    char who[1024] = "";
-    size_t n = 0;
-
-    for (int r = 0; r < c->size && n + 120 < sizeof who; r++)
-        if (!same_place(&s->seen[r], mine))
-            n += (size_t)snprintf(who + n, sizeof who - n, "; rank %d is at %s (pass %lld)", r,
-                                  s->seen[r].site, (long long)s->seen[r].pass);
-    ci_log_any(CI_ERROR, "ranks out of step: rank %d is at %s (pass %lld)%s; stopping with exit code 75",
-               c->rank, mine->site, (long long)mine->pass, who);
+    comm_say_mismatch(c, mine);
     stop_job(c);
 }
 
@@ -87,18 +57,19 @@ ci_rc comm_finish(const ci_comm *c, const char *site, int started, MPI_Request *
         if (code != MPI_SUCCESS) CI_TRY(comm_error(site, code));
         if (there) break;
         if (spin < 2000) sched_yield();
-        else sleep_s(spin < 10000 ? 20e-6 : 500e-6);
+        else comm_sleep(spin < 10000 ? 20e-6 : 500e-6);
         if (spin % 64 == 63 && ci_now_s() - begin > c->state->deadline) stalled(c, site);
     }
 done:
     return rc;
 }
 
-static struct site *site_find(struct ci_comm_state *s, const char *name)
+static struct site *site_find(struct ci_comm_state *s, const char *name, int guard)
 {
     for (int i = 0; i < s->n_site; i++)
-        if (strncmp(s->site[i].name, name, SITE_MAX - 1) == 0) return &s->site[i];
+        if (s->site[i].guard == guard && strncmp(s->site[i].name, name, SITE_MAX - 1) == 0) return &s->site[i];
     if (s->n_site == SITES_MAX) return NULL;
+    s->site[s->n_site].guard = guard;
     snprintf(s->site[s->n_site].name, SITE_MAX, "%s", name);
     return &s->site[s->n_site++];
 }
@@ -112,37 +83,53 @@ static int injected(const ci_comm *c, const struct arrival *at, int64_t *verdict
         strncmp(i->site, at->site, SITE_MAX) != 0)
         return 0;
     if (i->kind == CI_INJECT_DIE) kill(getpid(), SIGKILL);
-    if (i->kind == CI_INJECT_DELAY) sleep_s(i->seconds);
+    if (i->kind == CI_INJECT_DELAY) comm_sleep(i->seconds);
     if (i->kind == CI_INJECT_FAIL && *verdict == CI_OK)
         *verdict = ci_fail(CI_EIO, __FILE__, __LINE__, "injected failure of rank %d at %s", c->rank,
                            at->site);
     return i->kind == CI_INJECT_SKIP;
 }
 
+ci_rc comm_arrive(const ci_comm *c, const char *name, int guard, struct arrival *at)
+{
+    ci_rc rc = CI_OK;
+    struct site *site = site_find(c->state, name, guard);
+
+    if (!site) CI_FAIL(CI_EINTERNAL, "more than %d collective sites", SITES_MAX);
+    memcpy(at->site, site->name, SITE_MAX);
+    at->pass = ++site->pass;
+done:
+    return rc;
+}
+
+void comm_stand(const ci_comm *c, const struct arrival *at)
+{
+    struct place *place = &c->state->board[c->node_rank];
+
+    place->at = *at;
+    place->inside = 1;
+}
+
 ci_rc comm_enter(const ci_comm *c, const char *name, ci_rc mine, int *out_skip)
 {
     ci_rc rc = CI_OK;
     struct ci_comm_state *s = c->state;
-    struct site *site = site_find(s, name);
     struct arrival at = {"", 0, mine};
     MPI_Request request = MPI_REQUEST_NULL;
     int code;
 
-    if (!site) CI_FAIL(CI_EINTERNAL, "more than %d collective sites", SITES_MAX);
-    memcpy(at.site, site->name, SITE_MAX);
-    at.pass = ++site->pass;
+    CI_TRY(comm_arrive(c, name, 0, &at));
     *out_skip = injected(c, &at, &at.rc);
     if (*out_skip) goto done;
     if (c->size == 1) {
         s->seen[0] = at;
         goto done;
     }
-    s->board[c->node_rank].at = at;
-    s->board[c->node_rank].inside = 1;
+    comm_stand(c, &at);
     code = MPI_Iallgather(&at, sizeof at, MPI_BYTE, s->seen, sizeof at, MPI_BYTE, s->all, &request);
     CI_TRY(comm_finish(c, name, code, &request));
     for (int r = 0; r < c->size; r++)
-        if (!same_place(&s->seen[r], &at)) mismatch(c, &at);
+        if (!comm_same_place(&s->seen[r], &at)) mismatch(c, &at);
 done:
     return rc;
 }

@@ -7,7 +7,10 @@
 #include <unistd.h>
 #include "ci/arena.h"
 #include "ci/log.h"
+#include "ci/types.h"
 #include "comm_priv.h"
+
+enum { STOP_S = 60, ABORT_S = 10 }; /* what MPI gets to end in, seconds */
 
 /* Measured on Debian 12 (Open MPI 4.1.4): two of its collective file components lose data on a full
  * disk, ranks that wait spin unless told otherwise, and one rank alone needs no network. */
@@ -40,6 +43,7 @@ static ci_rc board_make(ci_comm *c)
     if (code != MPI_SUCCESS) CI_TRY(comm_error("comm.start", code));
     memset(&s->board[c->node_rank], 0, sizeof s->board[0]);
     s->board[c->node_rank].rank = c->rank;
+    s->board[c->node_rank].pid = (int32_t)getpid();
 done:
     return rc;
 }
@@ -58,47 +62,80 @@ done:
     return rc;
 }
 
-ci_rc ci_comm_start(int *argc, char ***argv, ci_comm **out)
+static ci_rc mpi_start(ci_comm *c, int *argc, char ***argv)
+{
+    ci_rc rc = CI_OK;
+    int up = 0, have;
+
+    MPI_Initialized(&up);
+    if (up) goto done;
+    tune_open_mpi();
+    die_with_launcher();
+    watch_arm(c, "MPI_Init", c->state->deadline, ci_rc_exit(CI_ETEMP));
+    if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &have) != MPI_SUCCESS)
+        CI_FAIL(CI_EMPI, "MPI_Init_thread failed");
+    watch_disarm(c);
+    c->state->own_mpi = 1;
+done:
+    return rc;
+}
+
+static ci_rc ranks_meet(ci_comm *c)
+{
+    ci_rc rc = CI_OK;
+    struct ci_comm_state *s = c->state;
+
+    MPI_Comm_rank(MPI_COMM_WORLD, &c->rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &c->size);
+    ci_log_setup(c->rank, c->size, CI_INFO);
+    watch_arm(c, "MPI_Comm_dup", s->deadline, ci_rc_exit(CI_ETEMP));
+    MPI_Comm_dup(MPI_COMM_WORLD, &s->all);
+    MPI_Comm_set_errhandler(s->all, MPI_ERRORS_RETURN);
+    watch_arm(c, "MPI_Comm_split_type", s->deadline, ci_rc_exit(CI_ETEMP));
+    MPI_Comm_split_type(s->all, MPI_COMM_TYPE_SHARED, c->rank, MPI_INFO_NULL, &s->node);
+    MPI_Comm_rank(s->node, &c->node_rank);
+    MPI_Comm_size(s->node, &c->node_size);
+    watch_arm(c, "MPI_Win_allocate_shared", s->deadline, ci_rc_exit(CI_ETEMP));
+    CI_TRY(board_make(c));
+    watch_disarm(c);
+done:
+    return rc;
+}
+
+ci_rc comm_start(int *argc, char ***argv, double deadline, ci_comm **out)
 {
     ci_rc rc = CI_OK;
     ci_comm *c = ci_new(1, sizeof *c);
     struct ci_comm_state *s = ci_new(1, sizeof *s);
-    int up = 0, have;
 
     *out = NULL;
     if (!c || !s) CI_FAIL(CI_ENOMEM, "a communicator");
     c->state = s;
-    s->deadline = 600;
+    s->deadline = deadline;
     s->all = s->node = MPI_COMM_NULL;
-    MPI_Initialized(&up);
-    if (!up) {
-        tune_open_mpi();
-        die_with_launcher();
-        if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &have) != MPI_SUCCESS)
-            CI_FAIL(CI_EMPI, "MPI_Init_thread failed");
-        s->own_mpi = 1;
-    }
-    MPI_Comm_dup(MPI_COMM_WORLD, &s->all);
-    MPI_Comm_set_errhandler(s->all, MPI_ERRORS_RETURN);
-    MPI_Comm_rank(s->all, &c->rank);
-    MPI_Comm_size(s->all, &c->size);
-    MPI_Comm_split_type(s->all, MPI_COMM_TYPE_SHARED, c->rank, MPI_INFO_NULL, &s->node);
-    MPI_Comm_rank(s->node, &c->node_rank);
-    MPI_Comm_size(s->node, &c->node_size);
+    CI_TRY(watch_start(c));
+    CI_TRY(mpi_start(c, argc, argv));
+    CI_TRY(ranks_meet(c));
     s->seen = ci_new((size_t)c->size, sizeof *s->seen);
     if (!s->seen) CI_FAIL(CI_ENOMEM, "a communicator of %d ranks", c->size);
-    CI_TRY(board_make(c));
-    ci_log_setup(c->rank, c->size, CI_INFO);
     CI_TRY(singletons(c));
     CI_TRY(ci_comm_barrier(c, "comm.start"));
     *out = c;
     c = NULL;
     s = NULL;
 done:
-    if (c && s) free(s->seen);
+    if (c && s) {
+        watch_stop(c);
+        free(s->seen);
+    }
     free(s);
     free(c);
     return rc;
+}
+
+ci_rc ci_comm_start(int *argc, char ***argv, ci_comm **out)
+{
+    return comm_start(argc, argv, 600, out);
 }
 
 static void trace_write(const ci_comm *c)
@@ -108,7 +145,7 @@ static void trace_write(const ci_comm *c)
 
     if (!s->trace[0] || c->rank != 0 || !(f = fopen(s->trace, "w"))) return;
     for (int i = 0; i < s->n_site; i++)
-        fprintf(f, "%s %lld\n", s->site[i].name, (long long)s->site[i].pass);
+        if (!s->site[i].guard) fprintf(f, "%s %lld\n", s->site[i].name, (long long)s->site[i].pass);
     fclose(f);
 }
 
@@ -121,10 +158,12 @@ void ci_comm_stop(ci_comm **comm)
     s = c->state;
     ci_comm_barrier(c, "comm.stop");
     trace_write(c);
+    watch_arm(c, "the end of MPI", CI_MIN(s->deadline, STOP_S), 0);
     MPI_Win_free(&s->win);
     MPI_Comm_free(&s->node);
     MPI_Comm_free(&s->all);
     if (s->own_mpi) MPI_Finalize();
+    watch_stop(c);
     free(s->seen);
     free(s);
     free(c);
@@ -155,6 +194,7 @@ void ci_comm_trace(ci_comm *comm, const char *path)
 
 void ci_comm_abort(const ci_comm *comm, int exit_code)
 {
+    watch_arm(comm, "", ABORT_S, exit_code);
     MPI_Abort(comm->state->all, exit_code);
     _exit(exit_code);
 }

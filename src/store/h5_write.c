@@ -121,7 +121,7 @@ static hid_t file_create(const ci_h5 *f)
     }
     file = H5Fcreate(f->path, H5F_ACC_TRUNC, fcpl, fapl);
     H5Pclose(fcpl);
-    H5Pclose(fapl);
+    H5Pclose(fapl); /* frees the communicator's copy, which is collective too */
     return file;
 }
 
@@ -189,12 +189,16 @@ ci_rc ci_h5_create(const ci_comm *comm, const char *path, const ci_array *array,
     if (rc != CI_OK) goto done;
     f->comm = comm;
     strncpy(f->path, path, sizeof f->path - 1);
+    ci_comm_guard(comm, "h5.create.file.call");
     f->file = file_create(f);
+    ci_comm_unguard(comm);
     CI_TRY(agreed(f, "h5.create.file", f->file < 0 ? h5_fail(CI_ECREATE, "creating", path) : CI_OK));
+    ci_comm_guard(comm, "h5.create.arrays.call");
     made = arrays_create(f, array, n_array) < 0 || attributes_create(f, attribute, n_attribute) < 0 ||
                    H5Fflush(f->file, H5F_SCOPE_GLOBAL) < 0
                ? h5_fail(CI_EHDF5, "declaring arrays", path)
                : offsets(f);
+    ci_comm_unguard(comm);
     CI_TRY(agreed(f, "h5.create.arrays", made));
     CI_TRY(agreed(f, "h5.create.space", first ? reserve(f) : CI_OK));
     *out = f;
@@ -273,9 +277,11 @@ ci_rc ci_h5_finish(ci_h5 **file)
     herr_t e = 0;
 
     *file = NULL;
+    ci_comm_guard(f->comm, "h5.finish.close.call");
     for (size_t i = 0; i < f->n; i++)
         if (H5Dclose(f->set[i].id) < 0) e = -1;
     if (H5Fclose(f->file) < 0) e = -1;
+    ci_comm_unguard(f->comm);
     CI_TRY(all_written(f));
     CI_TRY(agreed(f, "h5.finish.close", e < 0 ? h5_fail(CI_EHDF5, "closing", f->path) : CI_OK));
     CI_TRY(agreed(f, "h5.finish.sync", sync_file(f->path)));

@@ -10,7 +10,8 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-PROGRAM = os.path.join(os.environ.get("CANIDS_BUILD", "build"), "tests/comm/test_collective")
+BUILD = os.environ.get("CANIDS_BUILD", "build")
+PROGRAM = os.path.join(BUILD, "tests/comm/test_collective")
 DEADLINE = 2
 
 # name, arguments (kind rank site pass seconds), exit code, what the output has to have, seconds until the end at most
@@ -58,11 +59,11 @@ def end(session):
             pass
 
 
-def play(case):
+def play(case, program=PROGRAM, ranks=3):
     name, arguments, code, wanted, limit = case
     with tempfile.TemporaryFile("w+") as out:
         began = time.monotonic()
-        job = subprocess.Popen(["mpirun", "-n", "3", PROGRAM] + arguments.split(), stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+        job = subprocess.Popen(["mpirun", "-n", str(ranks), program] + arguments.split(), stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             job.wait(40)
         except subprocess.TimeoutExpired:
@@ -97,18 +98,19 @@ def traced():
     return "trace__names_every_site_and_counts_its_passes", 0, [] if lines == wanted else ["%s" % lines], ""
 
 
-def main():
-    if not os.path.exists(PROGRAM):
-        print("not ok - comm__has_its_program: %s is missing, run make tests" % PROGRAM)
+def run(program, cases, more=()):
+    """Play the cases, say how each ended; the exit code."""
+    if not os.path.exists(program):
+        print("not ok - %s: %s is missing, run make tests" % (os.path.basename(program), program))
         return 1
     failed = 0
     with ThreadPoolExecutor(4) as pool:
-        done = list(pool.map(play, CASES))
-    for name, took, why, text in done + [traced()]:
+        done = list(pool.map(lambda case: play(case, program), cases))
+    for name, took, why, text in done + [one() for one in more]:
         print(("ok - %s (%.1f s)" % (name, took)) if not why else "not ok - %s: %s\n%s" % (name, "; ".join(why), text))
         failed += bool(why)
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(PROGRAM, CASES, [traced]))
