@@ -13,6 +13,7 @@ cat >"$tmp/canids" <<'SH'
 run=${*: -1}
 run=${run#run.dir=}
 echo "$*" >>"$run/calls"
+echo "$RANDOM $SECONDS $$" >"$run/.run.json.commit" # the record of attempts changes whenever one begins
 [ "${PROGRESS:-0}" = 0 ] || echo "$RANDOM $SECONDS $$" >"$run/.last.h5.commit"
 if [ "${NAP:-0}" = 1 ]; then
     trap 'exit 75' USR1
@@ -61,6 +62,13 @@ for sig in USR1 TERM; do
     wait $job
     check "hands_$sig""_to_the_ranks" $? 75
 done
+rm -f "$tmp/run/up"
+NAP=1 PROGRESS=1 setsid bash "$here/jobs/canids.sbatch" "$tmp/c.yaml" >>"$tmp/log" 2>&1 &
+job=$!
+for _ in $(seq 100); do [ -e "$tmp/run/up" ] && break; sleep 0.1; done
+kill -TERM -- -$job
+wait $job
+check "TERM_to_its_whole_group_is_no_failure" $? 75
 printf '#!/bin/sh\necho up >"%s/run/up"\nwhile :; do sleep 0.1; done\n' "$tmp" >"$tmp/deaf"
 chmod +x "$tmp/deaf"
 rm -f "$tmp/run/up"
