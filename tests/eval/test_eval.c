@@ -239,14 +239,17 @@ static void scores(float *p, double *threshold)
     ci_ckpt c = {0};
     ci_model *m = NULL;
     ci_pool *pool = NULL;
+    ci_lane *lane = NULL;
 
     for (int64_t g = 0; g < 140; g++) graph[g] = g;
     assert_int_equal(ci_ckpt_read_all(comm, path_of("run/best.h5"), &c), CI_OK);
     assert_int_equal(ci_model_create(&dim, "generic", &m), CI_OK);
     assert_int_equal(ci_pool_create(1, &pool), CI_OK);
-    assert_int_equal(ci_score(comm, pool, m, c.w, store, &c.scaler, graph, 140, 64, logit), CI_OK);
+    assert_int_equal(ci_lanes_create(m, store, &c.scaler, 64, 1, &lane), CI_OK);
+    assert_int_equal(ci_score(comm, pool, lane, m, c.w, store, graph, 140, 64, logit), CI_OK);
     for (int g = 0; g < 140; g++) p[g] = 1 / (1 + expf(logit[2 * g] - logit[2 * g + 1]));
     *threshold = c.at.threshold;
+    ci_lanes_destroy(&lane, 1);
     ci_pool_destroy(&pool);
     ci_model_destroy(&m);
     ci_ckpt_release(&c);
@@ -349,6 +352,9 @@ static void eval__refuses_what_does_not_fit(void **state)
     other = conf;
     other.model.layers = 1;
     refused(&other, CI_ECONF, "model.* asks for");
+    other = conf;
+    other.train.lr *= 2;
+    refused(&other, CI_ECONF, "trained with other");
     sha[0] = 'x';
     refused(NULL, CI_ECONF, "was trained on store");
     sha[0] = keep;

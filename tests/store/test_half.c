@@ -23,6 +23,8 @@ static float float_of(uint32_t bits)
 static float *floats(void)
 {
     float *x = ci_new(FLOATS, sizeof *x);
+    uint16_t h = 0;
+    float low, high = 0;
 
     for (uint32_t i = 0; i < FLOATS; i++) {
         const ci_u32x4 r = ci_philox(1, 95, i, 0, 0, 0);
@@ -31,6 +33,12 @@ static float *floats(void)
         if (r.v[1] % 8 == 1) u = (u & 0xffffe000u) | 0x1000;                    /* ties */
         if (r.v[1] % 8 == 2) u = ((u & 0xffffe000u) | 0x1000) + (r.v[2] & 1) * 2 - 1;
         x[i] = float_of(u);
+    }
+    for (uint32_t i = 0; i < 0x7bff; i++) { /* and the middle between each half and the next, subnormal ones too */
+        low = high;
+        h = (uint16_t)(i + 1);
+        ci_half_to_f32(&h, 1, &high);
+        x[i] = low / 2 + high / 2;
     }
     return x;
 }

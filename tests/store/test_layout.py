@@ -44,7 +44,7 @@ def schema_matches(store):
             wrong.append("log2_scale")
         attrs = {k: v.decode() if isinstance(v, bytes) else int(v) for k, v in f.attrs.items()}
         source = attrs.pop("source_sha256")
-        want = {"format": "canids graph store", "format_version": 1, "features": "kd35", "compat": "none", "window_frames": 100, "window_stride": 100, "simulated": 1,
+        want = {"format": "canids graph store", "format_version": 1, "features": "kd35", "features_version": 1, "compat": "none", "window_frames": 100, "window_stride": 100, "simulated": 1,
                 "vocabulary": int((f["id_vocab"][:] > 0).sum()), "title": "sliding-window graphs of CAN captures"}
         if attrs != want or len(source) != 64:
             wrong.append("file attributes %s" % attrs)
@@ -141,6 +141,7 @@ CASES = [
     ("no_version", attribute("format_version", None), "attribute format_version is missing"),
     ("another_format", attribute("format", text("canids checkpoint")), "not a graph store"),
     ("no_format", attribute("format", None), "not a graph store"),
+    ("features_of_another_version", attribute("features_version", np.int64(7)), "features kd35 of version 7"),
     ("unknown_features", attribute("features", text("kd99")), "kd99"),
     ("windows_of_one_frame", attribute("window_frames", np.int64(1)), "windows of 1 frames"),
     ("windows_of_70000_frames", attribute("window_frames", np.int64(70000)), "windows of 70000 frames"),

@@ -32,7 +32,9 @@ static int group_end(void **state)
 static void begin(struct trainer *t)
 {
     assert_int_equal(trainer_init(t, comm, &conf, store), CI_OK);
-    assert_int_equal(epoch_begin(t), CI_OK);
+    assert_int_equal(ci_scaler_fit(comm, store, t->split.train, t->split.n_train, &t->ck.scaler), CI_OK);
+    ci_model_init(t->model, (uint32_t)conf.train.seed, t->ck.w);
+    epoch_begin(t);
 }
 
 static void steps(struct trainer *t, int n)
@@ -251,6 +253,21 @@ static void step__names_tensor_step_and_rank_of_a_gradient_that_is_not_finite(vo
     trainer_release(&t);
 }
 
+/* A bias of the last layer: no weight and no gradient is too large, the loss is. */
+static void step__stops_at_a_loss_that_no_classifier_has(void **state)
+{
+    struct trainer t;
+    int signal;
+
+    (void)state;
+    begin(&t);
+    steps(&t, 1);
+    t.ck.w[t.ck.n - 1] = 1e12f;
+    assert_int_equal(step_run(&t, &signal), CI_ENUMERIC);
+    if (!strstr(ci_message(), "step 2, rank ") || !strstr(ci_message(), "the loss is ")) fail_msg("%s", ci_message());
+    trainer_release(&t);
+}
+
 static void step__wants_shards_that_hold_a_graph(void **state)
 {
     struct trainer t;
@@ -267,31 +284,45 @@ static void step__wants_shards_that_hold_a_graph(void **state)
 
 /* ---- scores */
 
+static ci_rc score(const struct trainer *t, const int64_t *graph, int64_t n, int threads, int32_t rows, float *logit)
+{
+    ci_rc rc = CI_OK;
+    ci_pool *pool = NULL;
+    ci_lane *lane = NULL;
+
+    CI_TRY(ci_pool_create(threads, &pool));
+    CI_TRY(ci_lanes_create(t->model, store, &t->ck.scaler, rows, threads, &lane));
+    CI_TRY(ci_score(comm, pool, lane, t->model, t->ck.w, store, graph, n, rows, logit));
+done:
+    ci_lanes_destroy(&lane, threads);
+    ci_lanes_destroy(&lane, threads);
+    ci_pool_destroy(&pool);
+    return rc;
+}
+
 static void score__is_the_forward_pass_of_each_graph_alone(void **state)
 {
     struct trainer t;
     int64_t graph[140];
     float all[2 * 140], other[2 * 140], alone[2];
-    ci_packer *packer = NULL;
-    ci_scratch *scratch = NULL;
+    ci_lane *lane = NULL;
 
     (void)state;
     begin(&t);
     steps(&t, 1);
     for (int64_t i = 0; i < 140; i++) graph[i] = i * 11 % 140;
-    assert_int_equal(ci_score(comm, t.pool, t.model, t.ck.w, store, &t.ck.scaler, graph, 140, 64, all), CI_OK);
-    assert_int_equal(ci_score(comm, t.pool, t.model, t.ck.w, store, &t.ck.scaler, graph, 140, 1000, other), CI_OK);
+    assert_int_equal(score(&t, graph, 140, 1, 64, all), CI_OK);
+    assert_int_equal(score(&t, graph, 140, 3, 1000, other), CI_OK);
     assert_memory_equal(all, other, sizeof all);
-    assert_int_equal(ci_packer_create(store, &t.ck.scaler, 1, 20, &packer), CI_OK);
-    assert_int_equal(ci_scratch_create(t.model, 1, 20, ci_packer_max_edge(store, 1, 20), &scratch), CI_OK);
+    assert_int_equal(ci_lanes_create(t.model, store, &t.ck.scaler, 20, 1, &lane), CI_OK);
     for (int64_t i = 0; i < 140; i++) {
-        assert_int_equal(ci_model_forward(t.model, t.ck.w, scratch, ci_packer_pack(packer, &graph[i], 1), NULL, alone), CI_OK);
+        const ci_batch *b = ci_packer_pack(lane->packer, &graph[i], 1);
+        assert_int_equal(ci_model_forward(t.model, t.ck.w, lane->scratch, b, NULL, alone), CI_OK);
         assert_memory_equal(alone, all + 2 * i, sizeof alone);
     }
-    assert_int_equal(ci_score(comm, t.pool, t.model, t.ck.w, store, &t.ck.scaler, graph, 0, 64, all), CI_OK);
-    assert_int_equal(ci_score(comm, t.pool, t.model, t.ck.w, store, &t.ck.scaler, graph, 140, 10, all), CI_ECONF);
-    ci_packer_destroy(&packer);
-    ci_scratch_destroy(&scratch);
+    ci_lanes_destroy(&lane, 1);
+    assert_int_equal(score(&t, graph, 0, 2, 64, all), CI_OK);
+    assert_int_equal(score(&t, graph, 140, 2, 10, all), CI_ECONF);
     trainer_release(&t);
 }
 
@@ -304,6 +335,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(step__covers_the_epoch),
     cmocka_unit_test(step__names_tensor_step_and_rank_of_weights_that_are_not_finite),
     cmocka_unit_test(step__names_tensor_step_and_rank_of_a_gradient_that_is_not_finite),
+    cmocka_unit_test(step__stops_at_a_loss_that_no_classifier_has),
     cmocka_unit_test(step__wants_shards_that_hold_a_graph),
     cmocka_unit_test(score__is_the_forward_pass_of_each_graph_alone),
 };

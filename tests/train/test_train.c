@@ -113,12 +113,23 @@ static void train__stopped_by_a_signal_goes_on_to_the_same_weights(void **state)
     assert_int_equal(lines("metrics.jsonl"), 2);
 }
 
+static void flip_in(const char *name)
+{
+    int fd;
+
+    assert_int_equal(ci_comm_barrier(comm, "test.flip"), CI_OK);
+    if (comm->rank > 0) return;
+    fd = open(file_of(name), O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "\1", 1, 3), 1);
+    close(fd);
+}
+
 static void train__without_a_checkpoint_of_its_own_begins_anew_or_refuses(void **state)
 {
     static const char *const other[] = {"train.lr=0.01", NULL};
     char got[CI_SHA256_HEX], strange[CI_SHA256_HEX];
     ci_progress at;
-    int fd;
 
     (void)state;
     small_conf("resume", NULL, &conf);
@@ -135,15 +146,70 @@ static void train__without_a_checkpoint_of_its_own_begins_anew_or_refuses(void *
     assert_int_equal(ci_train(comm, &conf, store, strange, true), CI_ENOENT);
     small_conf("resume", NULL, &conf);
     assert_int_equal(ci_train(comm, &conf, store, sha, false), CI_OK);
-    if (comm->rank == 0) { /* a corrupt one */
-        fd = open(file_of("last.h5"), O_RDWR);
-        assert_int_equal(pwrite(fd, "x", 1, 5000), 1);
-        close(fd);
-    }
+    flip_in("last.h5");
     assert_int_equal(ci_train(comm, &conf, store, sha, true), CI_ENOENT);
     assert_int_equal(ci_train(comm, &conf, store, sha, false), CI_OK);
     weights_of("last.h5", got, NULL);
     assert_string_equal(got, reference);
+}
+
+static void train__goes_on_to_more_epochs_and_not_back(void **state)
+{
+    static const char *const one[] = {"train.epochs=1", NULL};
+    char got[CI_SHA256_HEX], first[CI_SHA256_HEX];
+    ci_progress at;
+
+    (void)state;
+    small_conf("epochs", one, &conf);
+    assert_int_equal(ci_train(comm, &conf, store, sha, false), CI_OK);
+    weights_of("last.h5", first, &at);
+    assert_int_equal(at.epoch, 1);
+    assert_string_not_equal(first, reference);
+    small_conf("epochs", NULL, &conf);
+    assert_int_equal(ci_train(comm, &conf, store, sha, true), CI_OK);
+    weights_of("last.h5", got, &at);
+    assert_int_equal(at.epoch, 2);
+    assert_string_equal(got, reference);
+    assert_int_equal(lines("metrics.jsonl"), 2);
+    small_conf("epochs", one, &conf);
+    assert_int_equal(ci_train(comm, &conf, store, sha, true), CI_ENOENT);
+    assert_int_equal(ci_train(comm, &conf, store, sha, false), CI_OK);
+    weights_of("last.h5", got, &at);
+    assert_string_equal(got, first);
+}
+
+static void train__begins_anew_when_its_best_checkpoint_or_metrics_are_damaged(void **state)
+{
+    static const char *const names[] = {"best.h5", "metrics.jsonl"};
+    char got[CI_SHA256_HEX];
+
+    (void)state;
+    small_conf("damaged", NULL, &conf);
+    for (size_t i = 0; i < CI_COUNT(names); i++) {
+        assert_int_equal(ci_train(comm, &conf, store, sha, false), CI_OK);
+        flip_in(names[i]);
+        assert_int_equal(ci_train(comm, &conf, store, sha, true), CI_ENOENT);
+        assert_int_equal(ci_train(comm, &conf, store, sha, false), CI_OK);
+        weights_of("best.h5", got, NULL);
+        weights_of("last.h5", got, NULL);
+        assert_string_equal(got, reference);
+    }
+}
+
+static void train_finished__by_epochs_patience_or_steps(void **state)
+{
+    static const struct { int64_t epoch, batch, better, step; int want; } cases[] = {
+        {0, 0, -1, 0, 0}, {0, 3, -1, 3, 0}, {1, 0, 0, 5, 0}, {4, 0, 3, 20, 1}, {4, 1, 3, 21, -1}, {5, 0, 3, 25, -1}, {3, 2, 1, 17, 0},
+        {3, 0, 0, 15, 1}, {3, 1, 0, 16, 0}, {3, 0, 1, 15, 0}, {2, 0, 1, 30, 1}, {2, 0, 1, 29, 0}, {2, 1, 1, 30, 0},
+    };
+    static const char *const more[] = {"train.epochs=4", "train.patience=2", "train.steps=30", NULL};
+
+    (void)state;
+    small_conf("finished", more, &conf);
+    for (size_t i = 0; i < CI_COUNT(cases); i++) {
+        const ci_progress at = {.epoch = cases[i].epoch, .batch = cases[i].batch, .better_epoch = cases[i].better, .step = cases[i].step};
+        if (ci_train_finished(&conf, &at) != cases[i].want) fail_msg("case %zu: %d", i, ci_train_finished(&conf, &at));
+    }
 }
 
 /* A checkpoint with a weight that cannot be trained: the failure is told, the checkpoint stays. */
@@ -209,8 +275,8 @@ static void train__says_when_it_cannot_write(void **state)
 
 static void train_settings__change_with_what_can_change_a_result(void **state)
 {
-    static const char *const changes[] = {"train.seed=43", "train.lr=0.002", "split.every=4", "model.layers=1", "vocab.scope=benign", "train.shard_rows=65"};
-    static const char *const same[] = {"train.threads=7", "train.checkpoint_s=1", "run.log=warn", "comm.deadline_s=5", "eval.draws=3"};
+    static const char *const changes[] = {"train.seed=43", "train.lr=0.002", "split.every=4", "model.layers=1", "vocab.scope=benign", "train.shard_rows=65", "train.clip=2", "train.patience=3"};
+    static const char *const same[] = {"train.threads=7", "train.checkpoint_s=1", "run.log=warn", "comm.deadline_s=5", "eval.draws=3", "train.epochs=9"};
     char base[CI_SHA256_HEX], now[CI_SHA256_HEX];
 
     (void)state;
@@ -234,6 +300,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(train__leaves_checkpoints_and_a_line_an_epoch),
     cmocka_unit_test(train__stopped_by_a_signal_goes_on_to_the_same_weights),
     cmocka_unit_test(train__without_a_checkpoint_of_its_own_begins_anew_or_refuses),
+    cmocka_unit_test(train__goes_on_to_more_epochs_and_not_back),
+    cmocka_unit_test(train__begins_anew_when_its_best_checkpoint_or_metrics_are_damaged),
+    cmocka_unit_test(train_finished__by_epochs_patience_or_steps),
     cmocka_unit_test(train__that_is_not_finite_keeps_the_last_checkpoint),
     cmocka_unit_test(train__refuses_one_class),
     cmocka_unit_test(train__says_when_it_cannot_write),
