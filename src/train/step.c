@@ -96,7 +96,7 @@ static ci_rc shards_run(struct trainer *t)
         const struct worker *w = &t->worker[k];
         if (k == 0) memcpy(t->sum, w->sum, (size_t)(t->ck.n + 1) * sizeof *t->sum);
         else
-            for (ci_gid i = 0; i <= t->ck.n; i++) t->sum[i] += w->sum[i];
+            for (ci_gid i = 0; i <= t->ck.n; i++) t->sum[i] = (int64_t)((uint64_t)t->sum[i] + (uint64_t)w->sum[i]);
         for (ci_lid i = 0; i < T; i++) t->agreed[i] = CI_MAX(t->agreed[i], (int64_t)w->largest[i]);
     }
     for (ci_lid i = 0; i < T; i++)

@@ -19,15 +19,15 @@ CLONES
 uint32_t sum_add(float *g, ci_gid n, int exponent, int64_t *sum)
 {
     const double unit = ldexp(1, exponent);
-    int64_t zero;
+    uint64_t zero; /* unsigned: what has outgrown its units is garbage, and may wrap */
     uint32_t largest = 0;
 
     memcpy(&zero, &magic, sizeof zero);
     for (ci_gid i = 0; i < n; i++) {
         const double d = (double)g[i] * unit + magic;
-        int64_t q;
+        uint64_t q;
         memcpy(&q, &d, sizeof q);
-        sum[i] += q - zero;
+        sum[i] = (int64_t)((uint64_t)sum[i] + (q - zero));
     }
     for (ci_gid i = 0; i < n; i++) {
         uint32_t b;
