@@ -46,7 +46,8 @@ typedef struct ci_ckpt {
 ci_rc ci_ckpt_init(ci_ckpt *c, const ci_model *m, int32_t n_vocab);
 void ci_ckpt_release(ci_ckpt *c); /**< NULL-safe */
 
-/** Write and publish.  Not collective: rank 0.  \return CI_OK, CI_ECREATE, CI_EIO, CI_EHDF5, CI_ENOMEM */
+/** Write, read again as a reader would, and publish.  Not collective: rank 0.
+ *  \return CI_OK, CI_ECREATE, CI_EPERM, CI_EIO, CI_EHDF5, CI_ENOMEM; CI_EFORMAT when a reader would refuse it */
 ci_rc ci_ckpt_write(const ci_ckpt *c, const ci_model *m, const char *path);
 
 /** Check and read.  Not collective.

@@ -56,7 +56,7 @@ static void second_computation(const struct fake *k, int blocks, int every, uint
     for (int32_t c = 0; c < k->st.head.n_capture; c++) {
         const ci_store_capture *cap = &k->c[c];
         for (int64_t w = 0; w < cap->n_graph; w++)
-            what[cap->first_graph + w] = k->f[cap->folder].role ? TEST : block_of(w, cap->n_graph, blocks) % every == (int)(seed % (uint32_t)every) ? VALID : TRAIN;
+            what[cap->first_graph + w] = (uint8_t)(k->f[cap->folder].role ? TEST : block_of(w, cap->n_graph, blocks) % every == (int)(seed % (uint32_t)every) ? VALID : TRAIN);
         for (int64_t w = 0; w < cap->n_graph; w++)
             for (int64_t v = CI_MAX(0, w - embargo); v <= CI_MIN(cap->n_graph - 1, w + embargo); v++)
                 if (what[cap->first_graph + w] == TRAIN && what[cap->first_graph + v] == VALID) what[cap->first_graph + w] = EMBARGO;

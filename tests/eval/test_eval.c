@@ -197,7 +197,7 @@ static void results_csv__leaves_such_fields_empty(void **state)
 
 static uint8_t label_of(int64_t g)
 {
-    return g < 90 ? g % 3 == 1 : g < 120 ? g % 2 == 0 : g < 130 ? 0 : 1;
+    return (uint8_t)(g < 90 ? g % 3 == 1 : g < 120 ? g % 2 == 0 : g >= 130);
 }
 
 static const made with = {.seed = 41, .frames = 30, .stride = 30, .n_id = 40, .n_vocab = 12, .max_node = 20, .label = label_of,
