@@ -32,7 +32,11 @@ ci_rc ci_comm_start(int *argc, char ***argv, ci_comm **out);
  *  Open MPI's mpirun makes 1, since MPI_Finalize was not passed). */
 void ci_comm_stop(ci_comm **comm);
 
-/** Seconds that a rank waits in one collective for the others; default 600. */
+/** Seconds that a rank waits in one collective for the others; default 600.  Counted anew whenever
+ *  another rank of the same host ticks (ci_tick): work that only some ranks have may take longer
+ *  than the deadline as long as it gives signs of life.  Ticks are not heard on other hosts: there
+ *  the deadline must exceed the longest work that one rank does alone, such as hashing a store or
+ *  drawing intervals. */
 void ci_comm_deadline(ci_comm *comm, double seconds);
 
 /** What an injection does to one rank at one site, for tests of the behaviour above. */

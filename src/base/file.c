@@ -7,6 +7,7 @@
 
 #include "base_priv.h"
 #include "ci/commit.h"
+#include "ci/tick.h"
 #include "ci/types.h"
 
 /* Linux transfers at most 2 GiB less a page at once. */
@@ -82,6 +83,7 @@ ci_rc ci_file_write(int fd, const char *path, const void *bytes, size_t n)
         if (k < 0 && errno == EINTR) continue;
         if (k <= 0) return ci_file_write_failed(path, k < 0 ? errno : ENOSPC);
         done += (size_t)k;
+        ci_tick();
     }
     return CI_OK;
 }

@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "base_priv.h"
+#include "ci/tick.h"
 
 enum { FILE_BUFFER = 1 << 20 };
 
@@ -104,6 +105,7 @@ ci_rc ci_sha256_file(const char *path, char out[CI_SHA256_HEX])
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     do {
         CI_TRY(ci_file_read(fd, path, buffer, FILE_BUFFER, &n));
+        ci_tick();
         ci_sha256_add(s, buffer, n);
     } while (n == FILE_BUFFER);
     ci_sha256_end(&s, out);

@@ -10,6 +10,7 @@
 #include "ci/arena.h"
 #include "ci/commit.h"
 #include "ci/json.h"
+#include "ci/tick.h"
 #include "ci/types.h"
 
 static const char hex_digits[] = "0123456789abcdef";
@@ -49,6 +50,7 @@ ci_rc ci_record_of_file(const char *path, ci_record *out)
     CI_TRY(ci_grow((void **)&r.block, &room, n_block_of(st.st_size) + 1, sizeof *r.block));
     do {
         CI_TRY(ci_file_read(fd, path, buffer, CI_COMMIT_BLOCK, &n));
+        ci_tick();
         if (n == 0) break;
         /* A file that grows while it is read has more blocks than its size told. */
         CI_TRY(ci_grow((void **)&r.block, &room, r.n_block + 1, sizeof *r.block));
@@ -193,6 +195,7 @@ static ci_rc extent_verify(int fd, const char *path, const ci_extent *e, unsigne
         const size_t want = (size_t)CI_MIN(e->bytes - done, (int64_t)CI_COMMIT_BLOCK);
         size_t n = 0;
         CI_TRY(ci_file_read(fd, path, buffer, want, &n));
+        ci_tick();
         ci_xxh_add(s, buffer, n);
         done += (int64_t)n;
         if (n < want) break;

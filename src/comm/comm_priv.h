@@ -3,6 +3,7 @@
 /* What the files of comm/ share: the state of a communicator and the way into every collective. */
 #include <mpi.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include "ci/comm.h"
 
 enum { SITE_MAX = 48, SITES_MAX = 512, TRACE_MAX = 1024 };
@@ -19,6 +20,13 @@ struct place {
     struct arrival at;
     int32_t inside; /* 1 while it waits in a collective */
     int32_t rank, pid;
+    _Atomic int64_t tick; /* signs of life while it works outside the collectives */
+};
+
+/* How long a rank has heard nothing.  Zeroed at the start of a wait. */
+struct patience {
+    double since; /* of the last tick on this host, or of the first look */
+    int64_t tick; /* of all other ranks of this host then                */
 };
 
 struct site {
@@ -41,8 +49,9 @@ struct watch {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     int there, stop;
-    double until;        /* 0: nothing is watched */
-    double seconds;
+    double seconds;      /* 0: nothing is watched */
+    double begin;
+    struct patience patience;
     int quiet, exit_code;
     char site[SITE_MAX];
 };
@@ -77,6 +86,9 @@ ci_rc comm_arrive(const ci_comm *c, const char *site, int guard, struct arrival 
 /* Write on the board that this rank waits there. */
 void comm_stand(const ci_comm *c, const struct arrival *at);
 
+/* Seconds since the wait began or another rank of this host last ticked. */
+double comm_waited(const ci_comm *c, struct patience *p);
+
 /* Say that this rank waited too long, and where the others of its host are; returns. */
 void comm_say_stalled(const ci_comm *c, const char *site, double seconds);
 void comm_say_mismatch(const ci_comm *c, const struct arrival *mine);
@@ -87,7 +99,7 @@ enum { LAST_WORDS_MS = 400 };
 
 void comm_sleep(double seconds);
 
-/* The watchdog.  Armed, it ends the process after so many seconds with exit_code: 75 with the lines
+/* The watchdog.  Armed, it ends the process after so many seconds without a tick of others with exit_code: 75 with the lines
  * of a stall, 0 with a warning that MPI does not end, and quietly without a site. */
 ci_rc watch_start(ci_comm *c);
 void watch_stop(ci_comm *c);

@@ -45,10 +45,22 @@ static void mismatch(const ci_comm *c, const struct arrival *mine)
     stop_job(c);
 }
 
+double comm_waited(const ci_comm *c, struct patience *p)
+{
+    const struct ci_comm_state *s = c->state;
+    const double now = ci_now_s();
+    int64_t tick = 0;
+
+    for (int i = 0; s->board && i < c->node_size; i++)
+        if (i != c->node_rank) tick += atomic_load_explicit(&s->board[i].tick, memory_order_relaxed);
+    if (p->since == 0 || tick != p->tick) *p = (struct patience){now, tick};
+    return now - p->since;
+}
+
 ci_rc comm_finish(const ci_comm *c, const char *site, int started, MPI_Request *request)
 {
     ci_rc rc = CI_OK;
-    const double begin = ci_now_s();
+    struct patience patience = {0, 0};
     int there = 0, code = started;
 
     if (code != MPI_SUCCESS) CI_TRY(comm_error(site, code));
@@ -58,7 +70,7 @@ ci_rc comm_finish(const ci_comm *c, const char *site, int started, MPI_Request *
         if (there) break;
         if (spin < 2000) sched_yield();
         else comm_sleep(spin < 10000 ? 20e-6 : 500e-6);
-        if (spin % 64 == 63 && ci_now_s() - begin > c->state->deadline) stalled(c, site);
+        if (spin % 64 == 63 && comm_waited(c, &patience) > c->state->deadline) stalled(c, site);
     }
 done:
     return rc;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "ci/arena.h"
 #include "ci/log.h"
+#include "ci/tick.h"
 #include "ci/types.h"
 #include "comm_priv.h"
 
@@ -29,6 +30,11 @@ static void die_with_launcher(void)
     if (getenv("OMPI_COMM_WORLD_SIZE")) prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
+static void ticked(void *place)
+{
+    atomic_fetch_add_explicit(&((struct place *)place)->tick, 1, memory_order_relaxed);
+}
+
 static ci_rc board_make(ci_comm *c)
 {
     ci_rc rc = CI_OK;
@@ -44,6 +50,7 @@ static ci_rc board_make(ci_comm *c)
     memset(&s->board[c->node_rank], 0, sizeof s->board[0]);
     s->board[c->node_rank].rank = c->rank;
     s->board[c->node_rank].pid = (int32_t)getpid();
+    ci_tick_hook(ticked, &s->board[c->node_rank]);
 done:
     return rc;
 }
@@ -125,6 +132,7 @@ ci_rc comm_start(int *argc, char ***argv, double deadline, ci_comm **out)
     s = NULL;
 done:
     if (c && s) {
+        ci_tick_hook(NULL, NULL);
         watch_stop(c);
         free(s->seen);
     }
@@ -158,6 +166,7 @@ void ci_comm_stop(ci_comm **comm)
     s = c->state;
     ci_comm_barrier(c, "comm.stop");
     trace_write(c);
+    ci_tick_hook(NULL, NULL);
     watch_arm(c, "the end of MPI", CI_MIN(s->deadline, STOP_S), 0);
     MPI_Win_free(&s->win);
     MPI_Comm_free(&s->node);

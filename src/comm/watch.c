@@ -31,6 +31,12 @@ static struct timespec at(double seconds)
     return (struct timespec){(time_t)whole, (long)((seconds - whole) * 1e9)};
 }
 
+/* Who aborts or ends does not wait for others to work on. */
+static double waited(const ci_comm *c, struct watch *w)
+{
+    return w->quiet || w->exit_code == 0 ? ci_now_s() - w->begin : comm_waited(c, &w->patience);
+}
+
 static void *look(void *arg)
 {
     const ci_comm *c = arg;
@@ -38,12 +44,12 @@ static void *look(void *arg)
 
     pthread_mutex_lock(&w->lock);
     while (!w->stop) {
-        if (w->until == 0) {
+        if (w->seconds == 0) {
             pthread_cond_wait(&w->wake, &w->lock);
-        } else if (ci_now_s() >= w->until) {
+        } else if (waited(c, w) > w->seconds) {
             end_process(c);
         } else {
-            const struct timespec t = at(w->until);
+            const struct timespec t = at(ci_now_s() + fmin(1, w->seconds / 10));
             pthread_cond_timedwait(&w->wake, &w->lock, &t);
         }
     }
@@ -88,7 +94,8 @@ void watch_arm(const ci_comm *c, const char *site, double seconds, int exit_code
     struct watch *w = &c->state->watch;
 
     pthread_mutex_lock(&w->lock);
-    w->until = ci_now_s() + seconds;
+    w->begin = ci_now_s();
+    w->patience = (struct patience){0, 0};
     w->seconds = seconds;
     w->exit_code = exit_code;
     w->quiet = !site[0];
@@ -102,7 +109,7 @@ void watch_disarm(const ci_comm *c)
     struct watch *w = &c->state->watch;
 
     pthread_mutex_lock(&w->lock);
-    w->until = 0;
+    w->seconds = 0;
     pthread_mutex_unlock(&w->lock);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "ci/arena.h"
 #include "ci/random.h"
+#include "ci/tick.h"
 #include "ci/types.h"
 #include "metric_priv.h"
 
@@ -98,6 +99,7 @@ static int32_t draw_all(const ranked *r, struct blocks *b, ci_bootstrap boot, do
         double *v = value + kept;
         areas a;
 
+        ci_tick();
         if (!ci_ranked_areas(r, b->of, b->times, &a)) continue;
         v[(size_t)boot.draws * CI_METRIC_AUROC] = a.auroc;
         v[(size_t)boot.draws * CI_METRIC_AP] = a.ap;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "ci/arena.h"
+#include "ci/tick.h"
 #include "sim_priv.h"
 
 enum { BUFFER = 1 << 20, ROW_MAX = 64 };
@@ -33,6 +34,7 @@ static ci_rc flush(writer *w)
                     (long long)w->bytes + (long long)done_n, strerror(errno),
                     full(errno) ? "; free some space or lower sim.seconds" : "");
         done_n += (size_t)k;
+        ci_tick();
     }
     w->bytes += (int64_t)w->used;
     w->used = 0;

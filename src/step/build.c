@@ -7,6 +7,7 @@
 #include "ci/log.h"
 #include "ci/signal.h"
 #include "ci/table.h"
+#include "ci/tick.h"
 #include "ci/vocab.h"
 #include "ci/window.h"
 
@@ -188,6 +189,7 @@ static ci_rc chunk_put(struct work *w)
         CI_TRY(ci_window_build(w->builder, &w->table, (ci_lid)row, &w->graphs));
         w->window++;
     }
+    ci_tick();
     CI_TRY(ci_store_put(w->store, w->capture, w->graph, w->node, &w->graphs));
     w->graph += w->graphs.n_graph;
     w->node += w->graphs.n_node;

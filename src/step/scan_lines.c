@@ -6,6 +6,7 @@
 
 #include "ci/arena.h"
 #include "ci/log.h"
+#include "ci/tick.h"
 #include "scan_priv.h"
 
 /* A capture's hash is made of the hashes of pieces of this size, whatever size blocks have. */
@@ -77,6 +78,7 @@ static ci_rc piece_read(ci_scan_state *s, const struct piece *piece, char *buffe
         ci_xxh_add(hash, buffer, (size_t)n);
         lines_count(s, piece->capture, buffer, at, n);
         at += n;
+        ci_tick();
     }
     *out = ci_xxh_end(&hash);
 done:

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "ci/arena.h"
+#include "ci/tick.h"
 #include "h5_priv.h"
 
 struct ci_h5 {
@@ -125,12 +126,14 @@ static hid_t file_create(const ci_h5 *f)
     return file;
 }
 
+static const int64_t RESERVE_PIECE = (int64_t)1 << 30; /* where zeros are written, that takes a while */
+
 /* A disk that is too small is found here, before anything is written to it. */
 static ci_rc reserve(const ci_h5 *f)
 {
     ci_rc rc = CI_OK;
     int64_t end = 0;
-    int fd = open(f->path, O_RDWR | O_CLOEXEC), err;
+    int fd = open(f->path, O_RDWR | O_CLOEXEC), err = 0;
 
     if (fd < 0) CI_FAIL(ci_rc_errno(errno), "%s: %s", f->path, strerror(errno));
     for (size_t i = 0; i < f->n; i++) {
@@ -138,7 +141,8 @@ static ci_rc reserve(const ci_h5 *f)
         const int64_t bytes = s->rows * s->cols * (int64_t)ci_type_bytes(s->kind);
         end = CI_MAX(end, s->offset + bytes);
     }
-    err = posix_fallocate(fd, 0, end);
+    for (int64_t at = 0; err == 0 && at < end; at += RESERVE_PIECE, ci_tick())
+        err = posix_fallocate(fd, at, CI_MIN(end - at, RESERVE_PIECE));
     if (err != 0 && err != EOPNOTSUPP && err != EINVAL)
         CI_FAIL(CI_EIO, "%s: %lld bytes cannot be reserved: %s; free some space or use another run.dir",
                 f->path, (long long)end, strerror(err));

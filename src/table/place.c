@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "ci/arena.h"
+#include "ci/tick.h"
 #include "table_priv.h"
 
 /* A line that is cut by the end of a piece stays in front of the next one. */
@@ -77,6 +78,7 @@ ci_rc ci_place_fill(ci_place *s)
                             (long long)s->size);
         got += (size_t)n;
     }
+    ci_tick();
     const int64_t a = CI_MAX(s->at, s->from), b = CI_MIN(s->at + (int64_t)got, s->to);
     if (a < b) ci_xxh_add(s->hash, text + left + (a - s->at), (size_t)(b - a));
     s->p = text;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ci/arena.h"
+#include "ci/tick.h"
 #include "train_priv.h"
 
 struct scoring {
@@ -24,6 +25,7 @@ static ci_rc job(void *arg, int thread)
 
     while ((k = atomic_fetch_add(&s->next, 1)) < s->end) {
         const int64_t from = s->first[k];
+        ci_tick();
         const ci_batch *b =
             ci_packer_pack(s->lane[thread].packer, s->graph + from, (ci_lid)(s->first[k + 1] - from));
         CI_TRY(ci_model_forward(s->m, s->w, s->lane[thread].scratch, b, NULL, s->logit + 2 * (from - s->base)));

@@ -8,6 +8,7 @@
 #include "ci/optim.h"
 #include "ci/random.h"
 #include "ci/signal.h"
+#include "ci/tick.h"
 #include "train_priv.h"
 
 void epoch_begin(struct trainer *t)
@@ -75,7 +76,10 @@ static ci_rc shards_job(void *arg, int thread)
 
     memset(w->sum, 0, (size_t)(t->ck.n + 1) * sizeof *w->sum);
     memset(w->largest, 0, (size_t)t->ck.n_tensor * sizeof *w->largest);
-    while ((shard = atomic_fetch_add(&t->next, 1)) < t->end) CI_TRY(shard_run(t, w, &t->lane[thread], shard));
+    while ((shard = atomic_fetch_add(&t->next, 1)) < t->end) {
+        ci_tick();
+        CI_TRY(shard_run(t, w, &t->lane[thread], shard));
+    }
 done:
     return rc;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ci/log.h"
+#include "ci/tick.h"
 #include "ci/types.h"
 #include "comm/comm_priv.h"
 
@@ -28,7 +29,28 @@ static void guard__that_is_left_in_time_changes_nothing(void **state)
     assert_int_equal(ci_test_comm->state->seen[0].pass, 1); /* guards are counted apart */
 }
 
+static void count(void *arg)
+{
+    ++*(int *)arg;
+}
+
+static void tick__calls_the_hook(void **state)
+{
+    int n = 0;
+
+    (void)state;
+    ci_tick_hook(NULL, NULL);
+    ci_tick();
+    ci_tick_hook(count, &n);
+    ci_tick();
+    ci_tick();
+    ci_tick_hook(NULL, NULL);
+    ci_tick();
+    assert_int_equal(n, 2);
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(tick__calls_the_hook),
     cmocka_unit_test(guard__that_is_left_in_time_changes_nothing),
 };
 
@@ -71,6 +93,33 @@ static void guard_left_late(const ci_comm *c)
     ci_comm_unguard(c);
 }
 
+/* Work that rank 0 has alone, more than twice as long as the deadline. */
+static void work_alone(const ci_comm *c, int ticks)
+{
+    for (int i = 0; i < 50 && c->rank == 0; i++) {
+        if (ticks) ci_tick();
+        comm_sleep(0.1);
+    }
+}
+
+static ci_rc waits(const ci_comm *c, const char *kind)
+{
+    ci_rc rc = CI_OK;
+
+    if (strcmp(kind, "tick") == 0 || strcmp(kind, "silent") == 0) {
+        work_alone(c, kind[0] == 't');
+        CI_TRY(ci_comm_barrier(c, "test.work"));
+    }
+    if (strcmp(kind, "tick-guard") == 0 || strcmp(kind, "silent-guard") == 0) {
+        work_alone(c, kind[0] == 't');
+        ci_comm_guard(c, "test.library");
+        MPI_Barrier(*(MPI_Comm *)ci_comm_handle(c));
+        ci_comm_unguard(c);
+    }
+done:
+    return rc;
+}
+
 static int misbehave(const char *kind, int *argc, char ***argv)
 {
     ci_comm *c = NULL;
@@ -82,6 +131,7 @@ static int misbehave(const char *kind, int *argc, char ***argv)
     ci_comm_deadline(c, DEADLINE);
     if (strcmp(kind, "finalize") == 0) finalize_stopped(c);
     if (strcmp(kind, "guard") == 0) guard_left_late(c);
+    if (waits(c, kind) != CI_OK) return 70;
     if (c->rank == 0) printf("done");
     ci_comm_stop(&c);
     return 0;
