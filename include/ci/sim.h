@@ -18,6 +18,7 @@
  *
  *  The bytes depend on the settings sim.* alone: integer arithmetic and Philox (vehicle, capture,
  *  stream), no floating point beyond reading the settings, no clock, no number of ranks. */
+#include <stdbool.h>
 #include "ci/comm.h"
 #include "ci/conf.h"
 #include "ci/rc.h"
@@ -35,5 +36,8 @@
  *          something that no simulation wrote; CI_EPERM; CI_EIO (disk full among others);
  *          CI_ETEMP when a signal asked to stop; CI_ENOMEM */
 ci_rc ci_sim(const ci_comm *comm, const ci_conf *conf);
+
+/** Is the set there, whole, and of these settings?  Reads every file.  Not collective. */
+bool ci_sim_true(const ci_conf *conf);
 
 #endif

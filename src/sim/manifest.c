@@ -91,6 +91,41 @@ static ci_json *settings(const ci_conf *conf, bool complete)
     return j;
 }
 
+/* Does the manifest say that these settings were simulated to the end? */
+static bool same_settings(const ci_conf *conf, const ci_json *m)
+{
+    return ci_json_get_bool(m, "complete") && ci_json_get_int(m, "seed") == conf->sim.seed &&
+           ci_json_get_int(m, "vehicles") == conf->sim.vehicles && ci_json_get_int(m, "ids_min") == conf->sim.ids_min &&
+           ci_json_get_int(m, "ids_max") == conf->sim.ids_max && ci_json_get_num(m, "seconds") == conf->sim.seconds &&
+           ci_json_get_num(m, "attack_share") == conf->sim.attack_share;
+}
+
+static bool same_file(const char *set, const ci_json *file)
+{
+    char path[CI_PATH_MAX], sha[CI_SHA256_HEX];
+    const char *name = ci_json_get_str(file, "path"), *was = ci_json_get_str(file, "sha256");
+
+    return name && was && ci_path_join(path, set, name) == CI_OK && ci_commit_check(path, sha) == CI_OK &&
+           strcmp(sha, was) == 0;
+}
+
+bool ci_sim_true(const ci_conf *conf)
+{
+    char set[CI_PATH_MAX], path[CI_PATH_MAX];
+    ci_json *m = NULL;
+    const ci_json *files;
+    bool same = false;
+
+    if (ci_path_join(set, conf->data.root, conf->data.set) == CI_OK &&
+        ci_path_join(path, set, "manifest.json") == CI_OK && ci_commit_check(path, NULL) == CI_OK &&
+        ci_json_load(path, &m) == CI_OK)
+        same = same_settings(conf, m);
+    files = ci_json_get(m, "files");
+    for (size_t i = 0; same && i < ci_json_len(files); i++) same = same_file(set, ci_json_at(files, i));
+    ci_json_free(&m);
+    return same;
+}
+
 /* Commits j with its files and frees both. */
 static ci_rc commit(const char *path, ci_json *j, ci_json *files)
 {
