@@ -28,8 +28,8 @@ ci_rc ci_comm_start(int *argc, char ***argv, ci_comm **out);
 
 /** Free the communicator and end MPI.  Collective.  NULL-safe, leaves *comm NULL.  For runs that end
  *  well, after all that they leave is on disk: MPI sometimes does not end, and then, after 60 s or
- *  the deadline if that is less, the process ends with a warning and exit code 0 (of which
- *  Open MPI's mpirun makes 1, since MPI_Finalize was not passed). */
+ *  the deadline if that is less, the process ends with a warning and exit code 0.  Open MPI's
+ *  mpirun, for which MPI_Finalize was not passed, then returns another one. */
 void ci_comm_stop(ci_comm **comm);
 
 /** Seconds that a rank waits in one collective for the others; default 600.  Counted anew whenever

@@ -106,6 +106,9 @@ void watch_stop(ci_comm *c);
 void watch_arm(const ci_comm *c, const char *site, double seconds, int exit_code);
 void watch_disarm(const ci_comm *c);
 
+/* Was this process started as one of several, by mpirun, srun or another launcher? */
+int comm_launched(void);
+
 /* ci_comm_start with the deadline of its own calls. */
 ci_rc comm_start(int *argc, char ***argv, double deadline, ci_comm **out);
 

@@ -13,21 +13,29 @@
 
 enum { STOP_S = 60, ABORT_S = 10 }; /* what MPI gets to end in, seconds */
 
+/* mpirun says so itself, the others through PMIx, PMI or Slurm. */
+int comm_launched(void)
+{
+    static const char *const said[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "SLURM_STEP_ID"};
+
+    for (size_t i = 0; i < CI_COUNT(said); i++)
+        if (getenv(said[i])) return 1;
+    return 0;
+}
+
 /* Measured on Debian 12 (Open MPI 4.1.4): two of its collective file components lose data on a full
  * disk, ranks that wait spin unless told otherwise, and one rank alone needs no network. */
 static void tune_open_mpi(void)
 {
-    const char *size = getenv("OMPI_COMM_WORLD_SIZE");
-
     setenv("OMPI_MCA_fcoll", "individual", 0);
     setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
-    if (!size) setenv("OMPI_MCA_pml", "ob1", 0);
+    if (!comm_launched()) setenv("OMPI_MCA_pml", "ob1", 0);
 }
 
 /* A rank whose launcher died must not go on alone. */
 static void die_with_launcher(void)
 {
-    if (getenv("OMPI_COMM_WORLD_SIZE")) prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (comm_launched()) prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 static void ticked(void *place)

@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "ci/log.h"
 #include "ci/tick.h"
@@ -49,7 +50,31 @@ static void tick__calls_the_hook(void **state)
     assert_int_equal(n, 2);
 }
 
+/* Variables that launchers set: Open MPI's mpirun, PMIx (srun --mpi=pmix), PMI (Hydra, srun), Slurm. */
+static void start__knows_every_launcher(void **state)
+{
+    static const char *const set[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "SLURM_STEP_ID"};
+    char *was[CI_COUNT(set)];
+
+    (void)state;
+    for (size_t i = 0; i < CI_COUNT(set); i++) {
+        was[i] = getenv(set[i]) ? strdup(getenv(set[i])) : NULL;
+        unsetenv(set[i]);
+    }
+    assert_int_equal(comm_launched(), 0);
+    for (size_t i = 0; i < CI_COUNT(set); i++) {
+        setenv(set[i], "0", 1);
+        assert_int_equal(comm_launched(), 1);
+        unsetenv(set[i]);
+    }
+    for (size_t i = 0; i < CI_COUNT(set); i++) {
+        if (was[i]) setenv(set[i], was[i], 1);
+        free(was[i]);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(start__knows_every_launcher),
     cmocka_unit_test(tick__calls_the_hook),
     cmocka_unit_test(guard__that_is_left_in_time_changes_nothing),
 };
@@ -120,6 +145,14 @@ done:
     return rc;
 }
 
+static void settings_say(void)
+{
+    int death = 0;
+
+    prctl(PR_GET_PDEATHSIG, &death);
+    printf("pml %s, signal %d\n", getenv("OMPI_MCA_pml") ? getenv("OMPI_MCA_pml") : "none", death);
+}
+
 static int misbehave(const char *kind, int *argc, char ***argv)
 {
     ci_comm *c = NULL;
@@ -131,6 +164,7 @@ static int misbehave(const char *kind, int *argc, char ***argv)
     ci_comm_deadline(c, DEADLINE);
     if (strcmp(kind, "finalize") == 0) finalize_stopped(c);
     if (strcmp(kind, "guard") == 0) guard_left_late(c);
+    if (strcmp(kind, "settings") == 0) settings_say();
     if (waits(c, kind) != CI_OK) return 70;
     if (c->rank == 0) printf("done");
     ci_comm_stop(&c);
