@@ -57,31 +57,23 @@ def kill_one(place, settings, words, longest):
     return done, hit and done.code != 0
 
 
-def kills(place, name, base, settings, words, last_words, want):
-    """KILLS times, at any time between these words and those."""
+def kills(place, name, base, settings, words, longest, want):
+    """KILLS times, up to `longest` seconds after one of the words: progress, not time, so that a busy machine changes nothing."""
     seed = int(time.time())
     random.seed(seed)
     live, bad = 0, []
-    timed = place.path("timed_" + name)
-    prepare(base, timed)
-    started = Started("run", place.conf, ranks=3, settings=dict(settings, **{"run.dir": timed}))
-    started.said(words)
-    began = time.monotonic()
-    told(started.said(last_words), "kill__knows_how_long_%s_takes" % name)
-    longest = 0.8 * (time.monotonic() - began)
-    started.end()
     for k in range(KILLS):
         there = place.path("kill_%s_%d" % (name, k))
         prepare(base, there)
         mine = dict(settings, **{"run.dir": there})
-        killed, hit = kill_one(place, mine, words, longest)
+        killed, hit = kill_one(place, mine, random.choice(words), longest)
         live += hit
         done = run("run", place.conf, ranks=random.choice([1, 2, 3]), settings=mine)
         now = hashes(there, want)
         if killed.code == "hang" or killed.left or done.code != 0 or now != want or unfinished(there):
             bad.append("kill %d: %s; then %s; differ: %s; left: %s" % (k, killed, done, differ(now, want), unfinished(there)))
         shutil.rmtree(there)
-    print("# %d of %d kills in %s hit a live rank, within %.2f s, seed %d" % (live, KILLS, name, longest, seed))
+    print("# %d of %d kills in %s hit a live rank, seed %d" % (live, KILLS, name, seed))
     told(not bad, "kill__in_%s_changes_no_byte" % name, "\n".join(bad[:2]))
     told(live >= 0.8 * KILLS, "kill__in_%s_hit_live_ranks" % name, live)
 
@@ -167,11 +159,12 @@ def test():
         trained = hashes(long, TRAINED)
         if told(done.code == 0 and "missing" not in trained.values(), "resume__has_an_undisturbed_training", done):
             signals(place, store, trained)
-            kills(place, "training", store, dict(LONG, pipeline="train"), "train: runs", "train: trained", trained)
+            words = ["train: runs"] + ["epoch %d:" % e for e in range(1, LONG["train.epochs"] - 8)]
+            kills(place, "training", store, dict(LONG, pipeline="train"), words, 0.03, trained)
     with Place(seconds=8) as place:
         store = prepared(place, {"store.chunk": 1})
         if store:
-            kills(place, "build", None, {"pipeline": "scan,build", "store.chunk": 1}, "build: runs", "build: done", hashes(store, PREPARED))
+            kills(place, "build", None, {"pipeline": "scan,build", "store.chunk": 1}, ["scan: done", "build: runs"], 0.06, hashes(store, PREPARED))
 
 
 main(test)
