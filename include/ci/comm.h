@@ -101,6 +101,12 @@ ci_rc ci_comm_allgather(const ci_comm *comm, const char *site, const void *mine,
  *  be below 2^126 / size in absolute value. */
 ci_rc ci_comm_sum_i128(const ci_comm *comm, const char *site, __int128 *v, size_t n);
 
+/** Cores that this rank may keep busy: those of its mask, over the ranks of its host whose masks
+ *  overlap it; at least 1.  Collective.  Open MPI's mpirun pins small jobs to one core a rank: unless
+ *  its user said where ranks are to run (--bind-to, --map-by ...:PE=n, --cpu-set, --rankfile), the mask
+ *  is widened to all cores first.  A mask that srun gave stays as it is. */
+ci_rc ci_comm_cores(const ci_comm *comm, const char *site, int *out);
+
 /** The MPI communicator (an MPI_Comm behind a pointer), for libraries that want one: store/. */
 void *ci_comm_handle(const ci_comm *comm);
 

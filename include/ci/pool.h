@@ -16,9 +16,4 @@ int ci_pool_size(const ci_pool *p);
  *  \return CI_OK, or the code of the lowest thread that failed */
 ci_rc ci_pool_run(ci_pool *p, ci_rc (*job)(void *arg, int thread), void *arg);
 
-/** Threads a rank may use when `node_size` ranks share this host: its share of the cores, at least
- *  1.  Launchers pin small jobs to one core a rank; unless the user chose so (the Open MPI binding
- *  policy is set), the mask of this process is widened to all cores first. */
-int ci_pool_share(int node_size);
-
 #endif

@@ -1,12 +1,9 @@
 /* Threads that wait for jobs. */
-#define _GNU_SOURCE
 #include "ci/pool.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ci/arena.h"
 #include "ci/types.h"
@@ -123,20 +120,4 @@ ci_rc ci_pool_run(ci_pool *p, ci_rc (*job)(void *, int), void *arg)
         return p->worker[i].rc;
     }
     return CI_OK;
-}
-
-int ci_pool_share(int node_size)
-{
-    cpu_set_t set;
-    const long online = sysconf(_SC_NPROCESSORS_ONLN);
-    int cores;
-
-    if (!getenv("OMPI_MCA_hwloc_base_binding_policy") && getenv("OMPI_COMM_WORLD_SIZE")) {
-        CPU_ZERO(&set);
-        for (long i = 0; i < CI_MIN(online, (long)CPU_SETSIZE); i++) CPU_SET((size_t)i, &set);
-        sched_setaffinity(0, sizeof set, &set); /* a cpuset of the job still holds */
-    }
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-    cores = CPU_COUNT(&set);
-    return CI_MAX(1, cores / CI_MAX(1, node_size));
 }

@@ -77,9 +77,7 @@ static ci_rc verdict(const ci_comm *c, const char *site)
     return rc;
 }
 
-/* transfer: MPI calls without a site of their own follow at once, and a rank that skipped the verdict
- * must not come to them before the others. */
-static ci_rc agree(const ci_comm *c, const char *site, ci_rc mine, int transfer)
+ci_rc comm_agree(const ci_comm *c, const char *site, ci_rc mine, int transfer)
 {
     ci_rc rc = CI_OK;
     int skip = 0;
@@ -94,7 +92,7 @@ done:
 
 ci_rc ci_agree(const ci_comm *c, const char *site, ci_rc mine)
 {
-    return agree(c, site, mine, 0);
+    return comm_agree(c, site, mine, 0);
 }
 
 ci_rc ci_comm_bcast_new(const ci_comm *c, const char *site, int root, void **bytes, size_t *n)
@@ -108,7 +106,7 @@ ci_rc ci_comm_bcast_new(const ci_comm *c, const char *site, int root, void **byt
         mine = ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%llu bytes at %s", (unsigned long long)size,
                        site);
     comm_leave(c);
-    CI_TRY(agree(c, "comm.bcast_new.room", mine, 1));
+    CI_TRY(comm_agree(c, "comm.bcast_new.room", mine, 1));
     *n = size;
     CI_TRY(bcast_pieces(c, site, root, *bytes, size));
 done:
@@ -225,7 +223,7 @@ static ci_rc gather(const ci_comm *c, const char *site, int to_all, const void *
     total = s.first[c->size];
     if (keep) all = ci_new(total, 1);
     comm_leave(c);
-    CI_TRY(agree(c, "comm.gather.room",
+    CI_TRY(comm_agree(c, "comm.gather.room",
                  keep && !all ? ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%zu bytes at %s", total, site)
                               : CI_OK,
                  1));

@@ -67,6 +67,7 @@ struct ci_comm_state {
     struct site site[SITES_MAX];
     int n_site;
     char trace[TRACE_MAX];
+    int by_mpirun; /* 1 when Open MPI's mpirun started this process */
     int own_mpi; /* 1 when ci_comm_start called MPI_Init */
 };
 
@@ -105,6 +106,13 @@ ci_rc watch_start(ci_comm *c);
 void watch_stop(ci_comm *c);
 void watch_arm(const ci_comm *c, const char *site, double seconds, int exit_code);
 void watch_disarm(const ci_comm *c);
+
+/* ci_agree.  transfer: MPI calls without a site of their own follow at once, and a rank that skipped the
+ * verdict must not come to them before the others. */
+ci_rc comm_agree(const ci_comm *c, const char *site, ci_rc mine, int transfer);
+
+/* Cores of mask `me` of n (cpu_set_t each) over the number of masks that overlap it; at least 1. */
+int comm_share(const void *masks, int n, int me);
 
 /* Was this process started as one of several, by mpirun, srun or another launcher? */
 int comm_launched(void);

@@ -82,6 +82,7 @@ static ci_rc mpi_start(ci_comm *c, int *argc, char ***argv)
     ci_rc rc = CI_OK;
     int up = 0, have;
 
+    c->state->by_mpirun = getenv("OMPI_COMM_WORLD_SIZE") != NULL; /* MPI_Init may set it for others */
     MPI_Initialized(&up);
     if (up) goto done;
     tune_open_mpi();

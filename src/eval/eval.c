@@ -60,11 +60,12 @@ static ci_rc score_all(const ci_comm *comm, const ci_conf *conf, const ci_store 
     ci_lane *lane = NULL;
     const int32_t rows = conf->train.shard_rows;
     int64_t stop;
+    int threads = conf->train.threads;
     float *logit = ci_new((size_t)out->n, 2 * sizeof *logit), *p = ci_new((size_t)out->n, sizeof *p);
 
+    if (!threads) CI_TRY(ci_comm_cores(comm, "eval.cores", &threads));
     if (!logit || !p) mine = ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%lld scores", (long long)out->n);
-    if (mine == CI_OK)
-        mine = ci_pool_create(conf->train.threads ? conf->train.threads : ci_pool_share(comm->node_size), &pool);
+    if (mine == CI_OK) mine = ci_pool_create(threads, &pool);
     if (mine == CI_OK) mine = ci_lanes_create(m, st, &ck->scaler, rows, ci_pool_size(pool), &lane);
     CI_TRY_ALL(comm, "eval.room", mine);
     CI_TRY(ci_score(comm, pool, lane, m, ck->w, st, out->graph, out->n, rows, logit));

@@ -117,7 +117,8 @@ static ci_rc local_init(struct trainer *t)
     const ci_model_dim dim = ci_train_dim(c, t->st);
     ci_lid n_tensor;
 
-    t->n_thread = c->train.threads ? c->train.threads : ci_pool_share(t->comm->node_size);
+    t->n_thread = c->train.threads;
+    if (!t->n_thread) CI_TRY(ci_comm_cores(t->comm, "train.cores", &t->n_thread));
     CI_TRY(ci_pool_create(t->n_thread, &t->pool));
     CI_TRY(ci_split_make(t->st, c->split.blocks, c->split.every, (uint32_t)c->train.seed,
                          strcmp(c->split.allow_leak, "reference") == 0, &t->split));

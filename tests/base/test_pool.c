@@ -100,35 +100,9 @@ static void pool_run__returns_code_and_message_of_the_lowest_failing_thread(void
     ci_pool_destroy(&pool);
 }
 
-static void pool_share__divides_the_cores_among_the_ranks_of_a_host(void **state)
-{
-    cpu_set_t all, one;
-    int first = 0, cores;
-
-    (void)state;
-    setenv("OMPI_MCA_hwloc_base_binding_policy", "none", 1);
-    assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
-    cores = CPU_COUNT(&all);
-    assert_int_equal(ci_pool_share(1), cores);
-    assert_int_equal(ci_pool_share(2), CI_MAX(1, cores / 2));
-    assert_int_equal(ci_pool_share(100000), 1);
-    assert_int_equal(ci_pool_share(0), cores);
-    while (!CPU_ISSET((size_t)first, &all)) first++;
-    CPU_ZERO(&one);
-    CPU_SET((size_t)first, &one);
-    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
-    assert_int_equal(ci_pool_share(1), 1); /* the user chose this mask */
-    setenv("OMPI_COMM_WORLD_SIZE", "1", 1);
-    unsetenv("OMPI_MCA_hwloc_base_binding_policy");
-    assert_int_equal(ci_pool_share(1), cores); /* the launcher chose it */
-    unsetenv("OMPI_COMM_WORLD_SIZE");
-    sched_setaffinity(0, sizeof all, &all);
-}
-
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(pool_run__runs_the_job_once_on_every_thread),
     cmocka_unit_test(pool_run__runs_all_threads_at_the_same_time),
     cmocka_unit_test(pool_run__returns_code_and_message_of_the_lowest_failing_thread),
-    cmocka_unit_test(pool_share__divides_the_cores_among_the_ranks_of_a_host),
 };
 CI_TEST_MAIN(tests)
