@@ -4,7 +4,8 @@
  *
  *  Each call names its site ("scan.blocks.gather").  Before the operation itself the ranks
  *  exchange (site, how often it was passed); a rank that skipped a site or stands at another one
- *  is seen at once, a rank that does not come within the deadline is seen then.  In both cases
+ *  is seen at once, a rank that does not come within the deadline is seen then, on this host or
+ *  another: those who wait tell each other where.  In both cases
  *  every rank says where it is and what it waited for, and the job ends with exit code 75: such
  *  a stop does not return.  A failed MPI call is CI_EMPI on the rank that saw it.
  *
@@ -59,7 +60,7 @@ void ci_comm_trace(ci_comm *comm, const char *path);
 
 /** A call of a library that waits for all ranks, such as HDF5's collective ones, between guard and
  *  unguard: when it does not return within the deadline, a thread of this module says which ranks
- *  of this host are where, and ends the process with 75.  Collective in the sense that every rank
+ *  of this host are where (other hosts cannot be asked while MPI waits), and ends the process with 75.  Collective in the sense that every rank
  *  makes the call; the guard itself does not wait.  With comm NULL, or one rank, nothing.
  *  The process ends by _exit: mpirun takes the others down, srun does with --kill-on-bad-exit=1. */
 void ci_comm_guard(const ci_comm *comm, const char *site);

@@ -58,9 +58,11 @@ struct watch {
 
 struct ci_comm_state {
     MPI_Comm all, node;
+    MPI_Comm alarm;       /* of all, for the last words alone */
     MPI_Win win;          /* of the board */
     struct place *board;  /* (node_size) places, in order of node ranks */
     struct arrival *seen; /* (size) what the ranks said at the present site */
+    struct arrival *last; /* (size) their last words; no site: nothing came */
     double deadline;
     struct watch watch;
     struct injection inject;
@@ -90,8 +92,12 @@ void comm_stand(const ci_comm *c, const struct arrival *at);
 /* Seconds since the wait began or another rank of this host last ticked. */
 double comm_waited(const ci_comm *c, struct patience *p);
 
-/* Say that this rank waited too long, and where the others of its host are; returns. */
-void comm_say_stalled(const ci_comm *c, const char *site, double seconds);
+/* Say that this rank waited too long, and where the others are; returns.  call: ask the ranks of other
+ * hosts too, which takes MPI; who waits there hears it and stops as well. */
+void comm_say_stalled(const ci_comm *c, const char *site, double seconds, int call);
+
+/* Has a rank of another host called? */
+int comm_called(const ci_comm *c);
 void comm_say_mismatch(const ci_comm *c, const struct arrival *mine);
 int comm_same_place(const struct arrival *a, const struct arrival *b);
 
@@ -117,8 +123,8 @@ int comm_share(const void *masks, int n, int me);
 /* Was this process started as one of several, by mpirun, srun or another launcher? */
 int comm_launched(void);
 
-/* ci_comm_start with the deadline of its own calls. */
-ci_rc comm_start(int *argc, char ***argv, double deadline, ci_comm **out);
+/* ci_comm_start with the deadline of its own calls.  apart: every rank as if on a host of its own. */
+ci_rc comm_start(int *argc, char ***argv, double deadline, int apart, ci_comm **out);
 
 /* What an MPI error says, as CI_EMPI. */
 ci_rc comm_error(const char *site, int code);

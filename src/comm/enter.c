@@ -1,5 +1,6 @@
 /* The way into a collective: where does everybody stand, and how long do we wait. */
 #include <errno.h>
+#include <math.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,9 +34,9 @@ static void stop_job(const ci_comm *c)
     ci_comm_abort(c, ci_rc_exit(CI_ETEMP));
 }
 
-static void stalled(const ci_comm *c, const char *site)
+static void stalled(const ci_comm *c, const char *site, double waited)
 {
-    comm_say_stalled(c, site, c->state->deadline);
+    comm_say_stalled(c, site, waited > c->state->deadline ? c->state->deadline : rint(waited * 10) / 10, 1);
     stop_job(c);
 }
 
@@ -61,6 +62,7 @@ ci_rc comm_finish(const ci_comm *c, const char *site, int started, MPI_Request *
 {
     ci_rc rc = CI_OK;
     struct patience patience = {0, 0};
+    double waited;
     int there = 0, code = started;
 
     if (code != MPI_SUCCESS) CI_TRY(comm_error(site, code));
@@ -70,7 +72,9 @@ ci_rc comm_finish(const ci_comm *c, const char *site, int started, MPI_Request *
         if (there) break;
         if (spin < 2000) sched_yield();
         else comm_sleep(spin < 10000 ? 20e-6 : 500e-6);
-        if (spin % 64 == 63 && comm_waited(c, &patience) > c->state->deadline) stalled(c, site);
+        if (spin % 64 != 63) continue;
+        waited = comm_waited(c, &patience);
+        if (waited > c->state->deadline || comm_called(c)) stalled(c, site, waited);
     }
 done:
     return rc;

@@ -96,7 +96,7 @@ done:
     return rc;
 }
 
-static ci_rc ranks_meet(ci_comm *c)
+static ci_rc ranks_meet(ci_comm *c, int apart)
 {
     ci_rc rc = CI_OK;
     struct ci_comm_state *s = c->state;
@@ -107,8 +107,10 @@ static ci_rc ranks_meet(ci_comm *c)
     watch_arm(c, "MPI_Comm_dup", s->deadline, ci_rc_exit(CI_ETEMP));
     MPI_Comm_dup(MPI_COMM_WORLD, &s->all);
     MPI_Comm_set_errhandler(s->all, MPI_ERRORS_RETURN);
+    MPI_Comm_dup(s->all, &s->alarm);
     watch_arm(c, "MPI_Comm_split_type", s->deadline, ci_rc_exit(CI_ETEMP));
-    MPI_Comm_split_type(s->all, MPI_COMM_TYPE_SHARED, c->rank, MPI_INFO_NULL, &s->node);
+    if (apart) MPI_Comm_split(s->all, c->rank, 0, &s->node);
+    else MPI_Comm_split_type(s->all, MPI_COMM_TYPE_SHARED, c->rank, MPI_INFO_NULL, &s->node);
     MPI_Comm_rank(s->node, &c->node_rank);
     MPI_Comm_size(s->node, &c->node_size);
     watch_arm(c, "MPI_Win_allocate_shared", s->deadline, ci_rc_exit(CI_ETEMP));
@@ -118,7 +120,7 @@ done:
     return rc;
 }
 
-ci_rc comm_start(int *argc, char ***argv, double deadline, ci_comm **out)
+ci_rc comm_start(int *argc, char ***argv, double deadline, int apart, ci_comm **out)
 {
     ci_rc rc = CI_OK;
     ci_comm *c = ci_new(1, sizeof *c);
@@ -131,9 +133,10 @@ ci_rc comm_start(int *argc, char ***argv, double deadline, ci_comm **out)
     s->all = s->node = MPI_COMM_NULL;
     CI_TRY(watch_start(c));
     CI_TRY(mpi_start(c, argc, argv));
-    CI_TRY(ranks_meet(c));
+    CI_TRY(ranks_meet(c, apart));
     s->seen = ci_new((size_t)c->size, sizeof *s->seen);
-    if (!s->seen) CI_FAIL(CI_ENOMEM, "a communicator of %d ranks", c->size);
+    s->last = ci_new((size_t)c->size, sizeof *s->last);
+    if (!s->seen || !s->last) CI_FAIL(CI_ENOMEM, "a communicator of %d ranks", c->size);
     CI_TRY(singletons(c));
     CI_TRY(ci_comm_barrier(c, "comm.start"));
     *out = c;
@@ -144,6 +147,7 @@ done:
         ci_tick_hook(NULL, NULL);
         watch_stop(c);
         free(s->seen);
+        free(s->last);
     }
     free(s);
     free(c);
@@ -152,7 +156,7 @@ done:
 
 ci_rc ci_comm_start(int *argc, char ***argv, ci_comm **out)
 {
-    return comm_start(argc, argv, 600, out);
+    return comm_start(argc, argv, 600, 0, out);
 }
 
 static void trace_write(const ci_comm *c)
@@ -179,10 +183,12 @@ void ci_comm_stop(ci_comm **comm)
     watch_arm(c, "the end of MPI", CI_MIN(s->deadline, STOP_S), 0);
     MPI_Win_free(&s->win);
     MPI_Comm_free(&s->node);
+    MPI_Comm_free(&s->alarm);
     MPI_Comm_free(&s->all);
     if (s->own_mpi) MPI_Finalize();
     watch_stop(c);
     free(s->seen);
+    free(s->last);
     free(s);
     free(c);
     *comm = NULL;

@@ -15,7 +15,7 @@ static void end_process(const ci_comm *c)
     const struct watch *w = &c->state->watch;
 
     if (w->exit_code == ci_rc_exit(CI_ETEMP) && !w->quiet) {
-        comm_say_stalled(c, w->site, w->seconds);
+        comm_say_stalled(c, w->site, w->seconds, 0);
         comm_sleep(LAST_WORDS_MS * 1e-3);
     } else if (!w->quiet) {
         ci_log_any(CI_WARN, "MPI did not end within %g s; the results are on disk, rank %d ends without it", w->seconds, c->rank);

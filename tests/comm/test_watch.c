@@ -98,7 +98,7 @@ static void start_stopped(int *argc, char ***argv)
     MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &have);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     if (rank == 1) raise(SIGSTOP);
-    comm_start(argc, argv, DEADLINE, &c);
+    comm_start(argc, argv, DEADLINE, 0, &c);
 }
 
 /* Rank 1 is stopped when MPI_Finalize begins, which MPI tells by freeing what hangs on MPI_COMM_SELF. */
@@ -145,6 +145,19 @@ done:
     return rc;
 }
 
+/* Three hosts of one rank each; rank 1 is stopped, rank 2 comes a second later than rank 0. */
+static ci_rc hosts(const ci_comm *c, const char *kind)
+{
+    ci_rc rc = CI_OK;
+
+    for (int i = 0; i < 3; i++) CI_TRY(ci_comm_barrier(c, "test.hosts"));
+    if (c->rank == 2) comm_sleep(1);
+    if (c->rank == 1 && strcmp(kind, "apart-stop") == 0) raise(SIGSTOP);
+    CI_TRY(ci_comm_barrier(c, "test.missing"));
+done:
+    return rc;
+}
+
 static void settings_say(void)
 {
     int death = 0;
@@ -159,11 +172,12 @@ static int misbehave(const char *kind, int *argc, char ***argv)
     ci_rc rc;
 
     if (strcmp(kind, "start") == 0) start_stopped(argc, argv);
-    rc = ci_comm_start(argc, argv, &c);
+    rc = comm_start(argc, argv, 60, strncmp(kind, "apart", 5) == 0, &c);
     if (rc != CI_OK) return ci_rc_exit(rc);
     ci_comm_deadline(c, DEADLINE);
     if (strcmp(kind, "finalize") == 0) finalize_stopped(c);
     if (strcmp(kind, "guard") == 0) guard_left_late(c);
+    if (strncmp(kind, "apart", 5) == 0 && hosts(c, kind) != CI_OK) return 70;
     if (strcmp(kind, "settings") == 0) settings_say();
     if (waits(c, kind) != CI_OK) return 70;
     if (c->rank == 0) printf("done");

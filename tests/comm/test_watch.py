@@ -11,6 +11,10 @@ import test_stall
 
 PROGRAM = os.path.join(test_stall.BUILD, "tests/comm/test_watch")
 CASES = [
+    ("hosts__pass_undisturbed", "apart", 0, [r"^done"], 7),
+    ("hosts__name_the_rank_that_has_not_come_and_no_other", "apart-stop", 75,
+     [r"stalled: rank 0 waited 2 s at test\.missing \(pass 1\); rank 1 on another host has not come; stopping",
+      r"stalled: rank 2 waited [01](\.\d)? s at test\.missing \(pass 1\); rank 1 on another host has not come; stopping"], 7),
     ("watch__passes_undisturbed", "none", 0, [r"^done"], 7),
     ("watch__ends_a_start_without_a_rank_with_75", "start", 75, [r"r0/3 .*stalled: waited 2 s at MPI_Comm_dup", r"r2/3 .*stalled: waited 2 s at MPI_Comm_dup"], 7),
     ("watch__ends_a_guarded_call_with_75", "guard", 75,
