@@ -32,7 +32,9 @@ def unended():
     """Ranks that end without MPI_Finalize leave Open MPI's mpirun in no order (code 1, a crash or a hang): only the ranks are judged."""
     with tempfile.TemporaryFile("w+") as out:
         began = time.monotonic()
-        job = subprocess.Popen(["mpirun", "-n", "3", PROGRAM, "finalize"], stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+        env = dict(os.environ, OMPI_MCA_orte_tmpdir_base=tempfile.mkdtemp(prefix="s"))
+        job = subprocess.Popen(["mpirun", "-n", "3", PROGRAM, "finalize"], stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+                               env=env)
         text, wanted = "", r"(?s)^(?=.*\bdone)(?=.*WARN  r0/3 .*MPI did not end within 2 s; the results are on disk, rank 0 ends without it)"
         while time.monotonic() - began < 7 and not re.search(wanted, text):
             time.sleep(0.1)

@@ -63,6 +63,8 @@ class Started:
         for key, value in (settings or {}).items():
             self.command += ["--set", "%s=%s" % (key, value)]
         environment = dict(os.environ, **MPI_ENV)
+        if not wrap: # two Open MPI jobs that begin at once trip over one folder for their sessions
+            environment["OMPI_MCA_orte_tmpdir_base"] = tempfile.mkdtemp(prefix="s")
         environment.update(env or {})
         environment.update([self.mark.split("=")])
         self.began = time.monotonic()
