@@ -59,37 +59,38 @@ done:
     return rc;
 }
 
-static ci_rc step_sim(struct run *r)
+static bool sim_there(const struct run *r, struct verdict *v)
 {
-    ci_rc rc = CI_OK;
-    struct attempt a;
-    int64_t there = 0;
+    const bool there = ci_sim_true(r->conf);
 
-    if (r->comm->rank == 0) there = ci_sim_true(r->conf);
-    CI_TRY(ci_comm_bcast(r->comm, "run.sim.verdict", 0, &there, sizeof there));
-    if (there) {
-        CI_TRY(attempt_skip(r->comm, r->conf, r->code, "sim", "the captures of these settings are there and whole"));
-        goto done;
-    }
-    CI_TRY(attempt_begin(r->comm, r->conf, r->code, &a, "sim", "there are no whole captures of these settings"));
-    rc = ci_sim(r->comm, r->conf);
-    rc = attempt_end(r->comm, r->conf, r->code, &a, rc);
-done:
-    return rc;
+    snprintf(v->why, sizeof v->why, there ? "the captures of these settings are there and whole"
+                                          : "there are no whole captures of these settings");
+    return there;
 }
 
-static ci_rc step_scan(struct run *r)
+static ci_rc sim_work(struct run *r, struct attempt *a)
+{
+    (void)a;
+    return ci_sim(r->comm, r->conf);
+}
+
+static bool scan_there(const struct run *r, struct verdict *v)
+{
+    (void)r;
+    snprintf(v->why, sizeof v->why, "the input is verified by reading it");
+    return false;
+}
+
+static ci_rc scan_work(struct run *r, struct attempt *a)
 {
     ci_rc rc = CI_OK;
-    struct attempt a;
 
-    CI_TRY(attempt_begin(r->comm, r->conf, r->code, &a, "scan", "the input is verified by reading it"));
     ci_plan_release(&r->plan);
-    rc = ci_scan(r->comm, r->conf, &r->plan);
-    r->planned = rc == CI_OK;
-    a.unit = "rows";
-    for (int32_t i = 0; r->planned && i < r->plan.n_capture; i++) a.done += r->plan.capture[i].count.rows;
-    rc = attempt_end(r->comm, r->conf, r->code, &a, rc);
+    r->planned = false;
+    CI_TRY(ci_scan(r->comm, r->conf, &r->plan));
+    r->planned = true;
+    a->unit = "rows";
+    for (int32_t i = 0; i < r->plan.n_capture; i++) a->done += r->plan.capture[i].count.rows;
 done:
     return rc;
 }
@@ -129,46 +130,36 @@ static bool store_fits(const struct run *r, const ci_store_head *h)
            h->compat == (strcmp(r->conf->features.compat, "reference") == 0);
 }
 
-/* Rank 0: is the store there, whole, and of this plan and these settings?  If not, why not. */
-static bool store_true(const struct run *r, const char *path, char *why, size_t n, char sha[CI_SHA256_HEX])
+static bool store_there(const struct run *r, struct verdict *v)
 {
     ci_store *st = NULL;
-    const ci_rc rc = ci_commit_check(path, sha);
+    char path[CI_PATH_MAX];
+    ci_rc rc = ci_path_join(path, r->conf->run.dir, "store.h5");
     bool same = false;
 
-    if (rc == CI_ENOENT) snprintf(why, n, "there is no store yet");
+    if (rc == CI_OK) rc = ci_commit_check(path, v->sha);
+    if (rc == CI_ENOENT) snprintf(v->why, sizeof v->why, "there is no store yet");
     else if (rc != CI_OK || ci_store_open(path, &st) != CI_OK)
-        snprintf(why, n, "the store is not usable: %.400s", ci_message());
+        snprintf(v->why, sizeof v->why, "the store is not usable: %.400s", ci_message());
     if (!st) return false;
     same = store_fits(r, &st->head);
-    snprintf(why, n, same ? "the store is of this data and these settings" : "the data or the settings of windows and features changed");
+    snprintf(v->why, sizeof v->why, same ? "the store is of this data and these settings"
+                                         : "the data or the settings of windows and features changed");
     ci_store_close(&st);
     return same;
 }
 
-static ci_rc step_build(struct run *r)
+static ci_rc build_work(struct run *r, struct attempt *a)
 {
-    ci_rc rc = CI_OK;
-    struct attempt a;
-    char path[CI_PATH_MAX] = "";
-    struct verdict verdict = {0, "", ""};
+    a->unit = "graphs";
+    a->done = r->plan.graphs;
+    return ci_build(r->comm, r->conf, &r->plan, r->store_sha);
+}
 
-    CI_TRY(plan_have(r));
-    CI_TRY_ALL(r->comm, "run.build.path", ci_path_join(path, r->conf->run.dir, "store.h5"));
-    if (r->comm->rank == 0) verdict.skip = store_true(r, path, verdict.why, sizeof verdict.why, verdict.sha);
-    CI_TRY(ci_comm_bcast(r->comm, "run.build.verdict", 0, &verdict, sizeof verdict));
-    if (verdict.skip) {
-        CI_TRY(attempt_skip(r->comm, r->conf, r->code, "build", verdict.why));
-        memcpy(r->store_sha, verdict.sha, sizeof r->store_sha);
-        goto done;
-    }
-    CI_TRY(attempt_begin(r->comm, r->conf, r->code, &a, "build", verdict.why));
-    rc = ci_build(r->comm, r->conf, &r->plan, r->store_sha);
-    a.unit = "graphs";
-    a.done = r->plan.graphs;
-    rc = attempt_end(r->comm, r->conf, r->code, &a, rc);
-done:
-    return rc;
+static ci_rc build_skipped(struct run *r, const struct verdict *v)
+{
+    memcpy(r->store_sha, v->sha, sizeof r->store_sha);
+    return CI_OK;
 }
 
 static ci_rc store_have(struct run *r)
@@ -188,67 +179,51 @@ done:
 }
 
 /* Is the file a step also leaves still what it left? */
-static bool output_true(const struct run *r, const char *name, char *why, size_t n)
+static bool output_there(const struct run *r, const char *name, struct verdict *v)
 {
     char path[CI_PATH_MAX];
 
     if (ci_path_join(path, r->conf->run.dir, name) == CI_OK && ci_commit_check(path, NULL) == CI_OK) return true;
-    snprintf(why, n, "%s is gone or damaged", name);
+    snprintf(v->why, sizeof v->why, "%s is gone or damaged", name);
     return false;
 }
 
-/* Rank 0: has a training of these settings on this store come to its end? */
-static bool training_true(const struct run *r, char *why, size_t n)
+/* Has a training of these settings on this store come to its end? */
+static bool training_there(const struct run *r, struct verdict *v)
 {
     ci_ckpt last = {0};
-    char path[CI_PATH_MAX], best[CI_PATH_MAX], settings[CI_SHA256_HEX];
+    char path[CI_PATH_MAX], settings[CI_SHA256_HEX];
     bool same = false;
 
-    snprintf(why, n, "there is no checkpoint yet");
-    if (ci_path_join(path, r->conf->run.dir, "last.h5") != CI_OK ||
-        ci_path_join(best, r->conf->run.dir, "best.h5") != CI_OK || ci_ckpt_read(path, &last) != CI_OK)
-        return false;
+    snprintf(v->why, sizeof v->why, "there is no checkpoint yet");
+    if (ci_path_join(path, r->conf->run.dir, "last.h5") != CI_OK || ci_ckpt_read(path, &last) != CI_OK) return false;
     ci_train_settings(r->conf, settings);
-    same = strcmp(last.settings, settings) == 0 && strcmp(last.store, r->store_sha) == 0;
-    if (!same) snprintf(why, n, "last.h5 is of other settings or another store");
-    else if (ci_train_finished(r->conf, &last.at) != 1) snprintf(why, n, "last.h5 is of a training that has not come to its end");
-    else if (ci_commit_check(best, NULL) != CI_OK) snprintf(why, n, "best.h5 is not usable: %.400s", ci_message());
-    else snprintf(why, n, "training with these settings on this store is finished");
-    same = same && ci_train_finished(r->conf, &last.at) == 1 && ci_commit_check(best, NULL) == CI_OK;
-    if (same && !output_true(r, "metrics.jsonl", why, n)) same = false;
+    if (strcmp(last.settings, settings) != 0 || strcmp(last.store, r->store_sha) != 0)
+        snprintf(v->why, sizeof v->why, "last.h5 is of other settings or another store");
+    else if (ci_train_finished(r->conf, &last.at) != 1)
+        snprintf(v->why, sizeof v->why, "last.h5 is not the end that these settings lead to");
+    else
+        same = output_there(r, "best.h5", v) && output_there(r, "metrics.jsonl", v);
+    if (same) snprintf(v->why, sizeof v->why, "training with these settings on this store is finished");
     ci_ckpt_release(&last);
     return same;
 }
 
-static ci_rc step_train(struct run *r)
+static ci_rc train_work(struct run *r, struct attempt *a)
 {
-    ci_rc rc = CI_OK;
-    struct attempt a;
-    struct verdict v = {0, "", ""};
-
-    CI_TRY(store_have(r));
-    if (r->comm->rank == 0) v.skip = training_true(r, v.why, sizeof v.why);
-    CI_TRY(ci_comm_bcast(r->comm, "run.train.verdict", 0, &v, sizeof v));
-    if (v.skip) {
-        CI_TRY(attempt_skip(r->comm, r->conf, r->code, "train", v.why));
-        goto done;
-    }
-    CI_TRY(attempt_begin(r->comm, r->conf, r->code, &a, "train", v.why));
-    rc = ci_train(r->comm, r->conf, r->store, r->store_sha, r->resume);
-    rc = attempt_end(r->comm, r->conf, r->code, &a, rc);
-done:
-    return rc;
+    (void)a;
+    return ci_train(r->comm, r->conf, r->store, r->store_sha, r->resume);
 }
 
-/* Rank 0: are the results of these weights, settings and this program? */
-static bool results_true(const struct run *r, char *why, size_t n)
+/* Are the results of these weights, settings and this program? */
+static bool results_there(const struct run *r, struct verdict *v)
 {
     ci_json *j = NULL;
     ci_ckpt ck = {0};
     char path[CI_PATH_MAX], best[CI_PATH_MAX], settings[CI_SHA256_HEX], weights[CI_SHA256_HEX] = "";
     bool same = false;
 
-    snprintf(why, n, "there are no results yet");
+    snprintf(v->why, sizeof v->why, "there are no results yet");
     if (ci_path_join(path, r->conf->run.dir, "results.json") != CI_OK ||
         ci_path_join(best, r->conf->run.dir, "best.h5") != CI_OK || ci_commit_check(path, NULL) != CI_OK ||
         ci_json_load(path, &j) != CI_OK)
@@ -259,30 +234,55 @@ static bool results_true(const struct run *r, char *why, size_t n)
                *was_weights = ci_json_get_str(j, "weights_sha256"), *was_store = ci_json_get_str(j, "store_sha256");
     same = was_settings && was_code && was_weights && was_store && strcmp(was_settings, settings) == 0 &&
            strcmp(was_code, r->code) == 0 && strcmp(was_weights, weights) == 0 && strcmp(was_store, r->store_sha) == 0;
-    snprintf(why, n, same ? "the results are of these weights, settings and this program"
+    snprintf(v->why, sizeof v->why, same ? "the results are of these weights, settings and this program"
                           : "the weights, the settings or the program changed");
-    if (same && !output_true(r, "results.csv", why, n)) same = false;
+    same = same && output_there(r, "results.csv", v);
     ci_ckpt_release(&ck);
     ci_json_free(&j);
     return same;
 }
 
-static ci_rc step_eval(struct run *r)
+static ci_rc eval_work(struct run *r, struct attempt *a)
+{
+    (void)a;
+    return ci_eval(r->comm, r->conf, r->store, r->store_sha, r->code);
+}
+
+static ci_rc eval_skipped(struct run *r, const struct verdict *v)
+{
+    ci_rc rc = CI_OK;
+
+    (void)v;
+    CI_TRY_ALL(r->comm, "run.eval.print", r->comm->rank == 0 ? ci_eval_print(r->conf->run.dir) : CI_OK);
+done:
+    return rc;
+}
+
+/* A step: what it stands on, whether its work is there and true, the work, what follows when it is not done. */
+struct step {
+    const char *name, *site;
+    ci_rc (*before)(struct run *);                        /* collective; NULL: nothing */
+    bool (*there)(const struct run *, struct verdict *);  /* rank 0; says why or why not */
+    ci_rc (*work)(struct run *, struct attempt *);        /* collective */
+    ci_rc (*skipped)(struct run *, const struct verdict *); /* collective; NULL: nothing */
+};
+
+static ci_rc step_do(struct run *r, const struct step *s)
 {
     ci_rc rc = CI_OK;
     struct attempt a;
-    struct verdict verdict = {0, "", ""};
+    struct verdict v = {0, "", ""};
 
-    CI_TRY(store_have(r));
-    if (r->comm->rank == 0) verdict.skip = results_true(r, verdict.why, sizeof verdict.why);
-    CI_TRY(ci_comm_bcast(r->comm, "run.eval.verdict", 0, &verdict, sizeof verdict));
-    if (verdict.skip) {
-        CI_TRY(attempt_skip(r->comm, r->conf, r->code, "eval", verdict.why));
-        CI_TRY_ALL(r->comm, "run.eval.print", r->comm->rank == 0 ? ci_eval_print(r->conf->run.dir) : CI_OK);
+    if (s->before) CI_TRY(s->before(r));
+    if (r->comm->rank == 0) v.skip = s->there(r, &v);
+    CI_TRY(ci_comm_bcast(r->comm, s->site, 0, &v, sizeof v));
+    if (v.skip) {
+        CI_TRY(attempt_skip(r->comm, r->conf, r->code, s->name, v.why));
+        if (s->skipped) CI_TRY(s->skipped(r, &v));
         goto done;
     }
-    CI_TRY(attempt_begin(r->comm, r->conf, r->code, &a, "eval", verdict.why));
-    rc = ci_eval(r->comm, r->conf, r->store, r->store_sha, r->code);
+    CI_TRY(attempt_begin(r->comm, r->conf, r->code, &a, s->name, v.why));
+    rc = s->work(r, &a);
     rc = attempt_end(r->comm, r->conf, r->code, &a, rc);
 done:
     return rc;
@@ -301,10 +301,13 @@ ci_rc ci_run(const ci_comm *comm, const ci_conf *conf, const char *steps, const 
 {
     ci_rc rc = CI_OK;
     struct run r = {.comm = comm, .conf = conf, .code = code, .resume = resume, .lock = -1};
-    static const struct {
-        const char *name;
-        ci_rc (*run)(struct run *);
-    } step[] = {{"sim", step_sim}, {"scan", step_scan}, {"build", step_build}, {"train", step_train}, {"eval", step_eval}};
+    static const struct step step[] = {
+        {"sim", "run.sim.verdict", NULL, sim_there, sim_work, NULL},
+        {"scan", "run.scan.verdict", NULL, scan_there, scan_work, NULL},
+        {"build", "run.build.verdict", plan_have, store_there, build_work, build_skipped},
+        {"train", "run.train.verdict", store_have, training_there, train_work, NULL},
+        {"eval", "run.eval.verdict", store_have, results_there, eval_work, eval_skipped},
+    };
 
     CI_TRY_ALL(comm, "run.dir", comm->rank == 0 ? dir_take(&r, strcmp(steps, "eval") != 0) : CI_OK);
     for (size_t i = 0; i < CI_COUNT(step); i++) {
@@ -312,7 +315,7 @@ ci_rc ci_run(const ci_comm *comm, const ci_conf *conf, const char *steps, const 
         if (!named(steps, step[i].name)) continue;
         CI_TRY(ci_comm_max_i64(comm, "run.signal", &stop, 1));
         if (stop) CI_FAIL(CI_ETEMP, "stopped by signal %d before %s; the same command goes on from there", (int)stop, step[i].name);
-        CI_TRY(step[i].run(&r));
+        CI_TRY(step_do(&r, &step[i]));
     }
 done:
     ci_store_close(&r.store);
