@@ -128,6 +128,7 @@ ci_rc ci_metric_intervals_fill(const ranked *r, const double *score, const uint8
     for (int m = 0; m < CI_METRIC_COUNT && s->draws; m++) {
         double *v = value + (size_t)boot.draws * (size_t)m;
 
+        ci_tick();
         qsort(v, (size_t)s->draws, sizeof *v, ascending);
         s->lo[m] = percentile(v, s->draws, 0.025);
         s->hi[m] = percentile(v, s->draws, 0.975);
