@@ -5,23 +5,11 @@
 #include "ci/arena.h"
 #include "store_priv.h"
 
-struct ci_store_writer {
-    const ci_comm *comm;
-    char path[CI_PATH_MAX], temp[CI_PATH_MAX];
-    const ci_feature_set *set;
-    int64_t edges;            /* of a graph */
-    ci_type id_kind, local_kind;
-    int32_t n_id;
-    uint32_t *id;             /* (n_id) ascending */
-    ci_h5 *file;
-    void *room;               /* where a column takes its stored form */
-    size_t cap_room;
-};
-
 static void writer_free(ci_store_writer *w)
 {
     if (!w) return;
     free(w->id);
+    free(w->map);
     free(w->room);
     free(w);
 }
@@ -82,6 +70,7 @@ static ci_rc writer_new(const ci_comm *comm, const char *path, const ci_store_he
     w->id = ci_new((size_t)h->n_id, sizeof *w->id);
     if (!w->id) CI_FAIL(CI_ENOMEM, "%d identifiers", h->n_id);
     memcpy(w->id, h->id, (size_t)h->n_id * sizeof *w->id);
+    w->n_array = ci_store_schema(h, w->array);
     strncpy(w->path, path, sizeof w->path - 1);
     CI_TRY(ci_commit_temp(path, w->temp));
     *out = w;
@@ -96,8 +85,6 @@ ci_rc ci_store_create(const ci_comm *comm, const char *path, const ci_store_head
 {
     ci_rc rc = CI_OK;
     ci_store_writer *w = NULL;
-    ci_array array[CI_STORE_ARRAYS];
-    size_t n;
     const ci_feature_set *set = ci_feature_set_find(h->set);
     const ci_attribute attribute[] = {
         {"format", "canids graph store", 0},
@@ -115,8 +102,7 @@ ci_rc ci_store_create(const ci_comm *comm, const char *path, const ci_store_head
 
     *out = NULL;
     CI_TRY_ALL(comm, "store.create.room", writer_new(comm, path, h, &w));
-    n = ci_store_schema(h, array);
-    CI_TRY(ci_h5_create(comm, w->temp, array, n, attribute, CI_COUNT(attribute), &w->file));
+    CI_TRY(ci_h5_create(comm, w->temp, w->array, w->n_array, attribute, CI_COUNT(attribute), &w->file));
     CI_TRY_ALL(comm, "store.create.head", comm->rank == 0 ? head_write(w->file, h) : CI_OK);
     *out = w;
     w = NULL;
@@ -126,7 +112,7 @@ done:
     return rc;
 }
 
-static ci_rc room(ci_store_writer *w, size_t bytes)
+ci_rc store_room(ci_store_writer *w, size_t bytes)
 {
     return ci_grow(&w->room, &w->cap_room, bytes, 1);
 }
@@ -137,7 +123,7 @@ static ci_rc put_offsets(ci_store_writer *w, size_t array, int64_t at, int64_t b
     ci_rc rc = CI_OK;
     int64_t *v;
 
-    CI_TRY(room(w, (size_t)n * sizeof *v));
+    CI_TRY(store_room(w, (size_t)n * sizeof *v));
     v = w->room;
     for (ci_lid i = 0; i < n; i++) v[i] = base + first[i];
     CI_TRY(ci_h5_write(w->file, array, at, n, v));
@@ -150,7 +136,7 @@ static ci_rc put_capture(ci_store_writer *w, int32_t capture, int64_t at, ci_lid
     ci_rc rc = CI_OK;
     int32_t *v;
 
-    CI_TRY(room(w, (size_t)n * sizeof *v));
+    CI_TRY(store_room(w, (size_t)n * sizeof *v));
     v = w->room;
     for (ci_lid i = 0; i < n; i++) v[i] = capture;
     CI_TRY(ci_h5_write(w->file, A_GRAPH_CAPTURE, at, n, v));
@@ -158,7 +144,7 @@ done:
     return rc;
 }
 
-static int32_t id_index(const ci_store_writer *w, uint32_t id)
+int32_t store_id_index(const ci_store_writer *w, uint32_t id)
 {
     int32_t lo = 0, hi = w->n_id;
 
@@ -174,9 +160,9 @@ static ci_rc put_ids(ci_store_writer *w, int64_t at, const ci_graphs *g)
 {
     ci_rc rc = CI_OK;
 
-    CI_TRY(room(w, (size_t)g->n_node * 4));
+    CI_TRY(store_room(w, (size_t)g->n_node * 4));
     for (ci_lid i = 0; i < g->n_node; i++) {
-        const int32_t k = id_index(w, g->id[i]);
+        const int32_t k = store_id_index(w, g->id[i]);
         if (k < 0) CI_FAIL(CI_EDATA, "identifier %X was not there when the data was scanned; scan again", g->id[i]);
         if (w->id_kind == CI_TYPE_U16) ((uint16_t *)w->room)[i] = (uint16_t)k;
         else ((uint32_t *)w->room)[i] = (uint32_t)k;
@@ -196,7 +182,7 @@ static ci_rc put_nodes(ci_store_writer *w, int64_t at, const ci_graphs *g)
 
     if (F > 128) CI_FAIL(CI_EINTERNAL, "%d columns", F);
     for (ci_lid k = 0; k < F; k++) by[k] = __builtin_ldexpf(1, w->set->node[k].log2_scale);
-    CI_TRY(room(w, (size_t)g->n_node * (size_t)F * 2));
+    CI_TRY(store_room(w, (size_t)g->n_node * (size_t)F * 2));
     for (ci_lid r = 0; r < g->n_node; r += ROWS) {
         const ci_lid n = CI_MIN(ROWS, g->n_node - r);
         const float *x = g->x + (size_t)r * (size_t)F;
@@ -213,7 +199,7 @@ static ci_rc put_local(ci_store_writer *w, size_t array, int64_t at, ci_lid n, c
 {
     ci_rc rc = CI_OK;
 
-    CI_TRY(room(w, (size_t)n * 2));
+    CI_TRY(store_room(w, (size_t)n * 2));
     if (w->local_kind == CI_TYPE_U8)
         for (ci_lid i = 0; i < n; i++) ((uint8_t *)w->room)[i] = (uint8_t)v[i];
     else
@@ -233,7 +219,7 @@ static ci_rc put_edges(ci_store_writer *w, int64_t at, const ci_graphs *g)
 
     CI_TRY(put_local(w, A_EDGE_SRC, at, n, g->src));
     CI_TRY(put_local(w, A_EDGE_DST, at, n, g->dst));
-    CI_TRY(room(w, (size_t)n * 8));
+    CI_TRY(store_room(w, (size_t)n * 8));
     iat = w->room;
     for (ci_lid i = 0; i < n; i++) iat[i] = g->e[(size_t)i * (size_t)F];
     CI_TRY(ci_h5_write(w->file, A_EDGE_IAT, at, n, iat));

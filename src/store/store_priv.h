@@ -10,6 +10,27 @@ enum {
     A_FOLDER_NAME, A_FOLDER_ROLE, A_ID_VALUE, A_ID_VOCAB, A_COUNT
 };
 
+/* A store being written. */
+struct ci_store_writer {
+    const ci_comm *comm;
+    char path[CI_PATH_MAX], temp[CI_PATH_MAX];
+    const ci_feature_set *set;
+    int64_t edges;            /* of a graph */
+    ci_type id_kind, local_kind;
+    int32_t n_id;
+    uint32_t *id;             /* (n_id) ascending */
+    ci_h5 *file;
+    void *room;               /* where a column takes its stored form */
+    size_t cap_room;
+    ci_array array[CI_STORE_ARRAYS]; /* its schema */
+    size_t n_array;
+    const ci_store *from;     /* where ci_store_copy copies from; borrowed, NULL: nowhere */
+    int32_t *map;             /* (from->head.n_id) index of its identifiers here, -1: not here; owned */
+};
+
+ci_rc store_room(ci_store_writer *w, size_t bytes);               /* w->room has so many */
+int32_t store_id_index(const ci_store_writer *w, uint32_t id);    /* in w->id, -1: not there */
+
 ci_type store_id_kind(const ci_store_head *h);    /* of node_id: index into id_value */
 ci_type store_local_kind(const ci_store_head *h); /* of edge_src, edge_dst, edge_freq */
 int64_t store_edges(const ci_store_head *h);      /* of every graph */
