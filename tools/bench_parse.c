@@ -65,6 +65,8 @@ static void plan_of(const char *path, ci_plan *p)
 }
 
 /* Rows and hashes of the blocks, as scan finds them. */
+static const ci_contract strict;
+
 static void plan_complete(ci_loader *l, ci_plan *p, ci_table *t)
 {
     int64_t row = 0;
@@ -138,7 +140,7 @@ int main(int argc, char **argv)
         return 64;
     }
     plan_of(argv[1], &p);
-    must(ci_loader_create(&l) == CI_OK, "loader");
+    must(ci_loader_create(&strict, &l) == CI_OK, "loader");
     plan_complete(l, &p, &t);
     want = slow(argv[1]);
     for (size_t i = 0; i < CI_COUNT(isas); i++) {

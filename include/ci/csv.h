@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "ci/conf.h"
+#include "ci/contract.h"
 #include "ci/plan.h"
 #include "ci/rc.h"
 #include "ci/types.h"
@@ -20,47 +21,29 @@ enum {
     CI_REJECT_VALUE = 80    /**< bytes that are kept of a rejected value                       */
 };
 
+/** What a frame is beside a classic data frame. */
+enum {
+    CI_FRAME_FD = 1,         /**< CAN FD                                                        */
+    CI_FRAME_BRS = 2,        /**< with bit rate switch                                          */
+    CI_FRAME_ESI = 4,        /**< error state indicator                                         */
+    CI_FRAME_REMOTE = 8,     /**< remote request: len is 0, dlc what was asked for              */
+    CI_FRAME_ERROR = 16,     /**< error frame: no traffic                                       */
+    CI_FRAME_SENT = 32,      /**< the log marks it as sent by its own writer                    */
+};
+
 /** One frame. */
 typedef struct ci_frame {
-    int64_t t_ns;    /**< time, integer nanoseconds, never negative                            */
-    uint32_t id;     /**< identifier, bit 31 set for the 29-bit kind (value above 7FF)         */
-    uint64_t data;   /**< payload, byte k in bits 8k..8k+7, 0 beyond its length                */
-    uint8_t len;     /**< payload length, 0..8 bytes                                           */
-    uint8_t attack;  /**< label, 0 or 1; 0 where the capture has no label column               */
+    int64_t t_ns;      /**< time, integer nanoseconds, never negative                          */
+    uint32_t id;       /**< identifier, bit 31 set for the 29-bit kind (value above 7FF, or the
+                            dialect says so)                                                   */
+    uint64_t data;     /**< payload, byte k in bits 8k..8k+7, 0 beyond its length              */
+    uint8_t len;       /**< payload length, 0..8 bytes, 0..64 with CI_FRAME_FD                 */
+    uint8_t attack;    /**< label, 0 or 1; 0 where the capture has no label column             */
+    uint8_t flags;     /**< CI_FRAME_*                                                         */
+    uint8_t dlc;       /**< of a remote frame: the length it asks for                          */
+    uint8_t more[56];  /**< bytes 8..63 of a CAN FD payload                                    */
+    uint64_t repaired; /**< bits (1 << kind) of what was repaired in this line                 */
 } ci_frame;
-
-/** How a line can break the data contract.  CI_KIND_NONE: it does not. */
-typedef enum ci_kind {
-    CI_KIND_NONE,
-    CI_KIND_EMPTY_FILE,    /**< not even a header                                              */
-    CI_KIND_HEADER,        /**< line 1 is not the header                                       */
-    CI_KIND_NO_LABEL,      /**< no label column outside data.attack_free                       */
-    CI_KIND_NO_ROWS,       /**< a header and nothing else                                      */
-    CI_KIND_LONG_LINE,     /**< more than CI_LINE_MAX bytes                                    */
-    CI_KIND_NUL,           /**< a zero byte                                                    */
-    CI_KIND_BLANK,         /**< an empty line that is not the last one                         */
-    CI_KIND_COLUMNS,       /**< too few or too many columns                                    */
-    CI_KIND_TIME,          /**< not a decimal number of seconds                                */
-    CI_KIND_TIME_DIGITS,   /**< more than 9 fraction digits                                    */
-    CI_KIND_TIME_RANGE,    /**< beyond 9223372036.854775807 s                                  */
-    CI_KIND_ID,            /**< not hexadecimal, or empty                                      */
-    CI_KIND_ID_RANGE,      /**< more than 29 bits or 8 digits                                  */
-    CI_KIND_PAYLOAD,       /**< not hexadecimal                                                */
-    CI_KIND_PAYLOAD_ODD,   /**< an odd number of digits                                        */
-    CI_KIND_PAYLOAD_LONG,  /**< more than 8 bytes                                              */
-    CI_KIND_LABEL,         /**< neither 0 nor 1                                                */
-    CI_KIND_COUNT
-} ci_kind;
-
-const char *ci_kind_name(ci_kind k);   /**< "payload_odd"; static                              */
-const char *ci_kind_reason(ci_kind k); /**< "an odd number of hexadecimal digits"; static      */
-
-/** Where a line breaks the contract, and which of its bytes are to blame. */
-typedef struct ci_fault {
-    ci_kind kind;
-    size_t col;       /**< 0-based byte where reading stopped                                  */
-    size_t from, n;   /**< the field, or the whole line                                        */
-} ci_fault;
 
 /** Parse one line of `columns` columns (4, or 3 without a label).  Not collective.
  *  \param [in]  line, n    the bytes of one line without its line end; borrowed
@@ -110,6 +93,7 @@ typedef struct ci_reject {
     int32_t capture;              /**< index in the plan                                       */
     int32_t kind;                 /**< ci_kind                                                 */
     int64_t line;                 /**< from 1                                                  */
+    int64_t offset;               /**< byte of the (uncompressed) file that the line begins at */
     int32_t column;               /**< byte in the line, from 1                                */
     int32_t n_value;              /**< bytes of the value, kept or not                         */
     char value[CI_REJECT_VALUE];  /**< its first bytes                                         */
@@ -123,14 +107,14 @@ typedef struct ci_rejects {
 } ci_rejects;
 
 /** \return CI_OK or CI_ENOMEM */
-ci_rc ci_rejects_add(ci_rejects *r, int32_t capture, int64_t line, const char *text,
-                     const ci_fault *fault);
+ci_rc ci_rejects_add(ci_rejects *r, int32_t capture, int64_t line, int64_t offset,
+                     const char *text, const ci_fault *fault);
 void ci_rejects_release(ci_rejects *r); /**< NULL-safe; leaves *r zero */
 
 /** `path:line:column: kind: 'value': reason`, at most n bytes with the final 0. */
 void ci_reject_text(const ci_plan *p, const ci_reject *r, char *out, size_t n);
 
-/** rejected.csv: file,line,column,kind,value,reason.  The value is in double quotes, bytes that
+/** rejected.csv: file,line,column,offset,kind,value,reason.  The value is in double quotes, bytes that
  *  are not printable ASCII as \\xNN, cut after 80 bytes of the original with "..." behind.
  *  \return text to free(), NULL when memory is short */
 char *ci_rejects_csv(const ci_plan *p, const ci_rejects *r, size_t *out_n);

@@ -26,7 +26,8 @@ void ci_table_release(ci_table *t);            /**< NULL-safe; leaves *t zero   
 /** What reads blocks: one open file and one buffer of 260 KiB, whatever the size of blocks. */
 typedef struct ci_loader ci_loader;
 
-ci_rc ci_loader_create(ci_loader **out);  /**< CI_OK or CI_ENOMEM                         */
+/** \param [in] contract  what happens to lines that break it; borrowed  \return CI_OK or CI_ENOMEM */
+ci_rc ci_loader_create(const ci_contract *contract, ci_loader **out);
 void ci_loader_destroy(ci_loader **l);    /**< NULL-safe; leaves *l NULL                  */
 
 /** Read the rows of one block of a finished plan and up to `halo` further rows of the same

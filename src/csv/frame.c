@@ -1,37 +1,7 @@
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "csv_priv.h"
-
-static const struct {
-    const char *name, *reason;
-} kinds[CI_KIND_COUNT] = {
-    [CI_KIND_NONE] = {"none", "nothing is wrong"},
-    [CI_KIND_EMPTY_FILE] = {"empty_file", "the file is empty"},
-    [CI_KIND_HEADER] = {"header",
-                        "the first line is not timestamp,arbitration_id,data_field,attack"},
-    [CI_KIND_NO_LABEL] = {"no_label",
-                          "no attack column, and the folder is not in data.attack_free"},
-    [CI_KIND_NO_ROWS] = {"no_rows", "the file has no rows"},
-    [CI_KIND_LONG_LINE] = {"long_line", "the line is longer than 4096 bytes"},
-    [CI_KIND_NUL] = {"nul", "a zero byte"},
-    [CI_KIND_BLANK] = {"blank", "an empty line before the end of the file"},
-    [CI_KIND_COLUMNS] = {"columns", "another number of columns than the header names"},
-    [CI_KIND_TIME] = {"time", "not a decimal number of seconds, 0 or more"},
-    [CI_KIND_TIME_DIGITS] = {"time_digits", "more than 9 digits behind the point"},
-    [CI_KIND_TIME_RANGE] = {"time_range", "beyond 9223372036.854775807 seconds"},
-    [CI_KIND_ID] = {"id", "not a hexadecimal number without prefix"},
-    [CI_KIND_ID_RANGE] = {"id_range", "more than 29 bits or 8 digits"},
-    [CI_KIND_PAYLOAD] = {"payload", "not hexadecimal"},
-    [CI_KIND_PAYLOAD_ODD] = {"payload_odd", "an odd number of hexadecimal digits"},
-    [CI_KIND_PAYLOAD_LONG] = {"payload_long", "more than 8 bytes"},
-    [CI_KIND_LABEL] = {"label", "neither 0 nor 1"},
-};
-
-const char *ci_kind_name(ci_kind k) { return kinds[k].name; }
-
-const char *ci_kind_reason(ci_kind k) { return kinds[k].reason; }
 
 static int hex_digit(char c)
 {

@@ -5,8 +5,8 @@
 #include "ci/arena.h"
 #include "csv_priv.h"
 
-ci_rc ci_rejects_add(ci_rejects *r, int32_t capture, int64_t line, const char *text,
-                     const ci_fault *fault)
+ci_rc ci_rejects_add(ci_rejects *r, int32_t capture, int64_t line, int64_t offset,
+                     const char *text, const ci_fault *fault)
 {
     ci_rc rc = CI_OK;
     ci_reject *item;
@@ -17,6 +17,7 @@ ci_rc ci_rejects_add(ci_rejects *r, int32_t capture, int64_t line, const char *t
     if (r->n == CI_REJECT_MAX) goto done;
     item = &r->item[r->n++];
     *item = (ci_reject){.capture = capture, .kind = (int32_t)fault->kind, .line = line,
+                        .offset = offset,
                         .column = (int32_t)CI_MIN(fault->col + 1, (size_t)INT32_MAX),
                         .n_value = (int32_t)CI_MIN(fault->n, (size_t)INT32_MAX)};
     if (fault->n) memcpy(item->value, text + fault->from, CI_MIN(fault->n, sizeof item->value));
@@ -67,12 +68,13 @@ char *ci_rejects_csv(const ci_plan *p, const ci_rejects *r, size_t *out_n)
     size_t n;
 
     if (!text) return NULL;
-    n = (size_t)sprintf(text, "file,line,column,kind,value,reason\n");
+    n = (size_t)sprintf(text, "file,line,column,offset,kind,value,reason\n");
     for (int32_t i = 0; i < r->n; i++) {
         const ci_reject *e = &r->item[i];
         value_escape(e, '"', value);
-        n += (size_t)snprintf(text + n, room - n, "\"%s\",%lld,%d,%s,\"%s\",\"%s\"\n",
+        n += (size_t)snprintf(text + n, room - n, "\"%s\",%lld,%d,%lld,%s,\"%s\",\"%s\"\n",
                               p->capture[e->capture].path, (long long)e->line, e->column,
+                              (long long)e->offset,
                               ci_kind_name((ci_kind)e->kind), value,
                               ci_kind_reason((ci_kind)e->kind));
     }

@@ -17,6 +17,7 @@ struct work {
     const ci_conf *conf;
     const ci_plan *plan;
     ci_store_writer *store;
+    ci_contract contract;
     ci_loader *loader;
     ci_builder *builder;
     ci_table table;
@@ -125,7 +126,8 @@ static ci_rc work_init(struct work *w)
     if (!set) CI_FAIL(CI_ECONF, "features.set: \"%s\" is unknown", w->conf->features.set);
     CI_TRY(ci_builder_create(set, p->frames, strcmp(w->conf->features.compat, "reference") == 0, &w->builder));
     CI_TRY(ci_graphs_init(&w->graphs, set, chunk, p->frames, ci_builder_edges(w->builder)));
-    CI_TRY(ci_loader_create(&w->loader));
+    CI_TRY(ci_contract_read(w->conf, &w->contract));
+    CI_TRY(ci_loader_create(&w->contract, &w->loader));
     w->block = ci_plan_part(p, w->comm->rank, w->comm->size);
     w->end = ci_plan_part(p, w->comm->rank + 1, w->comm->size);
 done:

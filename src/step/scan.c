@@ -134,6 +134,7 @@ ci_rc ci_scan(const ci_comm *comm, const ci_conf *conf, ci_plan *out)
     struct timespec *before = NULL;
 
     CI_TRY_ALL(comm, "scan.find", first ? ci_csv_find(conf, &s.plan) : CI_OK);
+    CI_TRY_ALL(comm, "scan.contract", ci_contract_read(conf, &s.contract));
     ci_scan_settings(conf, s.plan.settings);
     CI_TRY(ci_plan_bcast(comm, &s.plan));
     CI_TRY_ALL(comm, "scan.stamps", first ? stamps_take(&s.plan, &before) : CI_OK);

@@ -46,6 +46,7 @@ typedef struct ci_block_found {
 typedef struct ci_scan_state {
     const ci_comm *comm;
     const ci_conf *conf;
+    ci_contract contract;
     ci_plan plan;
     int64_t *lines;         /**< (plan.n_block) lines that begin in each block; owned           */
     ci_block_found *found;  /**< of this rank's blocks, on rank 0 later of all; owned           */

@@ -26,10 +26,10 @@ static ci_rc refuse(struct reading *r, const char *text, const ci_fault *fault)
     char message[2 * CI_PATH_MAX];
 
     if (r->rejects) {
-        CI_TRY(ci_rejects_add(r->rejects, r->capture, r->line, text, fault));
+        CI_TRY(ci_rejects_add(r->rejects, r->capture, r->line, ci_place_offset(&r->at), text, fault));
         r->stop = r->rejects->n == CI_REJECT_MAX;
     } else {
-        CI_TRY(ci_rejects_add(&one, r->capture, r->line, text, fault));
+        CI_TRY(ci_rejects_add(&one, r->capture, r->line, ci_place_offset(&r->at), text, fault));
         ci_reject_text(r->plan, one.item, message, sizeof message);
         CI_FAIL(CI_EDATA, "%s", message);
     }

@@ -12,7 +12,7 @@
 /* A line that is cut by the end of a piece stays in front of the next one. */
 enum { CARRY = CI_LINE_MAX + 64 };
 
-ci_rc ci_loader_create(ci_loader **out)
+ci_rc ci_loader_create(const ci_contract *contract, ci_loader **out)
 {
     ci_rc rc = CI_OK;
     ci_loader *l = ci_new(1, sizeof *l);
@@ -20,6 +20,7 @@ ci_rc ci_loader_create(ci_loader **out)
     *out = NULL;
     if (!l) CI_FAIL(CI_ENOMEM, "no memory for a loader");
     l->fd = -1;
+    l->contract = contract;
     l->raw = ci_new(CI_ROWS_BEFORE + CARRY + CI_PIECE + CI_ROWS_BEHIND, 1);
     if (!l->raw) CI_FAIL(CI_ENOMEM, "no memory for a buffer of %d bytes", CI_PIECE);
     *out = l;

@@ -6,6 +6,7 @@
 enum { CI_PIECE = 256 << 10 }; /**< bytes of one read: they stay in the cache while parsed */
 
 struct ci_loader {
+    const ci_contract *contract;
     char *raw;               /**< owned: room in front, a cut line, a piece, room behind */
     int fd;                  /**< of `path`, -1: none                                    */
     char path[CI_PATH_MAX];

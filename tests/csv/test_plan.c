@@ -176,10 +176,10 @@ static void rejects__are_escaped_and_cut(void **state)
 
     (void)state;
     memset(long_value, 'x', sizeof long_value);
-    assert_int_equal(ci_rejects_add(&r, 0, 19, "a\"\t\0z", &fault), CI_OK);
-    assert_int_equal(ci_rejects_add(&r, 1, 1, long_value, &longer), CI_OK);
+    assert_int_equal(ci_rejects_add(&r, 0, 19, 540, "a\"\t\0z", &fault), CI_OK);
+    assert_int_equal(ci_rejects_add(&r, 1, 1, 0, long_value, &longer), CI_OK);
     csv = ci_rejects_csv(&p, &r, &n);
-    assert_non_null(strstr(csv, "\"train_01/x0.csv\",19,8,payload,\"a\"\"\\x09\\x00z\",\"not hex"));
+    assert_non_null(strstr(csv, "\"train_01/x0.csv\",19,8,540,payload,\"a\"\"\\x09\\x00z\",\"not hex"));
     assert_non_null(strstr(csv, "xxx...\""));
     assert_int_equal(n, strlen(csv));
     free(csv);
@@ -187,7 +187,7 @@ static void rejects__are_escaped_and_cut(void **state)
     assert_string_equal(message,
                         "data/s/train_01/x0.csv:19:8: payload: 'a\"\\x09\\x00z': not hexadecimal");
     for (int i = 0; i < 2000; i++)
-        assert_int_equal(ci_rejects_add(&r, 1, i, "", &(ci_fault){.kind = CI_KIND_BLANK}), CI_OK);
+        assert_int_equal(ci_rejects_add(&r, 1, i, i, "", &(ci_fault){.kind = CI_KIND_BLANK}), CI_OK);
     assert_int_equal(r.n, CI_REJECT_MAX);
     assert_int_equal(r.total, 2002);
     ci_rejects_release(&r);

@@ -338,7 +338,7 @@ static void scan__finds_a_bad_last_line_of_the_last_file(void **state)
     assert_int_equal(ci_rc_exit(CI_EDATA), 65);
     if (first_rank) {
         text = slurp("rejected.csv");
-        assert_non_null(strstr(text, "file,line,column,kind,value,reason\n\"test_02/z.csv\",2001,"));
+        assert_non_null(strstr(text, "file,line,column,offset,kind,value,reason\n\"test_02/z.csv\",2001,"));
         free(text);
         assert_true(left("rejected.csv"));
         assert_false(left("plan.json"));
@@ -426,7 +426,7 @@ static void scan__keeps_the_first_thousand_rejects(void **state)
         int lines = 0;
         for (const char *c = text; *c; c++) lines += *c == '\n';
         assert_int_equal(lines, 1001);
-        assert_non_null(strstr(text, "\"train_01/a.csv\",1002,10,label,\"9\""));
+        assert_non_null(strstr(text, "\"train_01/a.csv\",1002,10,11043,label,\"9\""));
         free(text);
     }
 }

@@ -5,6 +5,8 @@
 #include "ci/table.h"
 #include "csv/capture_files.h"
 
+static const ci_contract strict;
+
 enum { ROWS = 30000 }; /* about 1 MB: several pieces of the reader */
 
 static char root[CI_PATH_MAX];
@@ -65,7 +67,7 @@ static void blocks_give_all_rows(int64_t block, ci_lid halo, const char *end, co
     file_put(root, "train_01/x.csv", text.at, text.n);
     conf_make(root, block, &conf);
     assert_int_equal(ci_csv_find(&conf, &p), CI_OK);
-    assert_int_equal(ci_loader_create(&l), CI_OK);
+    assert_int_equal(ci_loader_create(&strict, &l), CI_OK);
     plan_complete(l, &p, &rejects);
     assert_int_equal(rejects.total, 0);
     for (int32_t b = 0; b < p.n_block; b++) {
@@ -124,7 +126,7 @@ static ci_rc after_change(const char *text)
     file_put_text(root, "train_01/x.csv", HEADER "1.5,1,AA,0\n2.5,2,BB,1\n");
     conf_make(root, 4096, &conf);
     assert_int_equal(ci_csv_find(&conf, &p), CI_OK);
-    assert_int_equal(ci_loader_create(&l), CI_OK);
+    assert_int_equal(ci_loader_create(&strict, &l), CI_OK);
     plan_complete(l, &p, &rejects);
     assert_int_equal(ci_table_load(l, &p, 0, 9, &t), CI_OK);
     assert_int_equal(t.n, 2);
@@ -161,7 +163,7 @@ static void load__says_when_a_file_is_gone(void **state)
     assert_int_equal(ci_csv_find(&conf, &p), CI_OK);
     assert_int_equal(ci_plan_path(&p, 0, path), CI_OK);
     assert_int_equal(remove(path), 0);
-    assert_int_equal(ci_loader_create(&l), CI_OK);
+    assert_int_equal(ci_loader_create(&strict, &l), CI_OK);
     assert_int_equal(ci_table_load(l, &p, 0, 9, &t), CI_ENOENT);
     ci_table_release(&t);
     ci_loader_destroy(&l);
@@ -181,7 +183,7 @@ static void scan__rejects_rows_and_goes_on(void **state)
                   HEADER "1.5,1,AA,0\n\n2.5,2,BB,3\n3.5,2,BB,1\n4.5,2,B,1\n5.5,2");
     conf_make(root, 4096, &conf);
     assert_int_equal(ci_csv_find(&conf, &p), CI_OK);
-    assert_int_equal(ci_loader_create(&l), CI_OK);
+    assert_int_equal(ci_loader_create(&strict, &l), CI_OK);
     assert_int_equal(ci_table_scan(l, &p, 0, 9, &t, &r, &hash), CI_OK);
     assert_int_equal(t.n_own, 2);
     assert_int_equal(r.total, 4);
