@@ -4,6 +4,7 @@
 #   make info     what was found, and why not       make soak     kills, full disks and long runs
 #   make install  PREFIX=/usr/local DESTDIR=        make dist     a source archive of the commit
 #   make oracle   recompute tests/oracle with the programs they came from
+#   make fuzz     the fuzz targets of tests/fuzz, by clang, in BUILD-fuzz
 # Variables: BUILD CC CFLAGS CPPFLAGS LDFLAGS PREFIX DESTDIR CUDA=auto|0|1 SAN=address,undefined WERROR=1 V=1; lasting ones go into config.mk.
 -include config.mk
 
@@ -19,7 +20,8 @@ WERROR  ?= 0
 JOBS    ?= 2
 PYTHON  ?= /usr/bin/python3
 Q       := $(if $(filter 0,$(V)),@)
-B       := $(BUILD)$(if $(SAN),-san)
+B       := $(BUILD)$(if $(findstring fuzzer,$(SAN)),-fuzz,$(if $(SAN),-san))
+FUZZ_CC ?= clang
 version := $(shell cat VERSION)
 all:
 
@@ -39,11 +41,15 @@ tests.c := $(sort $(wildcard tests/*/test_*.c))
 tests   := $(patsubst %.c,$(B)/%,$(tests.c))
 bench.c := $(sort $(wildcard tools/bench_*.c))
 bench   := $(patsubst %.c,$(B)/%,$(bench.c))
+# What strangers' files meet; libFuzzer brings main, and clang its runtime (Debian libclang-rt-14-dev).
+fuzz.c  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+fuzzers := $(patsubst %.c,$(B)/%,$(fuzz.c))
+fuzz.in := base conf comm graph csv table vocab
 helper   = $(patsubst %.c,$(B)/%.o,$(filter-out $(dir $1)test_%,$(wildcard $(dir $1)*.c)))
 
 # ---- goals that compile look for the libraries first; the others work on a bare machine
 goals   := $(or $(MAKECMDGOALS),all)
-ifneq ($(filter-out demo check setup info clean dist bench soak oracle,$(goals)),)
+ifneq ($(filter-out demo check setup info clean dist bench soak oracle fuzz,$(goals)),)
 # write the shell words $2, a line each, to file $1 when it says something else: what depends on it is rebuilt when flags change
 quote    = '$(subst ','\'',$(strip $1))'
 stamp    = $(shell mkdir -p $(dir $1); printf '%s\n' $2 | cmp -s - $1 || printf '%s\n' $2 > $1)
@@ -79,13 +85,14 @@ obj.ref := $(foreach r,f32 f64,$(patsubst %.c,$(B)/%.$(r).o,$(srcs.ref)))
 objs    := $(obj.one) $(obj.isa) $(obj.ref)
 cc       = @mkdir -p $(@D); $(if $(filter 0,$(V)),echo "  CC    $@";) $(if $(filter 0,$(V)),,set -x;) $(CC) $(flags)
 
-.PHONY: all lib tests benches demo check setup bench soak oracle install dist info clean
+.PHONY: all lib tests benches demo check setup bench soak oracle fuzz fuzzers install dist info clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: lib $(if $(wildcard src/cmd/main.c),$(B)/canids)
 lib: $(B)/libcanids.a
 tests: $(tests)
 benches: $(bench)
+fuzzers: $(fuzzers)
 
 $(B)/found.mk: tools/find.sh $(B)/found.key
 	@mkdir -p $(@D)
@@ -129,7 +136,13 @@ $(bench): $(B)/tools/%: $(B)/tools/%.o $(B)/libcanids.a
 	@echo "  LD    $@"
 	$(Q)$(CC) $(CFLAGS) $(san) -pthread $(LDFLAGS) -o $@ $^ $(libs)
 
--include $(patsubst %.o,%.d,$(objs) $(B)/src/cmd/main.o $(addsuffix .o,$(tests) $(bench)))
+$(B)/tests/fuzz/%.o: tests/fuzz/%.c $(B)/flags
+	$(cc) -Itests -Isrc -MMD -MP -c -o $@ $<
+$(fuzzers): $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(foreach f,$(fuzz.in),$(filter $(B)/src/$f/%,$(objs)))
+	@echo "  LD    $@"
+	$(Q)$(CC) $(CFLAGS) $(subst fuzzer-no-link,fuzzer,$(san)) -pthread $(LDFLAGS) -o $@ $^ $(libs)
+
+-include $(patsubst %.o,%.d,$(objs) $(B)/src/cmd/main.o $(addsuffix .o,$(tests) $(bench) $(fuzzers)))
 
 # ---- goals for people
 info:
@@ -150,13 +163,17 @@ check: setup
 	+@$(MAKE) --no-print-directory -j$(JOBS) -k WERROR=1 tests || true
 	+@$(MAKE) --no-print-directory -j$(JOBS) SAN=address,undefined all
 	+@$(MAKE) --no-print-directory -j$(JOBS) -k SAN=address,undefined tests || true
+	+@if sh tests/fuzz/able.sh $(FUZZ_CC); then $(MAKE) --no-print-directory -k WERROR=1 fuzz || true; fi
 	@$(PYTHON) tests/run.py --build $(BUILD) --both --no-build
 bench: setup
 	+@$(MAKE) --no-print-directory -j$(JOBS) all benches
 	@CANIDS_BUILD=$(B) sh tools/bench.sh
 soak: setup
 	+@$(MAKE) --no-print-directory -j$(JOBS) all tests
+	+@if sh tests/fuzz/able.sh $(FUZZ_CC); then $(MAKE) --no-print-directory -k fuzz || true; fi
 	@$(PYTHON) tests/run.py --build $(B) --soak --no-build
+fuzz:
+	+@$(MAKE) --no-print-directory -j$(JOBS) CC=$(FUZZ_CC) CFLAGS='-O1 -g' SAN=fuzzer-no-link,address,undefined fuzzers
 # tests/oracle holds what other programs computed; this makes it again and compares (needs those programs, see the scripts)
 oracle:
 	@sh tests/oracle/check.sh
@@ -174,4 +191,4 @@ dist:
 	@gzip -9n < $(B)/dist/tree.tar > $(B)/canids-$(version).tar.gz
 	@rm -rf $(B)/dist; echo $(B)/canids-$(version).tar.gz
 clean:
-	rm -rf $(BUILD) $(BUILD)-san
+	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-fuzz
