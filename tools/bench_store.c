@@ -72,7 +72,7 @@ static double store_write(const ci_comm *comm, const char *path, int64_t runs, c
     }
     must(comm, ci_store_create(comm, path, &head, &w));
     for (int64_t r = ci_part(runs, comm->rank, comm->size); r < ci_part(runs, comm->rank + 1, comm->size); r++)
-        must(comm, ci_store_put(w, 0, r * RUN, r * RUN * NODES, g));
+        must(comm, ci_store_put(w, 0, r * RUN, r * RUN * NODES, r * RUN * (W - 1), g));
     must(comm, ci_comm_barrier(comm, "bench.put"));
     *out_put = ci_now_s() - begun;
     must(comm, ci_store_commit(&w, sha));

@@ -67,10 +67,11 @@ ci_rc ci_store_create(const ci_comm *comm, const char *path, const ci_store_head
                       ci_store_writer **out);
 
 /** Put a run of graphs of one capture at its place.  Not collective: agree afterwards.
- *  \param [in] capture, first_graph, first_node  where the run belongs in the store
+ *  \param [in] capture, first_graph, first_node, first_edge  where the run belongs in
+ *                      the store; the number of edges may differ from graph to graph
  *  \return CI_OK, CI_EDATA (an identifier that the head has not), CI_EARG, CI_EHDF5, CI_ENOMEM */
 ci_rc ci_store_put(ci_store_writer *w, int32_t capture, int64_t first_graph, int64_t first_node,
-                   const ci_graphs *g);
+                   int64_t first_edge, const ci_graphs *g);
 
 /** Close, read back, publish.  Collective.  Frees w, on failure too. */
 ci_rc ci_store_commit(ci_store_writer **w, char out_sha[CI_SHA256_HEX]);
@@ -95,6 +96,7 @@ typedef struct ci_store {
     const uint8_t *edge_byte;      /**< (E, 8)                                                */
     const uint8_t *edge_bidir;     /**< (E)                                                   */
     ci_h5_view *view;              /**< owned                                                 */
+    ci_lid max_edge;               /**< edges of the graph that has most                      */
     bool wide_id, wide_local;      /**< node_id is uint32; src, dst, freq are uint16          */
 } ci_store;
 

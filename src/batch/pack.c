@@ -16,9 +16,7 @@ struct ci_packer {
 
 ci_lid ci_packer_max_edge(const ci_store *st, ci_lid max_graph, ci_lid max_node)
 {
-    const ci_lid own = st->head.frames - (st->head.compat ? 2 : 1);
-
-    return max_graph * own + max_node; /* a self-loop a node */
+    return max_graph * st->max_edge + max_node; /* a self-loop a node */
 }
 
 static void lay_out(const ci_store *st, ci_lid G, ci_lid N, ci_arena *a, ci_packer *p)

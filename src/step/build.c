@@ -25,7 +25,7 @@ struct work {
     int32_t block, end;          /* the next block to load, behind the last */
     int32_t capture;             /* in the store, of the block in memory */
     int64_t window, last_window; /* of its capture: the next one, behind the last */
-    int64_t graph, node;         /* in the store: where the next run goes */
+    int64_t graph, node, edge;   /* in the store: where the next run goes */
     int64_t done;                /* graphs built */
 };
 
@@ -171,6 +171,7 @@ static ci_rc block_next(struct work *w, bool *out_some)
     w->last_window = w->window + b->graphs;
     w->graph = b->first_graph;
     w->node = b->first_node;
+    w->edge = b->first_graph * ci_builder_edges(w->builder);
     w->capture = stored_number(p, b->capture);
     w->block++;
     *out_some = true;
@@ -195,9 +196,10 @@ static ci_rc chunk_put(struct work *w)
         w->window++;
     }
     ci_tick();
-    CI_TRY(ci_store_put(w->store, w->capture, w->graph, w->node, &w->graphs));
+    CI_TRY(ci_store_put(w->store, w->capture, w->graph, w->node, w->edge, &w->graphs));
     w->graph += w->graphs.n_graph;
     w->node += w->graphs.n_node;
+    w->edge += w->graphs.n_edge;
     w->done += w->graphs.n_graph;
 done:
     return rc;

@@ -63,7 +63,6 @@ static ci_rc writer_new(const ci_comm *comm, const char *path, const ci_store_he
     w->set = ci_feature_set_find(h->set);
     if (!w->set || strcmp(h->set, "kd35") != 0)
         CI_FAIL(CI_ECONF, "features.set: \"%s\" has no layout in the store", h->set);
-    w->edges = store_edges(h);
     w->id_kind = store_id_kind(h);
     w->local_kind = store_local_kind(h);
     w->n_id = h->n_id;
@@ -239,15 +238,11 @@ done:
 }
 
 ci_rc ci_store_put(ci_store_writer *w, int32_t capture, int64_t first_graph, int64_t first_node,
-                   const ci_graphs *g)
+                   int64_t first_edge, const ci_graphs *g)
 {
     ci_rc rc = CI_OK;
-    const int64_t first_edge = first_graph * w->edges;
 
     if (g->n_graph == 0) goto done;
-    if (g->n_edge != g->n_graph * w->edges)
-        CI_FAIL(CI_EARG, "%d edges of %d graphs, wanted %lld each", g->n_edge, g->n_graph,
-                (long long)w->edges);
     CI_TRY(put_capture(w, capture, first_graph, g->n_graph));
     CI_TRY(ci_h5_write(w->file, A_GRAPH_ROW, first_graph, g->n_graph, g->row));
     CI_TRY(ci_h5_write(w->file, A_GRAPH_LABEL, first_graph, g->n_graph, g->attack));

@@ -131,10 +131,12 @@ static ci_rc columns_map(ci_store *st)
                 (long long)N, (long long)E);
     for (int64_t g = 0; g < G; g++) {
         const int64_t n = st->graph_node[g + 1] - st->graph_node[g];
-        if (n < 1 || n > h->frames || st->graph_edge[g + 1] < st->graph_edge[g] ||
+        const int64_t edges = st->graph_edge[g + 1] - st->graph_edge[g];
+        if (n < 1 || n > h->frames + h->compat || edges < 0 || edges > h->frames ||
             st->graph_capture[g] < 0 || st->graph_capture[g] >= h->n_capture || st->graph_label[g] > 1)
             CI_FAIL(CI_EFORMAT, "graph %lld of the store cannot be: %lld nodes in windows of %d frames",
                     (long long)g, (long long)n, h->frames);
+        if (edges > st->max_edge) st->max_edge = (ci_lid)edges;
     }
 done:
     return rc;

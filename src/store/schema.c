@@ -13,11 +13,6 @@ ci_type store_local_kind(const ci_store_head *h)
     return h->frames <= 255 ? CI_TYPE_U8 : CI_TYPE_U16;
 }
 
-int64_t store_edges(const ci_store_head *h)
-{
-    return h->frames - (h->compat ? 2 : 1);
-}
-
 static const int16_t *node_scale(const ci_feature_set *set)
 {
     static int16_t scale[128];

@@ -15,7 +15,6 @@ struct ci_store_writer {
     const ci_comm *comm;
     char path[CI_PATH_MAX], temp[CI_PATH_MAX];
     const ci_feature_set *set;
-    int64_t edges;            /* of a graph */
     ci_type id_kind, local_kind;
     int32_t n_id;
     uint32_t *id;             /* (n_id) ascending */
@@ -33,6 +32,5 @@ int32_t store_id_index(const ci_store_writer *w, uint32_t id);    /* in w->id, -
 
 ci_type store_id_kind(const ci_store_head *h);    /* of node_id: index into id_value */
 ci_type store_local_kind(const ci_store_head *h); /* of edge_src, edge_dst, edge_freq */
-int64_t store_edges(const ci_store_head *h);      /* of every graph */
 
 #endif

@@ -23,6 +23,7 @@ typedef struct made {
     uint32_t seed;
     int32_t frames, stride;
     bool compat;
+    bool merged;           /**< the number of edges differs from graph to graph */
     int32_t n_id, n_vocab; /**< identifiers 3k + 5, the first n_vocab of the odd ones in the vocabulary */
     int32_t max_node;
     made_capture capture[MADE_CAPTURES]; /**< up to the first without a folder */
@@ -47,6 +48,12 @@ MADE int32_t made_nodes(const made *m, int64_t g)
     return 1 + (int32_t)ci_below(made_draw(m, g, 0, 0).v[0], (uint32_t)CI_MIN(m->max_node, m->n_id));
 }
 
+/** Edges of graph g, at most made_edges. */
+MADE int32_t made_n_edge(const made *m, int64_t g)
+{
+    return m->merged ? 1 + (int32_t)ci_below(made_draw(m, g, 5, 0).v[0], (uint32_t)made_edges(m)) : made_edges(m);
+}
+
 MADE uint8_t made_label(const made *m, int64_t g)
 {
     return m->label ? m->label(g) : ci_below(made_draw(m, g, 0, 0).v[1], 3) == 0;
@@ -68,7 +75,7 @@ MADE float made_x(const made *m, int64_t g, int32_t node, int32_t k, const ci_fe
 /** Graph g behind those that are in `out` already. */
 MADE void made_append(const made *m, int64_t g, int64_t row, ci_graphs *out)
 {
-    const int32_t n = made_nodes(m, g), n_edge = made_edges(m), F = out->set->n_node, K = out->set->n_edge;
+    const int32_t n = made_nodes(m, g), n_edge = made_n_edge(m, g), F = out->set->n_node, K = out->set->n_edge;
     const ci_lid at = out->n_node, edge = out->n_edge;
     int32_t id = 0;
 
@@ -132,11 +139,13 @@ MADE void made_head(const made *m, ci_store_head *h)
         s->rows = c->n_graph ? (c->n_graph - 1) * m->stride + m->frames : 1;
         s->first_graph = h->n_graph;
         s->n_graph = c->n_graph;
-        for (int64_t i = 0; i < c->n_graph; i++) h->n_node += made_nodes(m, h->n_graph + i);
+        for (int64_t i = 0; i < c->n_graph; i++) {
+            h->n_node += made_nodes(m, h->n_graph + i);
+            h->n_edge += made_n_edge(m, h->n_graph + i);
+        }
         h->n_graph += c->n_graph;
         h->n_capture++;
     }
-    h->n_edge = h->n_graph * made_edges(m);
 }
 
 /** Write it, runs of `chunk` graphs of one capture, dealt to the ranks in turn.  A rank may have none. */
@@ -146,7 +155,7 @@ MADE void made_write_in(const ci_comm *comm, const made *m, int64_t chunk, const
     ci_store_writer *w = NULL;
     ci_graphs g;
     ci_rc rc = CI_OK;
-    int64_t node = 0, run = 0;
+    int64_t node = 0, edge = 0, run = 0;
 
     made_head(m, &h);
     assert_int_equal(ci_graphs_init(&g, ci_feature_set_find("kd35"), (ci_lid)chunk, m->max_node, made_edges(m)), CI_OK);
@@ -154,12 +163,15 @@ MADE void made_write_in(const ci_comm *comm, const made *m, int64_t chunk, const
     for (int32_t c = 0; c < h.n_capture; c++)
         for (int64_t i = 0; i < h.capture[c].n_graph; i += chunk, run++) {
             const int64_t n = CI_MIN(chunk, h.capture[c].n_graph - i), first = h.capture[c].first_graph + i;
-            const int64_t at = node;
-            for (int64_t k = 0; k < n; k++) node += made_nodes(m, first + k);
+            const int64_t at = node, edge_at = edge;
+            for (int64_t k = 0; k < n; k++) {
+                node += made_nodes(m, first + k);
+                edge += made_n_edge(m, first + k);
+            }
             if (run % comm->size != comm->rank) continue;
             ci_graphs_clear(&g);
             for (int64_t k = 0; k < n; k++) made_append(m, first + k, made_row(m, i + k), &g);
-            if (rc == CI_OK) rc = ci_store_put(w, c, first, at, &g);
+            if (rc == CI_OK) rc = ci_store_put(w, c, first, at, edge_at, &g);
         }
     assert_int_equal(ci_agree(comm, "made.put", rc), CI_OK);
     assert_int_equal(ci_store_commit(&w, sha), CI_OK);

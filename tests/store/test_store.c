@@ -173,6 +173,18 @@ static void store__of_the_reference_s_edges_has_one_less(void **state)
     round_trip(&m, "compat.h5", 5);
 }
 
+static void store__of_merged_edges_has_as_many_as_each_graph_has(void **state)
+{
+    made m = plain;
+
+    (void)state;
+    m.merged = true;
+    round_trip(&m, "merged.h5", 1);
+    round_trip(&m, "merged.h5", 5);
+    m.frames = 300;
+    round_trip(&m, "merged.h5", 64);
+}
+
 static void store__of_many_identifiers_has_wide_indices(void **state)
 {
     made m = plain;
@@ -212,7 +224,8 @@ static void store__of_nothing_is_a_store(void **state)
 
 /* ---- refusals */
 
-static ci_rc put_one(const ci_store_head *h, int32_t edges, uint32_t id, int64_t first_graph, int64_t first_node)
+static ci_rc put_one(const ci_store_head *h, int32_t edges, uint32_t id, int64_t first_graph, int64_t first_node,
+                     int64_t first_edge)
 {
     ci_store_writer *w = NULL;
     ci_graphs g;
@@ -223,7 +236,7 @@ static ci_rc put_one(const ci_store_head *h, int32_t edges, uint32_t id, int64_t
     g.n_edge = g.edge_first[1] = edges;
     if (id) g.id[g.n_node - 1] = id;
     assert_int_equal(ci_store_create(comm, path_of("refused.h5"), h, &w), CI_OK);
-    rc = comm->rank == comm->size - 1 ? ci_store_put(w, 0, first_graph, first_node, &g) : CI_OK; /* one rank alone */
+    rc = comm->rank == comm->size - 1 ? ci_store_put(w, 0, first_graph, first_node, first_edge, &g) : CI_OK; /* one rank alone */
     all = ci_agree(comm, "test.put", rc);
     ci_store_abandon(&w);
     ci_store_abandon(&w);
@@ -238,14 +251,13 @@ static void store_put__refuses_what_has_no_place(void **state)
 
     (void)state;
     made_head(&plain, &h);
-    assert_int_equal(put_one(&h, 99, 0, 0, 0), CI_OK);
-    assert_int_equal(put_one(&h, 98, 0, 0, 0), CI_EARG);
-    assert_non_null(strstr(ci_message(), "98 edges of 1 graphs, wanted 99"));
-    assert_int_equal(put_one(&h, 99, 4, 0, 0), CI_EDATA);
+    assert_int_equal(put_one(&h, 99, 0, 0, 0, 0), CI_OK);
+    assert_int_equal(put_one(&h, 99, 4, 0, 0, 0), CI_EDATA);
     assert_non_null(strstr(ci_message(), "identifier 4 was not there"));
-    assert_int_equal(put_one(&h, 99, 0, h.n_graph, 0), CI_EARG);
-    assert_int_equal(put_one(&h, 99, 0, -1, 0), CI_EARG);
-    assert_int_equal(put_one(&h, 99, 0, 0, h.n_node), CI_EARG);
+    assert_int_equal(put_one(&h, 99, 0, h.n_graph, 0, 0), CI_EARG);
+    assert_int_equal(put_one(&h, 99, 0, -1, 0, 0), CI_EARG);
+    assert_int_equal(put_one(&h, 99, 0, 0, h.n_node, 0), CI_EARG);
+    assert_int_equal(put_one(&h, 99, 0, 0, 0, h.n_edge - 98), CI_EARG);
     assert_int_equal(ci_commit_temp(path_of("refused.h5"), temp), CI_OK);
     if (comm->rank == 0) { /* which removes what was begun */
         assert_int_equal(access(temp, F_OK), -1);
@@ -263,7 +275,7 @@ static void store_abandon__keeps_the_previous_store(void **state)
     (void)state;
     ci_store_close(&st);
     made_head(&plain, &h);
-    assert_int_equal(put_one(&h, 98, 0, 0, 0), CI_EARG);
+    assert_int_equal(put_one(&h, 99, 0, 0, 0, -1), CI_EARG);
     assert_int_equal(ci_store_open_all(comm, path_of("refused.h5"), sha, &st), CI_OK);
     check_store(&plain, st);
     ci_store_close(&st);
@@ -370,6 +382,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(store__gives_back_what_was_put),
     cmocka_unit_test(store__of_wide_windows_has_wide_positions),
     cmocka_unit_test(store__of_the_reference_s_edges_has_one_less),
+        cmocka_unit_test(store__of_merged_edges_has_as_many_as_each_graph_has),
     cmocka_unit_test(store__of_many_identifiers_has_wide_indices),
     cmocka_unit_test(store__has_the_same_bytes_however_it_was_put),
     cmocka_unit_test(store__of_nothing_is_a_store),
