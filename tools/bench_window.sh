@@ -1,6 +1,6 @@
 #!/bin/bash
-# Messages a second into kd35 graphs, one core, beside the same features in numpy (tests/oracle/kd35_oracle.py), which is what a
-# research script would do.  The capture is a real one where ../shared has it, else the benchmark's synthetic bus.
+# Messages a second into graphs of each feature set, one core, beside the same features in numpy (tests/oracle/kd*_oracle.py), which
+# is what a research script would do.  The capture is a real one where ../shared has it, else the benchmark's synthetic bus.
 set -eu
 cd "$(dirname "$0")/.."
 file=${BENCH_CAPTURE:-${CANIDS_SHARED:-../shared}/data/hcrl_sa/test_04_unknown_vehicle_unknown_attack/malfunction-spark.csv}
@@ -9,13 +9,14 @@ numpy() {
 import sys, time
 sys.path.insert(0, "tests/oracle")
 try:
-    import kd35_oracle
+    import kd11_oracle, kd35_oracle
 except ImportError as e:
     sys.exit("  numpy: absent (%s): yardstick missed" % e)
 rows = kd35_oracle.read(sys.argv[1])[:6000]
-began = time.process_time()
-n = sum(1 for _ in kd35_oracle.graphs(rows, 100, 100))
-print("  numpy, the same features               %8.4f M messages/s  (%d graphs)" % (len(rows) / (time.process_time() - began) / 1e6, n))
+for name, graphs in (("kd35", kd35_oracle.graphs(rows, 100, 100)), ("kd11", kd11_oracle.graphs(rows, 100, 100, False, {}))):
+    began = time.process_time()
+    n = sum(1 for _ in graphs)
+    print("  numpy, %s                            %8.4f M messages/s  (%d graphs)" % (name, len(rows) / (time.process_time() - began) / 1e6, n))
 PY
 }
 bench=${CANIDS_BUILD:-build}/tools/bench_window

@@ -1,10 +1,17 @@
 #ifndef CI_GRAPH_H
 #define CI_GRAPH_H
 /** A run of graphs, one after the other: what preparation builds and the store takes. */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "ci/rc.h"
 #include "ci/types.h"
+
+/** What happens to a column before a model sees it. */
+typedef enum ci_scaling {
+    CI_SCALE_Z,    /**< (v - mean) / spread of the benign training graphs, clipped at 10       */
+    CI_SCALE_INDEX /**< a number of the vocabulary: models embed it, as a quantity it is 0     */
+} ci_scaling;
 
 /** One column of a feature set. */
 typedef struct ci_feature {
@@ -12,12 +19,15 @@ typedef struct ci_feature {
     const char *unit;    /**< "1", "s", "count"                                                */
     const char *formula; /**< as in the documentation                                          */
     int16_t log2_scale;  /**< a half-precision column holds value * 2^log2_scale               */
+    ci_scaling scaling;
 } ci_feature;
 
 /** A feature set: names, units and formulas of the columns of nodes and edges.  Static. */
 typedef struct ci_feature_set {
     const char *name;          /**< "kd35"                                                     */
     int version;
+    bool merged;               /**< edges of the same ends are one: graphs differ in edges      */
+    bool single;               /**< columns need single precision; log2_scale means nothing    */
     ci_lid n_node, n_edge;     /**< columns of a node, of an edge                              */
     const ci_feature *node;    /**< (n_node)                                                   */
     const ci_feature *edge;    /**< (n_edge)                                                   */
@@ -25,6 +35,17 @@ typedef struct ci_feature_set {
 
 /** The feature set called `name`, NULL when there is none. */
 const ci_feature_set *ci_feature_set_find(const char *name);
+
+/** Set number i, in the order of documentation; NULL behind the last. */
+const ci_feature_set *ci_feature_set_at(size_t i);
+
+/** Frames that a window of W reads: W, but W+1 for kd11 with compat, whose W pairs end at the next
+ *  window's first frame. */
+ci_lid ci_feature_rows(const ci_feature_set *set, ci_lid frames, bool compat);
+
+/** Edges of a graph of a window of W, where edges are merged the most it can have: W-1; with compat
+ *  W-2 for kd35, W for kd11. */
+ci_lid ci_feature_edges(const ci_feature_set *set, ci_lid frames, bool compat);
 
 typedef struct ci_graphs {
     const ci_feature_set *set;            /**< borrowed                                        */
@@ -36,7 +57,8 @@ typedef struct ci_graphs {
     uint8_t *attack;     /**< (n_graph) 1 when any frame of the window is an attack; owned     */
     uint32_t *id;        /**< (n_node) raw identifier, ascending within a graph; owned         */
     float *x;            /**< (n_node, set->n_node) unscaled; owned                            */
-    ci_lid *src, *dst;   /**< (n_edge) positions in the graph's nodes, in order of time; owned */
+    ci_lid *src, *dst;   /**< (n_edge) positions in the graph's nodes, in order of time, merged ones
+                              in order of (src, dst); owned                                    */
     float *e;            /**< (n_edge, set->n_edge) unscaled; owned                            */
 } ci_graphs;
 

@@ -2,11 +2,26 @@
 
 #include "graph_priv.h"
 
+static const ci_feature_set *const sets[] = {&ci_kd35, &ci_kd11};
+
+const ci_feature_set *ci_feature_set_at(size_t i)
+{
+    return i < CI_COUNT(sets) ? sets[i] : NULL;
+}
+
 const ci_feature_set *ci_feature_set_find(const char *name)
 {
-    static const ci_feature_set *const sets[] = {&ci_kd35};
-
     for (size_t i = 0; i < CI_COUNT(sets); i++)
         if (!strcmp(name, sets[i]->name)) return sets[i];
     return NULL;
+}
+
+ci_lid ci_feature_rows(const ci_feature_set *set, ci_lid frames, bool compat)
+{
+    return frames + (set->merged && compat);
+}
+
+ci_lid ci_feature_edges(const ci_feature_set *set, ci_lid frames, bool compat)
+{
+    return set->merged ? frames - 1 + compat : frames - 1 - compat;
 }

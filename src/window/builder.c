@@ -5,16 +5,17 @@
 
 #include "window_priv.h"
 
-static ci_window_kernel *kernel_choose(void)
+static ci_window_kernel *kernel_choose(bool merged)
 {
 #ifdef __x86_64__
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("fma"))
-        return ci_kd35_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return ci_kd35_avx2;
+        return merged ? ci_kd11_avx512 : ci_kd35_avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return merged ? ci_kd11_avx2 : ci_kd35_avx2;
 #endif
-    return ci_kd35_generic;
+    return merged ? ci_kd11_generic : ci_kd35_generic;
 }
 
 /** The library's long logarithm, rounded once: the double one has a variant for each processor. */
@@ -26,7 +27,7 @@ static void nlogn_fill(double *nlogn)
 
 static bool builder_reserve(ci_builder *b)
 {
-    const size_t n = (size_t)b->frames, slots = (size_t)1 << (32 - b->shift);
+    const size_t n = (size_t)b->rows, slots = (size_t)1 << (32 - b->shift);
 
     b->wide = calloc(slots, sizeof *b->wide);
     b->pair = calloc(slots, sizeof *b->pair);
@@ -45,29 +46,36 @@ static bool builder_reserve(ci_builder *b)
     b->mark = malloc(n * sizeof *b->mark);
     b->triangle = malloc(n * sizeof *b->triangle);
     b->clustering = malloc(n * sizeof *b->clustering);
+    b->share = malloc((n + 1) * sizeof *b->share);
+    b->edge_of = malloc(DENSE * DENSE * sizeof *b->edge_of);
+    b->edge_at = malloc(n * sizeof *b->edge_at);
+    b->merged = malloc(n * sizeof *b->merged);
+    b->sum = malloc(n * sizeof *b->sum);
     return b->wide && b->pair && b->wide_id && b->node && b->first && b->next && b->early && b->data &&
            b->t_ns && b->entropy && b->matrix && b->pair_at && b->list_first && b->list && b->mark &&
-           b->triangle && b->clustering;
+           b->triangle && b->clustering && b->share && b->edge_of && b->edge_at && b->merged && b->sum;
 }
 
 ci_rc ci_builder_create(const ci_feature_set *set, ci_lid frames, bool compat, ci_builder **out)
 {
     ci_rc rc = CI_OK;
     ci_builder *b = NULL;
-    const ci_lid least = compat ? 3 : 2;
+    const ci_lid least = compat && !set->merged ? 3 : 2;
 
     *out = NULL;
     if (frames < least || frames > UINT16_MAX)
         CI_FAIL(CI_ECONF, "window.frames is %d, not %d to %d", frames, least, UINT16_MAX);
-    if (set->n_node != KD35_NODE || set->n_edge != KD35_EDGE)
+    if (set->n_node != (set->merged ? KD11_NODE : KD35_NODE) || set->n_edge != (set->merged ? KD11_EDGE : KD35_EDGE))
         CI_FAIL(CI_ECONF, "feature set %s cannot be built from frames", set->name);
     b = calloc(1, sizeof *b);
     if (!b) CI_FAIL(CI_ENOMEM, "builder of windows of %d frames", frames);
-    *b = (ci_builder){.set = set, .frames = frames, .first_edge = compat, .n_edge = frames - 1 - compat};
-    b->kernel = kernel_choose();
-    for (b->shift = 31; 1u << (32 - b->shift) < 2u * (uint32_t)frames;) b->shift--;
+    *b = (ci_builder){.set = set, .frames = frames, .rows = ci_feature_rows(set, frames, compat),
+                      .first_edge = compat && !set->merged, .n_edge = ci_feature_edges(set, frames, compat)};
+    b->kernel = kernel_choose(set->merged);
+    for (b->shift = 31; 1u << (32 - b->shift) < 2u * (uint32_t)b->rows;) b->shift--;
     if (!builder_reserve(b)) CI_FAIL(CI_ENOMEM, "builder of windows of %d frames", frames);
     nlogn_fill(b->nlogn);
+    for (ci_lid k = 0; k <= b->n_edge; k++) b->share[k] = (float)((double)k / b->n_edge);
     *out = b;
     b = NULL;
 done:
@@ -97,6 +105,11 @@ void ci_builder_destroy(ci_builder **out)
     free(b->mark);
     free(b->triangle);
     free(b->clustering);
+    free(b->share);
+    free(b->edge_of);
+    free(b->edge_at);
+    free(b->merged);
+    free(b->sum);
     free(b);
     *out = NULL;
 }
@@ -104,6 +117,28 @@ void ci_builder_destroy(ci_builder **out)
 ci_lid ci_builder_edges(const ci_builder *b)
 {
     return b->n_edge;
+}
+
+void ci_builder_number(ci_builder *b, const uint32_t *id, const int32_t *number, int32_t n)
+{
+    b->known = id;
+    b->number = number;
+    b->n_known = n;
+    memset(b->of_narrow, 0, sizeof b->of_narrow);
+    for (int32_t i = 0; i < n && id[i] < NARROW; i++) b->of_narrow[id[i]] = number[i];
+}
+
+int32_t ci_number(const ci_builder *b, uint32_t id)
+{
+    int32_t lo = 0, hi = b->n_known;
+
+    if (id < NARROW) return b->of_narrow[id];
+    while (lo < hi) {
+        const int32_t mid = lo + (hi - lo) / 2;
+        if (b->known[mid] < id) lo = mid + 1;
+        else hi = mid;
+    }
+    return lo < b->n_known && b->known[lo] == id ? b->number[lo] : 0;
 }
 
 /** A new stamp empties both hashes; after 2^32 windows they are emptied by hand. */
@@ -127,10 +162,17 @@ static uint8_t any_attack(const uint8_t *attack, ci_lid n)
 
 ci_lid ci_window_nodes(ci_builder *b, const ci_table *t, ci_lid r, uint8_t *out_attack)
 {
-    assert(r >= 0 && r <= t->n - b->frames);
+    assert(r >= 0 && r <= t->n - b->rows);
     stamp_next(b);
     *out_attack = any_attack(t->attack + r, b->frames);
     return ci_distinct_mark(b, t->id + r);
+}
+
+ci_lid ci_window_edges(ci_builder *b, const ci_table *t, ci_lid r, ci_lid n_node)
+{
+    if (!b->set->merged) return b->n_edge;
+    ci_distinct_order(b, t->id + r, b->sum[0]); /* room for 8 identifiers a row */
+    return ci_merge(b, n_node, b->list, b->list + b->rows);
 }
 
 ci_rc ci_window_build(ci_builder *b, const ci_table *t, ci_lid r, ci_graphs *g)
@@ -139,20 +181,19 @@ ci_rc ci_window_build(ci_builder *b, const ci_table *t, ci_lid r, ci_graphs *g)
     ci_lid n_node;
     uint8_t attack;
 
-    if (r < 0 || r > t->n - b->frames)
-        CI_FAIL(CI_EARG, "rows %d to %d of a table of %d", r, r + b->frames - 1, t->n);
+    if (r < 0 || r > t->n - b->rows)
+        CI_FAIL(CI_EARG, "rows %d to %d of a table of %d", r, r + b->rows - 1, t->n);
     n_node = ci_window_nodes(b, t, r, &attack);
     if (g->set != b->set || g->n_graph == g->cap_graph || n_node > g->cap_node - g->n_node ||
         b->n_edge > g->cap_edge - g->n_edge)
         CI_FAIL(CI_EARG, "no room for a graph of %d nodes and %d edges after %d graphs", n_node, b->n_edge,
                 g->n_graph);
     ci_distinct_order(b, t->id + r, g->id + g->n_node);
-    b->kernel(b, t, r, n_node, g);
+    g->n_edge += b->kernel(b, t, r, n_node, g);
     g->row[g->n_graph] = t->first_row + r;
     g->attack[g->n_graph] = attack;
     g->n_graph++;
     g->n_node += n_node;
-    g->n_edge += b->n_edge;
     g->node_first[g->n_graph] = g->n_node;
     g->edge_first[g->n_graph] = g->n_edge;
 done:

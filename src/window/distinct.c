@@ -29,7 +29,7 @@ ci_lid ci_distinct_mark(ci_builder *b, const uint32_t *id)
 
     memset(b->seen, 0, sizeof b->seen);
     b->n_wide = 0;
-    for (ci_lid t = 0; t < b->frames; t++) {
+    for (ci_lid t = 0; t < b->rows; t++) {
         const uint32_t v = id[t];
         if (v < NARROW) {
             uint64_t *const word = &b->seen[v / 64];
@@ -71,6 +71,6 @@ void ci_distinct_order(ci_builder *b, const uint32_t *id, uint32_t *out)
         out[n] = b->wide_id[i];
         wide_find(b, out[n])->node = n;
     }
-    for (ci_lid t = 0; t < b->frames; t++)
+    for (ci_lid t = 0; t < b->rows; t++)
         b->node[t] = id[t] < NARROW ? b->rank[id[t]] : wide_find(b, id[t])->node;
 }

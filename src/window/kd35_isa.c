@@ -259,7 +259,7 @@ static void degrees(const ci_builder *b, float *x)
     x[KD35_NODE * b->node[last] + 34]--;
 }
 
-void JOIN(ci_kd35, CI_ISA)(ci_builder *b, const ci_table *t, ci_lid r, ci_lid n_node, ci_graphs *g)
+ci_lid JOIN(ci_kd35, CI_ISA)(ci_builder *b, const ci_table *t, ci_lid r, ci_lid n_node, ci_graphs *g)
 {
     ci_lid *const src = g->src + g->n_edge, *const dst = g->dst + g->n_edge;
     float *const e = g->e + (size_t)g->n_edge * KD35_EDGE;
@@ -273,4 +273,5 @@ void JOIN(ci_kd35, CI_ISA)(ci_builder *b, const ci_table *t, ci_lid r, ci_lid n_
     group(b, t, r, n_node);
     for (ci_lid v = 0; v < n_node; v++) node_row(b, v, x + (size_t)v * KD35_NODE);
     degrees(b, x);
+    return b->n_edge;
 }

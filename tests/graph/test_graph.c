@@ -40,6 +40,48 @@ static void feature_set__describes_each_column_once(void **state)
     assert_string_equal(set->edge[10].name, "edge_freq");
 }
 
+static void feature_set__kd11_is_whole(void **state)
+{
+    const ci_feature_set *const set = ci_feature_set_find("kd11");
+
+    (void)state;
+    assert_non_null(set);
+    assert_true(set->merged && set->single);
+    assert_int_equal(set->n_node, 11);
+    assert_int_equal(set->n_edge, 11);
+    features_are_whole(set->node, 11);
+    features_are_whole(set->edge, 11);
+    for (ci_lid i = 0; i < 11; i++) {
+        assert_int_equal(set->node[i].scaling, i == 0 ? CI_SCALE_INDEX : CI_SCALE_Z);
+        assert_int_equal(set->edge[i].scaling, CI_SCALE_Z);
+    }
+}
+
+static void feature_sets__are_listed_once(void **state)
+{
+    size_t n = 0;
+
+    (void)state;
+    for (const ci_feature_set *s; (s = ci_feature_set_at(n)); n++) assert_ptr_equal(ci_feature_set_find(s->name), s);
+    assert_int_equal(n, 2);
+}
+
+/** reference-system.md 4.3 and 4.4: W-1 and W-2 of W, or W pairs of W+1. */
+static void windows__read_and_give_what_the_mode_says(void **state)
+{
+    const ci_feature_set *const kd35 = ci_feature_set_find("kd35"), *const kd11 = ci_feature_set_find("kd11");
+
+    (void)state;
+    assert_int_equal(ci_feature_rows(kd35, 100, false), 100);
+    assert_int_equal(ci_feature_rows(kd35, 100, true), 100);
+    assert_int_equal(ci_feature_rows(kd11, 100, false), 100);
+    assert_int_equal(ci_feature_rows(kd11, 100, true), 101);
+    assert_int_equal(ci_feature_edges(kd35, 100, false), 99);
+    assert_int_equal(ci_feature_edges(kd35, 100, true), 98);
+    assert_int_equal(ci_feature_edges(kd11, 100, false), 99);
+    assert_int_equal(ci_feature_edges(kd11, 100, true), 100);
+}
+
 /** Largest magnitude of a column for any legal frames, W up to 65535; times have none. */
 static double bound(const char *name)
 {
@@ -110,6 +152,9 @@ static void graphs__beyond_32_bits_are_refused(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(feature_set__is_found_by_name),
     cmocka_unit_test(feature_set__describes_each_column_once),
+    cmocka_unit_test(feature_set__kd11_is_whole),
+    cmocka_unit_test(feature_sets__are_listed_once),
+    cmocka_unit_test(windows__read_and_give_what_the_mode_says),
     cmocka_unit_test(scale__keeps_every_column_in_half_precision),
     cmocka_unit_test(graphs__start_empty_and_end_zero),
     cmocka_unit_test(graphs__of_no_room_are_legal),

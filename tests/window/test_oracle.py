@@ -1,4 +1,5 @@
-"""All graphs of two captures and of a synthetic one, in both modes, against tests/oracle/kd35_oracle.py."""
+# TIMEOUT: 300
+"""All graphs of four captures and of a synthetic one, of both feature sets, in both modes, against tests/oracle/kd*_oracle.py."""
 import os
 import random
 import subprocess
@@ -10,11 +11,20 @@ import numpy as np
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "tests", "oracle"))
-import kd35_oracle as oracle  # noqa: E402
+import kd11_oracle  # noqa: E402
+import kd35_oracle  # noqa: E402
 
 BUILD = os.path.join(ROOT, os.environ.get("CANIDS_BUILD", "build"))
 SHARED = os.path.join(ROOT, os.environ.get("CANIDS_SHARED", "../shared"))
-INTEGERS = list(range(16, 25)) + [33, 34]  # columns of a node that hold integers; of an edge, all but 0
+# Columns of a node and of an edge that hold integers.
+INTEGERS = {"kd35": (list(range(16, 25)) + [33, 34], list(range(1, 11))), "kd11": ([0], [0, 8, 9])}
+REAL = (
+    "hcrl_sa/test_04_unknown_vehicle_unknown_attack/malfunction-spark.csv",
+    "hcrl_sa/test_02_unknown_vehicle_known_attack/fuzzing-Spark.csv",     # 1,946 identifiers
+    "set_01/train_02_with_attacks/targeted_payload_fuzzing-2.csv",        # 56 time steps back
+    "set_01/test_04_unknown_vehicle_unknown_attack/systematic-4.csv",     # 61 empty payloads
+)
+COLUMNS = {"kd35": 35, "kd11": 11}
 
 
 def compile_dump(folder):
@@ -26,8 +36,8 @@ def compile_dump(folder):
     return program
 
 
-def dump(program, capture, frames, stride, compat, out):
-    subprocess.run([program, capture, str(frames), str(stride), str(int(compat)), out], check=True)
+def dump(program, name, capture, frames, stride, compat, out):
+    subprocess.run([program, name, capture, str(frames), str(stride), str(int(compat)), out], check=True)
     raw, at = open(out, "rb").read(), 0
 
     def take(kind, n):
@@ -38,7 +48,7 @@ def dump(program, capture, frames, stride, compat, out):
 
     n_graph, n_node, n_edge = (int(v) for v in take("<i8", 3))
     g = dict(node_first=take("<i4", n_graph + 1), edge_first=take("<i4", n_graph + 1), row=take("<i8", n_graph),
-             attack=take("u1", n_graph), id=take("<u4", n_node), x=take("<f4", 35 * n_node).reshape(-1, 35),
+             attack=take("u1", n_graph), id=take("<u4", n_node), x=take("<f4", COLUMNS[name] * n_node).reshape(-1, COLUMNS[name]),
              src=take("<i4", n_edge), dst=take("<i4", n_edge), e=take("<f4", 11 * n_edge).reshape(-1, 11))
     assert at == len(raw), "bytes left over"
     return g
@@ -55,23 +65,40 @@ def same(what, got, want, integers):
     assert not len(bad), f"{what}: row {bad[0][0]} column {bad[0][1]} is {g[tuple(bad[0])]!r}, not {w[tuple(bad[0])]!r}"
 
 
-def compare(program, capture, frames, stride, out):
-    rows = oracle.read(capture)
-    got = [dump(program, capture, frames, stride, compat, out) for compat in ((False, True) if frames > 2 else (False,))]
-    n = 0
-    for i, (first, *want) in enumerate(oracle.graphs(rows, frames, stride)):
-        for g, w in zip(got, want):
-            what = f"window {i} of {os.path.basename(capture)}, W {frames}, S {stride}"
+def wanted(name, rows, frames, stride):
+    """(first row, graphs of our mode and of the reference's; None where a mode has no such window)."""
+    if name == "kd35":
+        yield from kd35_oracle.graphs(rows, frames, stride)
+        return
+    ids = sorted({r[1] for r in rows})
+    known = [v for i, v in enumerate(ids) if i % 5 != 4]  # as dump_graphs
+    number = {v: i + 1 for i, v in enumerate(known)}
+    theirs = dict(kd11_oracle.graphs(rows, frames, stride, True, number))
+    for first, ours in kd11_oracle.graphs(rows, frames, stride, False, number):
+        yield first, ours, theirs.pop(first, None)
+    assert not theirs
+
+
+def compare(program, name, capture, frames, stride, out):
+    rows = kd35_oracle.read(capture)
+    got = [dump(program, name, capture, frames, stride, compat, out) if frames > 2 or not compat or name == "kd11" else None for compat in (False, True)]
+    n, edges_met = [0, 0], 0
+    for i, (first, *want) in enumerate(wanted(name, rows, frames, stride)):
+        for mode, (g, w) in enumerate(zip(got, want)):
+            if g is None or w is None:
+                continue
+            what = f"{name}, window {i} of {os.path.basename(capture)}, W {frames}, S {stride}, mode {mode}"
             nodes, edges = (slice(g[f][i], g[f][i + 1]) for f in ("node_first", "edge_first"))
             ids, x, src, dst, e, attack = w
             assert g["row"][i] == first and g["attack"][i] == attack, f"{what}: row or label"
             assert list(g["id"][nodes]) == ids, f"{what}: identifiers"
             assert list(g["src"][edges]) == src and list(g["dst"][edges]) == dst, f"{what}: edges"
-            same(what + ", nodes", g["x"][nodes], x, INTEGERS)
-            same(what + ", edges", g["e"][edges], e, list(range(1, 11)))
-        n += 1
-    assert all(len(g["row"]) == n for g in got), f"{len(got[0]['row'])} graphs, not {n}"
-    return n
+            same(what + ", nodes", g["x"][nodes], x, INTEGERS[name][0])
+            same(what + ", edges", g["e"][edges], e, INTEGERS[name][1])
+            n[mode] += 1
+    for g, want in zip(got, n):
+        assert g is None or len(g["row"]) == want, f"{len(g['row'])} graphs, not {want}"
+    return f"{n[0]} and {n[1]} graphs, {len(got[0]['id']) / max(n[0], 1):.1f} nodes and {len(got[0]['src']) / max(n[0], 1):.1f} edges each"
 
 
 def synthesise(path):
@@ -105,18 +132,17 @@ def main():
         program, out = compile_dump(folder), os.path.join(folder, "graphs.bin")
         made = os.path.join(folder, "synthetic.csv")
         synthesise(made)
-        for frames, stride in ((100, 100), (2, 5), (3, 1), (7, 3), (333, 150), (3000, 1)):
-            good &= report(f"window_oracle__agrees_on_synthetic_frames_at_{frames}_{stride}",
-                           lambda f=frames, s=stride: f"{compare(program, made, f, s, out)} graphs")
-        for name, path, frames, stride in (
-                ("malfunction_spark", "hcrl_sa/test_04_unknown_vehicle_unknown_attack/malfunction-spark.csv", 100, 100),
-                ("targeted_payload_fuzzing_2", "set_01/train_02_with_attacks/targeted_payload_fuzzing-2.csv", 100, 100)):
-            capture = os.path.join(SHARED, "data", path)
-            test = f"window_oracle__agrees_on_{name}"
-            if os.path.exists(capture):
-                good &= report(test, lambda c=capture, f=frames, s=stride: f"{compare(program, c, f, s, out)} graphs")
-            else:
-                print(f"skip - {test}: {path} is not in the shared data")
+        for name in sorted(COLUMNS):
+            for frames, stride in ((100, 100), (2, 5), (3, 1), (7, 3), (333, 150), (3000, 1)):
+                good &= report(f"window_oracle__agrees_on_{name}_of_synthetic_frames_at_{frames}_{stride}",
+                               lambda k=name, f=frames, s=stride: compare(program, k, made, f, s, out))
+            for path in REAL:
+                capture = os.path.join(SHARED, "data", path)
+                test = f"window_oracle__agrees_on_{name}_of_{os.path.basename(path)[:-4].replace('-', '_')}"
+                if os.path.exists(capture):
+                    good &= report(test, lambda k=name, c=capture: compare(program, k, c, 100, 100, out))
+                else:
+                    print(f"skip - {test}: {path} is not in the shared data")
     sys.exit(not good)
 
 

@@ -1,59 +1,10 @@
 #include "ci_test.h"
 
-#include <math.h>
-#include <string.h>
-
-#include "window/window_priv.h"
-
-/** A table over static rows. */
-enum { ROWS = 70000 };
-static int64_t row_t[ROWS];
-static uint32_t row_id[ROWS];
-static uint64_t row_data[ROWS];
-static uint8_t row_len[ROWS], row_attack[ROWS];
-static ci_table table = {.t_ns = row_t, .id = row_id, .data = row_data, .len = row_len, .attack = row_attack};
-
-static void rows_clear(ci_lid n)
-{
-    memset(row_t, 0, sizeof row_t);
-    memset(row_id, 0, sizeof row_id);
-    memset(row_data, 0, sizeof row_data);
-    memset(row_len, 0, sizeof row_len);
-    memset(row_attack, 0, sizeof row_attack);
-    table.n = table.n_own = n;
-    table.first_row = 0;
-}
-
-static uint64_t seed;
-
-static uint64_t next_random(void)
-{
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return seed >> 24;
-}
-
-/** n rows of n_id identifiers, every `wide`th of them with 29 bits. */
-static void rows_random(ci_lid n, unsigned n_id, unsigned wide)
-{
-    int64_t t = 1;
-
-    rows_clear(n);
-    seed = n + 977 * n_id + wide;
-    for (ci_lid i = 0; i < n; i++) {
-        const uint32_t k = (uint32_t)(next_random() % n_id);
-        row_t[i] = t += (int64_t)(next_random() % 3000000) - (i % 50 == 0 ? 1000000 : 0);
-        row_id[i] = wide && k % wide == 0 ? UINT32_C(0x80000000) | k * 7919 : k * 13 % 2048;
-        row_data[i] = next_random() << 30 ^ next_random();
-        if (i % 3) row_data[i] &= UINT64_C(0x00FF00000000FFFF);
-    }
-}
+#include "window_made.h"
 
 static ci_builder *builder(ci_lid frames, bool compat)
 {
-    ci_builder *b;
-
-    assert_int_equal(ci_builder_create(ci_feature_set_find("kd35"), frames, compat, &b), CI_OK);
-    return b;
+    return builder_of("kd35", frames, compat);
 }
 
 static void graphs_init(ci_graphs *g, ci_lid n, ci_lid frames)
@@ -63,37 +14,6 @@ static void graphs_init(ci_graphs *g, ci_lid n, ci_lid frames)
 
 /* ---- the worked example of reference-system.md 4.6 */
 
-static void rows_example(void)
-{
-    static const struct {
-        int64_t t_ns;
-        uint32_t id;
-        uint64_t big_endian;
-        uint8_t len;
-    } row[8] = {
-        {0, 0x100, 0x0011223344556677, 8},        {10000000, 0x200, 0xFF, 1},
-        {12000000, 0x100, 0x0011223344556678, 8}, {20000000, 0x300, 0, 0},
-        {25000000, 0x300, 0x00000000000000FF, 8}, {30000000, 0x200, 0xFE, 1},
-        {40000000, 0x100, 0x1011223344556677, 8}, {50000000, 0x200, 0xFF, 1},
-    };
-
-    rows_clear(8);
-    for (int i = 0; i < 8; i++) {
-        row_t[i] = row[i].t_ns;
-        row_id[i] = row[i].id;
-        row_len[i] = row[i].len;
-        for (int k = 0; k < row[i].len; k++)
-            row_data[i] |= (row[i].big_endian >> 8 * (row[i].len - 1 - k) & 0xFF) << 8 * k;
-    }
-}
-
-/** Printed with 4 to 7 significant digits: half a unit of the last of them. */
-static void near(const float *got, const double *want, int n)
-{
-    for (int k = 0; k < n; k++)
-        if (fabs((double)got[k] - want[k]) > 5.1e-5) fail_msg("column %d is %.9g, not %.9g", k, (double)got[k], want[k]);
-}
-
 /** Columns of a node but for its degrees. */
 static const double example_node[3][33] = {
     {5.3333, 17, 34, 51, 68, 85, 102, 119.3333, 9.2376, 0, 0, 0, 0, 0, 0, 0.5774, 16, 0, 0, 0, 0, 0, 0, 1,
@@ -102,11 +22,6 @@ static const double example_node[3][33] = {
      3, 0, -0.088388, -0.1875, 1.5, 0.333333, 0.125, 0.02, 0},
     {0, 0, 0, 0, 0, 0, 0, 127.5, 0, 0, 0, 0, 0, 0, 0, 180.3122, 0, 0, 0, 0, 0, 0, 0, 255,
      2, 0, 0, -0.25, 0.666667, 0.5, 0.125, 0.005, 0},
-};
-
-struct edge {
-    ci_lid src, dst;
-    double e[11];
 };
 
 static void example_check(bool compat, const double degree[3][2], const struct edge *edge, ci_lid n_edge)
@@ -199,6 +114,7 @@ static void builder__refuses_impossible_windows(void **state)
         bool compat;
     } bad[] = {{-1, false}, {0, false}, {1, false}, {2, true}, {65536, false}};
     const ci_feature_set other = {.name = "other", .n_node = 3, .n_edge = 1};
+    const ci_feature_set merged = {.name = "merged", .merged = true, .n_node = 35, .n_edge = 11};
     ci_builder *b;
 
     (void)state;
@@ -208,6 +124,9 @@ static void builder__refuses_impossible_windows(void **state)
         assert_non_null(strstr(ci_message(), "window.frames"));
     }
     assert_int_equal(ci_builder_create(&other, 100, false, &b), CI_ECONF);
+    assert_int_equal(ci_builder_create(&merged, 100, false, &b), CI_ECONF);
+    assert_int_equal(ci_builder_create(ci_feature_set_find("kd11"), 1, true, &b), CI_ECONF);
+    assert_int_equal(ci_builder_create(ci_feature_set_find("kd11"), 65536, true, &b), CI_ECONF);
     ci_builder_destroy(&b);
     ci_builder_destroy(NULL);
 }
@@ -518,39 +437,49 @@ static void odd_window__halves_at_the_floor(void **state)
 
 /* ---- builds */
 
-static void kernels__give_the_same_bits(void **state)
+static void same_bits(const char *set, ci_window_kernel *const *kernel, size_t n_kernel, unsigned n_id)
 {
-    ci_window_kernel *const kernel[] = {
-        ci_kd35_generic,
-#ifdef __x86_64__
-        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? ci_kd35_avx2 : NULL,
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512bw") ? ci_kd35_avx512 : NULL,
-#endif
-    };
     static const ci_lid frames[] = {3, 64, 100, 777};
 
-    (void)state;
     for (size_t w = 0; w < CI_COUNT(frames); w++) {
         ci_graphs g[2];
-        ci_builder *b = builder(frames[w], false);
-        const ci_lid n = 20000 / frames[w];
-        rows_random(n * frames[w], 45, 6);
-        graphs_init(&g[0], n, frames[w]);
-        graphs_init(&g[1], n, frames[w]);
-        for (size_t k = 0; k < CI_COUNT(kernel); k++) {
+        ci_builder *b = builder_of(set, frames[w], false);
+        const ci_lid n = 20000 / frames[w], F = b->set->n_node, K = b->set->n_edge;
+        rows_random(n * frames[w], n_id, 6);
+        for (int k = 0; k < 2; k++) assert_int_equal(ci_graphs_init(&g[k], b->set, n, frames[w], frames[w]), CI_OK);
+        for (size_t k = 0; k < n_kernel; k++) {
             ci_graphs *const to = &g[k > 0];
             if (!kernel[k]) continue;
             b->kernel = kernel[k];
             ci_graphs_clear(to);
             for (ci_lid i = 0; i < n; i++) assert_int_equal(ci_window_build(b, &table, i * frames[w], to), CI_OK);
             assert_int_equal(to->n_node, g[0].n_node);
-            assert_memory_equal(to->x, g[0].x, (size_t)to->n_node * 35 * sizeof(float));
-            assert_memory_equal(to->e, g[0].e, (size_t)to->n_edge * 11 * sizeof(float));
+            assert_int_equal(to->n_edge, g[0].n_edge);
+            assert_memory_equal(to->x, g[0].x, (size_t)(to->n_node * F) * sizeof(float));
+            assert_memory_equal(to->e, g[0].e, (size_t)(to->n_edge * K) * sizeof(float));
         }
         ci_graphs_release(&g[0]);
         ci_graphs_release(&g[1]);
         ci_builder_destroy(&b);
+    }
+}
+
+static void kernels__give_the_same_bits(void **state)
+{
+#ifdef __x86_64__
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool avx512 = __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                        __builtin_cpu_supports("avx512bw");
+    ci_window_kernel *const kd35[] = {ci_kd35_generic, avx2 ? ci_kd35_avx2 : NULL, avx512 ? ci_kd35_avx512 : NULL};
+    ci_window_kernel *const kd11[] = {ci_kd11_generic, avx2 ? ci_kd11_avx2 : NULL, avx512 ? ci_kd11_avx512 : NULL};
+#else
+    ci_window_kernel *const kd35[] = {ci_kd35_generic}, *const kd11[] = {ci_kd11_generic};
+#endif
+
+    (void)state;
+    for (unsigned n_id = 45; n_id < 500; n_id += 400) {
+        same_bits("kd35", kd35, CI_COUNT(kd35), n_id);
+        same_bits("kd11", kd11, CI_COUNT(kd11), n_id);
     }
 }
 

@@ -1,7 +1,8 @@
 /** All graphs of a capture as plain arrays, for another program to compare:
  *
- *      dump_graphs FILE.csv W S COMPAT OUT
+ *      dump_graphs SET FILE.csv W S COMPAT OUT
  *
+ *  The vocabulary is every identifier of the file but each fifth.
  *  OUT: int64 graphs, nodes, edges; then node_first, edge_first (int32, one more than graphs), row (int64),
  *  attack (uint8), id (uint32), x (float32), src, dst (int32), e (float32), one array after the other. */
 #include <stdio.h>
@@ -46,15 +47,40 @@ static void put(FILE *f, const void *from, size_t size, size_t n)
     exit(EXIT_FAILURE);
 }
 
-static ci_rc graphs_build(const ci_table *t, ci_lid frames, ci_lid stride, bool compat, ci_graphs *g)
+static uint32_t known[ROWS];
+static int32_t number[ROWS];
+
+static int ascending(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/** Identifiers of the rows, ascending, and their numbers: 1, 2, 3, 4, 0, 5, 6, ... */
+static int32_t vocabulary_make(ci_lid n_row)
+{
+    int32_t n = 0, last = 0;
+
+    memcpy(known, id, (size_t)n_row * sizeof *known);
+    qsort(known, (size_t)n_row, sizeof *known, ascending);
+    for (ci_lid i = 0; i < n_row; i++)
+        if (!n || known[n - 1] != known[i]) known[n++] = known[i];
+    for (int32_t i = 0; i < n; i++) number[i] = i % 5 == 4 ? 0 : ++last;
+    return n;
+}
+
+static ci_rc graphs_build(const ci_feature_set *set, const ci_table *t, ci_lid frames, ci_lid stride, bool compat,
+                          ci_graphs *g)
 {
     ci_rc rc = CI_OK;
     ci_builder *b = NULL;
-    const ci_feature_set *const set = ci_feature_set_find("kd35");
+    const ci_lid n = (ci_lid)ci_window_count(t->n, ci_feature_rows(set, frames, compat), stride);
 
-    CI_TRY(ci_graphs_init(g, set, (ci_lid)ci_window_count(t->n, frames, stride), frames, frames));
+    CI_TRY(ci_graphs_init(g, set, n, ci_feature_rows(set, frames, compat), ci_feature_edges(set, frames, compat)));
     CI_TRY(ci_builder_create(set, frames, compat, &b));
-    for (ci_lid i = 0; i < g->cap_graph; i++) CI_TRY(ci_window_build(b, t, i * stride, g));
+    ci_builder_number(b, known, number, vocabulary_make(t->n));
+    for (ci_lid i = 0; i < n; i++) CI_TRY(ci_window_build(b, t, i * stride, g));
 done:
     ci_builder_destroy(&b);
     return rc;
@@ -64,14 +90,15 @@ int main(int argc, char **argv)
 {
     ci_table t = {.t_ns = t_ns, .id = id, .data = data, .len = len, .attack = attack};
     ci_graphs g = {0};
-    FILE *in = argc == 6 ? fopen(argv[1], "r") : NULL, *out = argc == 6 ? fopen(argv[5], "wb") : NULL;
+    FILE *in = argc == 7 ? fopen(argv[2], "r") : NULL, *out = argc == 7 ? fopen(argv[6], "wb") : NULL;
+    const ci_feature_set *const set = argc == 7 ? ci_feature_set_find(argv[1]) : NULL;
     char line[256];
 
-    if (!in || !out || !fgets(line, sizeof line, in)) return EXIT_FAILURE;
+    if (!set || !in || !out || !fgets(line, sizeof line, in)) return EXIT_FAILURE;
     while (t.n < ROWS && fgets(line, sizeof line, in)) row_read(line, t.n++);
     t.n_own = t.n;
     fclose(in);
-    if (graphs_build(&t, atoi(argv[2]), atoi(argv[3]), atoi(argv[4]), &g) != CI_OK) {
+    if (graphs_build(set, &t, atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), &g) != CI_OK) {
         fprintf(stderr, "dump_graphs: %s\n", ci_message());
         return EXIT_FAILURE;
     }
@@ -83,10 +110,10 @@ int main(int argc, char **argv)
     put(out, g.row, sizeof *g.row, graphs);
     put(out, g.attack, sizeof *g.attack, graphs);
     put(out, g.id, sizeof *g.id, nodes);
-    put(out, g.x, sizeof *g.x, 35 * nodes);
+    put(out, g.x, sizeof *g.x, (size_t)set->n_node * nodes);
     put(out, g.src, sizeof *g.src, edges);
     put(out, g.dst, sizeof *g.dst, edges);
-    put(out, g.e, sizeof *g.e, 11 * edges);
+    put(out, g.e, sizeof *g.e, (size_t)set->n_edge * edges);
     ci_graphs_release(&g);
     return fclose(out) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
