@@ -14,6 +14,32 @@
 
 enum { CI_TEXT_MAX = 256, CI_LIST_MAX = 64, CI_ITEM_MAX = 64 };
 
+/** The kinds of violation of the data contract, each with a setting contract.<name> of its policy:
+ *  X(NAME as in ci_kind, name, what has it). */
+#define CI_CONTRACT_KINDS(X)                                                                       \
+    X(EMPTY_FILE, empty_file, "an empty file")                                                     \
+    X(HEADER, header, "a first line that is no header")                                            \
+    X(NO_LABEL, no_label, "a capture without labels outside data.attack_free")                     \
+    X(NO_ROWS, no_rows, "a capture without rows")                                                  \
+    X(LONG_LINE, long_line, "a line of more than 4096 bytes")                                      \
+    X(NUL, nul, "a zero byte")                                                                     \
+    X(BLANK, blank, "an empty line before the last")                                               \
+    X(COLUMNS, columns, "another number of columns than the layout has")                           \
+    X(TIME, time, "a time that is no decimal number of seconds")                                   \
+    X(TIME_DIGITS, time_digits, "a time with more than 9 digits behind the point")                 \
+    X(TIME_RANGE, time_range, "a time beyond 9223372036.854775807 seconds")                        \
+    X(ID, id, "an identifier that is not hexadecimal")                                             \
+    X(ID_RANGE, id_range, "an identifier of more than 29 bits")                                    \
+    X(PAYLOAD, payload, "a payload that is not hexadecimal")                                       \
+    X(PAYLOAD_ODD, payload_odd, "a payload with an odd number of digits")                          \
+    X(PAYLOAD_LONG, payload_long, "a payload of more than 8 bytes")                                \
+    X(LABEL, label, "a label that is neither 0 nor 1")                                             \
+    X(DLC, dlc, "a length column that the payload does not have")                                  \
+    X(FD, fd, "a CAN FD frame of more than 8 bytes")                                               \
+    X(REMOTE, remote, "a remote frame")                                                            \
+    X(ERROR_FRAME, error_frame, "an error frame")                                                  \
+    X(DIALECT, dialect, "a file in a layout that is not read")
+
 typedef struct ci_text_list {
     int32_t n;
     char item[CI_LIST_MAX][CI_ITEM_MAX];
@@ -39,7 +65,13 @@ typedef struct ci_conf {
         char compat[CI_TEXT_MAX];  /**< none, reference                                        */
     } features;
     struct { char scope[CI_TEXT_MAX]; } vocab;        /**< train, benign                       */
-    struct { char policy[CI_TEXT_MAX]; } contract;    /**< fail                                */
+    struct {
+        char policy[CI_TEXT_MAX];  /**< fail, quarantine, accept: of kinds that say default    */
+        double max_share;          /**< of all lines that may be quarantined                   */
+#define CI_CONTRACT_FIELD(NAME, name, what) char name[CI_TEXT_MAX];
+        CI_CONTRACT_KINDS(CI_CONTRACT_FIELD) /**< default, fail, quarantine, accept            */
+#undef CI_CONTRACT_FIELD
+    } contract;
     struct {
         int64_t chunk;             /**< graphs that are built and written at a time            */
     } store;

@@ -55,10 +55,16 @@ const char *ci_kind_reason(ci_kind k); /**< "an odd number of hexadecimal digits
  *  repair, so that the kind cannot be accepted.  Static. */
 const char *ci_kind_repair(ci_kind k);
 
+/** Does the kind concern a whole capture?  Quarantined, the capture is left out. */
+bool ci_kind_of_file(ci_kind k);
+
+const char *ci_policy_name(ci_policy p); /**< "quarantine"; static */
+
 /** Every kind fails. */
 ci_contract ci_contract_strict(void);
 
-/** The contract of these settings.  \return CI_OK; CI_ECONF: a kind without repair is to be
+/** The contract of these settings.  contract.policy accept repairs the kinds that can be repaired; the
+ *  others fail.  \return CI_OK; CI_ECONF: a kind without repair is to be
  *  accepted */
 ci_rc ci_contract_read(const ci_conf *conf, ci_contract *out);
 

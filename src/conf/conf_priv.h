@@ -36,7 +36,7 @@ typedef struct ci_setting {
     const char *meaning;
 } ci_setting;
 
-enum { CI_SETTING_MAX = 96 }; /**< room for rows in a layer */
+enum { CI_SETTING_MAX = 160 }; /**< room for rows in a layer */
 
 extern const ci_setting ci_settings[];
 extern const int ci_n_setting;

@@ -27,7 +27,11 @@ const ci_setting ci_settings[] = {
     ROW(CI_CHOICE, features.compat, "none", "none|reference", "", "reference: the published edges, W-2 and one step behind"),
 
     ROW(CI_CHOICE, vocab.scope, "train", "train|benign", "", "folders that the vocabulary is built from"),
-    ROW(CI_CHOICE, contract.policy, "fail", "fail|!quarantine|!accept", "", "what a row that breaks the data contract does"),
+    ROW(CI_CHOICE, contract.policy, "fail", "fail|quarantine|accept", "", "of kinds that say default; accept repairs those that can be repaired, the others fail"),
+    ROW(CI_F64,    contract.max_share, "0.001", "[0, 1]", "", "share of all lines of the data set that may be quarantined"),
+#define KIND(NAME, name, what) ROW(CI_CHOICE, contract.name, "default", "default|fail|quarantine|accept", "", what),
+    CI_CONTRACT_KINDS(KIND)
+#undef KIND
 
     ROW(CI_I64,    store.chunk, "256", "[1, 1048576]", "graphs", "built and written at a time"),
 

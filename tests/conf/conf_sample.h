@@ -13,6 +13,11 @@ static const char *const conf_sample[] = {
     "window.stride=1",
     "features.compat=reference",
     "vocab.scope=benign",
+    "contract.policy=quarantine",
+    "contract.max_share=0.25",
+#define SAMPLE(KIND, name, what) "contract." #name "=quarantine",
+    CI_CONTRACT_KINDS(SAMPLE)
+#undef SAMPLE
     "store.chunk=1048576",
     "split.blocks=7",
     "split.every=6",
