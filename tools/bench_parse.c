@@ -74,6 +74,7 @@ static void plan_complete(ci_loader *l, ci_plan *p, ci_table *t)
     for (int32_t b = 0; b < p->n_block; b++) {
         ci_rejects rejects = {0};
         p->block[b].first_row = row;
+        p->block[b].first_line = row ? row + 2 : 1;
         must(ci_table_scan(l, p, b, 0, t, &rejects, &p->block[b].hash) == CI_OK, "scan");
         must(rejects.total == 0, "the file breaks the contract");
         row += p->block[b].rows = t->n_own;

@@ -88,10 +88,11 @@ int64_t ci_newlines(const char *p, size_t n); /**< newlines among n bytes */
  *          nothing changes */
 const char *ci_csv_isa(const char *name);
 
-/** A line that was refused. */
+/** A line that broke the contract and was not repaired. */
 typedef struct ci_reject {
     int32_t capture;              /**< index in the plan                                       */
     int32_t kind;                 /**< ci_kind                                                 */
+    int32_t policy;               /**< ci_policy: it fails or is in quarantine                 */
     int64_t line;                 /**< from 1                                                  */
     int64_t offset;               /**< byte of the (uncompressed) file that the line begins at */
     int32_t column;               /**< byte in the line, from 1                                */
@@ -99,22 +100,30 @@ typedef struct ci_reject {
     char value[CI_REJECT_VALUE];  /**< its first bytes                                         */
 } ci_reject;
 
-/** The first CI_REJECT_MAX refused lines, in order of capture and line. */
+/** What the contract came to: the first CI_REJECT_MAX lines that fail or are in quarantine, in
+ *  order of capture and line, and counts of all. */
 typedef struct ci_rejects {
     ci_reject *item;   /**< (n) owned                                                          */
     int32_t n;
     int64_t total;     /**< also those that were not kept                                      */
+    int64_t failing;   /**< those of them that fail                                            */
+    ci_reject first;   /**< the first one that fails, kept or not                              */
+    int64_t refused[CI_KIND_COUNT];  /**< by kind, failing or in quarantine                    */
+    int64_t repaired[CI_KIND_COUNT]; /**< by kind, accepted                                    */
 } ci_rejects;
 
-/** \return CI_OK or CI_ENOMEM */
-ci_rc ci_rejects_add(ci_rejects *r, int32_t capture, int64_t line, int64_t offset,
+/** `policy`: what befalls the line; anything but quarantine fails.  \return CI_OK or CI_ENOMEM */
+ci_rc ci_rejects_add(ci_rejects *r, ci_policy policy, int32_t capture, int64_t line, int64_t offset,
                      const char *text, const ci_fault *fault);
+
+/** Count repairs of a line: bits (1 << kind). */
+void ci_rejects_repaired(ci_rejects *r, uint64_t kinds);
 void ci_rejects_release(ci_rejects *r); /**< NULL-safe; leaves *r zero */
 
 /** `path:line:column: kind: 'value': reason`, at most n bytes with the final 0. */
 void ci_reject_text(const ci_plan *p, const ci_reject *r, char *out, size_t n);
 
-/** rejected.csv: file,line,column,offset,kind,value,reason.  The value is in double quotes, bytes that
+/** rejected.csv: file,line,column,offset,kind,value,reason,policy.  The value is in double quotes, bytes that
  *  are not printable ASCII as \\xNN, cut after 80 bytes of the original with "..." behind.
  *  \return text to free(), NULL when memory is short */
 char *ci_rejects_csv(const ci_plan *p, const ci_rejects *r, size_t *out_n);

@@ -52,7 +52,8 @@ typedef struct ci_block {
     int32_t capture;
     int64_t offset, bytes;     /**< byte range in the file; a row belongs to the block in which
                                     its first byte lies                                        */
-    int64_t first_row, rows;   /**< rows of the capture                                        */
+    int64_t first_line;        /**< number, from 1, of the first line that begins in the block */
+    int64_t first_row, rows;   /**< rows of the capture that the contract let through          */
     int64_t first_graph, graphs; /**< in the store (meaningless for unused captures)           */
     int64_t first_node, nodes;   /**< in the store                                             */
     ci_xxh hash;               /**< XXH3-128 of the byte range: build reads what scan read     */

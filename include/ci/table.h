@@ -37,10 +37,11 @@ void ci_loader_destroy(ci_loader **l);    /**< NULL-safe; leaves *l NULL        
  *          (it did not when it was scanned) */
 ci_rc ci_table_load(ci_loader *l, const ci_plan *p, int32_t block, ci_lid halo, ci_table *t);
 
-/** The same while the plan is made: block.first_row must be known, block.rows is only a first
- *  guess of the room.  Rows that break the contract go to `rejects` and are left out of the table;
- *  reading stops when `rejects` is full.  Bad rows of the halo end it and are left to the block
- *  that owns them.
+/** The same while the plan is made: block.first_line must be known, block.first_row and .rows are
+ *  only guesses, of where windows begin and of the room.  Rows that break the contract and are not
+ *  repaired go to `rejects` and are left out of the table; reading stops when CI_REJECT_MAX of them
+ *  fail.  In the halo, rows in quarantine are passed over, one that fails ends it; both are left
+ *  to the block that owns them.
  *  \param [out] out_hash  XXH3-128 of the block's bytes
  *  \return CI_OK, CI_ENOMEM, CI_ENOENT, CI_EPERM or CI_EIO */
 ci_rc ci_table_scan(ci_loader *l, const ci_plan *p, int32_t block, ci_lid halo, ci_table *t,

@@ -34,7 +34,7 @@ static const struct field capture_fields[] = {
 
 static const struct field block_fields[] = {
     FIELD(ci_block, capture),     FIELD(ci_block, offset), FIELD(ci_block, bytes),
-    FIELD(ci_block, first_row),   FIELD(ci_block, rows),   FIELD(ci_block, first_graph),
+    FIELD(ci_block, first_line),  FIELD(ci_block, first_row),   FIELD(ci_block, rows),   FIELD(ci_block, first_graph),
     FIELD(ci_block, graphs),      FIELD(ci_block, first_node), FIELD(ci_block, nodes),
 };
 
@@ -196,7 +196,7 @@ static bool block_read(const ci_json *j, const ci_plan *p, ci_block *b)
     fields_read(j, block_fields, CI_COUNT(block_fields), b);
     return hash_read(j, &b->hash) && b->capture >= 0 && b->capture < p->n_capture
            && b->offset >= 0 && b->bytes >= 0
-           && b->bytes <= p->capture[b->capture].bytes - b->offset && b->first_row >= 0
+           && b->bytes <= p->capture[b->capture].bytes - b->offset && b->first_line >= 1 && b->first_row >= 0
            && b->rows >= 0 && b->rows <= b->bytes && b->graphs >= 0 && b->graphs <= b->rows
            && b->nodes >= b->graphs;
 }

@@ -5,24 +5,31 @@
 #include "ci/arena.h"
 #include "csv_priv.h"
 
-ci_rc ci_rejects_add(ci_rejects *r, int32_t capture, int64_t line, int64_t offset,
+ci_rc ci_rejects_add(ci_rejects *r, ci_policy policy, int32_t capture, int64_t line, int64_t offset,
                      const char *text, const ci_fault *fault)
 {
     ci_rc rc = CI_OK;
-    ci_reject *item;
+    ci_reject item;
 
     if (!r->item) r->item = ci_new(CI_REJECT_MAX, sizeof *r->item);
     if (!r->item) CI_FAIL(CI_ENOMEM, "no memory for %d rejected lines", CI_REJECT_MAX);
+    item = (ci_reject){.capture = capture, .kind = (int32_t)fault->kind, .line = line,
+                       .policy = policy == CI_POLICY_QUARANTINE ? policy : CI_POLICY_FAIL,
+                       .offset = offset,
+                       .column = (int32_t)CI_MIN(fault->col + 1, (size_t)INT32_MAX),
+                       .n_value = (int32_t)CI_MIN(fault->n, (size_t)INT32_MAX)};
+    if (fault->n) memcpy(item.value, text + fault->from, CI_MIN(fault->n, sizeof item.value));
+    if (r->n < CI_REJECT_MAX) r->item[r->n++] = item;
     r->total++;
-    if (r->n == CI_REJECT_MAX) goto done;
-    item = &r->item[r->n++];
-    *item = (ci_reject){.capture = capture, .kind = (int32_t)fault->kind, .line = line,
-                        .offset = offset,
-                        .column = (int32_t)CI_MIN(fault->col + 1, (size_t)INT32_MAX),
-                        .n_value = (int32_t)CI_MIN(fault->n, (size_t)INT32_MAX)};
-    if (fault->n) memcpy(item->value, text + fault->from, CI_MIN(fault->n, sizeof item->value));
+    r->refused[fault->kind]++;
+    if (item.policy == CI_POLICY_FAIL && r->failing++ == 0) r->first = item;
 done:
     return rc;
+}
+
+void ci_rejects_repaired(ci_rejects *r, uint64_t kinds)
+{
+    for (int k = 1; kinds && k < CI_KIND_COUNT; k++) r->repaired[k] += (int64_t)(kinds >> k & 1);
 }
 
 void ci_rejects_release(ci_rejects *r)
@@ -68,15 +75,16 @@ char *ci_rejects_csv(const ci_plan *p, const ci_rejects *r, size_t *out_n)
     size_t n;
 
     if (!text) return NULL;
-    n = (size_t)sprintf(text, "file,line,column,offset,kind,value,reason\n");
+    n = (size_t)sprintf(text, "file,line,column,offset,kind,value,reason,policy\n");
     for (int32_t i = 0; i < r->n; i++) {
         const ci_reject *e = &r->item[i];
         value_escape(e, '"', value);
-        n += (size_t)snprintf(text + n, room - n, "\"%s\",%lld,%d,%lld,%s,\"%s\",\"%s\"\n",
+        n += (size_t)snprintf(text + n, room - n, "\"%s\",%lld,%d,%lld,%s,\"%s\",\"%s\",%s\n",
                               p->capture[e->capture].path, (long long)e->line, e->column,
                               (long long)e->offset,
                               ci_kind_name((ci_kind)e->kind), value,
-                              ci_kind_reason((ci_kind)e->kind));
+                              ci_kind_reason((ci_kind)e->kind),
+                              ci_policy_name((ci_policy)e->policy));
     }
     *out_n = n;
     return text;

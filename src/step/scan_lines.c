@@ -149,6 +149,7 @@ static void blocks_number(ci_scan_state *s)
         const ci_capture *c = &s->plan.capture[i];
         int64_t line = 0;
         for (int32_t b = c->first_block; b < c->first_block + c->n_block; b++) {
+            s->plan.block[b].first_line = line + 1;
             s->plan.block[b].first_row = CI_MAX(0, line - 1);
             s->plan.block[b].rows = s->lines[b];
             line += s->lines[b];

@@ -37,7 +37,7 @@ static ci_rc label_check(ci_scan_state *s, int32_t capture)
     const ci_fault fault = {CI_KIND_NO_LABEL, sizeof header - 1, 0, sizeof header - 1};
 
     if (c->columns == 4 || may_lack_label(s->conf, s->plan.folder[c->folder].name)) return CI_OK;
-    return ci_rejects_add(&s->rejects, capture, 1, 0, header, &fault);
+    return ci_rejects_add(&s->rejects, CI_POLICY_FAIL, capture, 1, 0, header, &fault);
 }
 
 /* A header, perhaps a blank line, and nothing else. */
@@ -49,7 +49,7 @@ static ci_rc no_rows_check(ci_scan_state *s, int32_t capture, const ci_table *t,
 
     for (int32_t b = c->first_block; b < c->first_block + c->n_block; b++) lines += s->lines[b];
     if (lines > 2 || t->n_own > 0 || rejected > 0) return CI_OK;
-    return ci_rejects_add(&s->rejects, capture, 2, c->bytes, "", &fault);
+    return ci_rejects_add(&s->rejects, CI_POLICY_FAIL, capture, 2, c->bytes, "", &fault);
 }
 
 static ci_rc block_scan(ci_scan_state *s, ci_loader *loader, ci_builder *builder, int32_t b,

@@ -16,20 +16,26 @@ struct reading {
     ci_table *t;
     int64_t line;        /**< number of the line at at.p                                       */
     ci_rejects *rejects; /**< NULL: the first bad row is an error                              */
-    bool stop;           /**< nothing more to find here: bad halo or rejects full              */
+    bool stop;           /**< nothing more to find here: bad halo or enough that fails         */
 };
+
+static ci_policy policy_of(const struct reading *r, ci_kind kind)
+{
+    return (ci_policy)r->at.loader->contract->policy[kind];
+}
 
 static ci_rc refuse(struct reading *r, const char *text, const ci_fault *fault)
 {
     ci_rc rc = CI_OK;
     ci_rejects one = {0};
     char message[2 * CI_PATH_MAX];
+    const ci_policy policy = policy_of(r, fault->kind);
 
     if (r->rejects) {
-        CI_TRY(ci_rejects_add(r->rejects, r->capture, r->line, ci_place_offset(&r->at), text, fault));
-        r->stop = r->rejects->n == CI_REJECT_MAX;
-    } else {
-        CI_TRY(ci_rejects_add(&one, r->capture, r->line, ci_place_offset(&r->at), text, fault));
+        CI_TRY(ci_rejects_add(r->rejects, policy, r->capture, r->line, ci_place_offset(&r->at), text, fault));
+        r->stop = r->rejects->failing >= CI_REJECT_MAX;
+    } else if (policy != CI_POLICY_QUARANTINE) {
+        CI_TRY(ci_rejects_add(&one, policy, r->capture, r->line, ci_place_offset(&r->at), text, fault));
         ci_reject_text(r->plan, one.item, message, sizeof message);
         CI_FAIL(CI_EDATA, "%s", message);
     }
@@ -85,12 +91,14 @@ static ci_rc line_take(struct reading *r, bool own)
         r->at.p = next;
         goto done;
     }
-    if (ci_frame_check(r->at.p, n, r->columns, &frame, &fault) == CI_KIND_NONE)
+    if (ci_frame_check(r->at.p, n, r->columns, &frame, &fault) == CI_KIND_NONE) {
         frame_append(r->t, &frame);
-    else if (own || !r->rejects)
+        if (own && r->rejects) ci_rejects_repaired(r->rejects, frame.repaired);
+    } else if (own || !r->rejects) {
         CI_TRY(refuse(r, r->at.p, &fault));
-    else
+    } else if (policy_of(r, fault.kind) != CI_POLICY_QUARANTINE) {
         r->stop = true;
+    }
     if (next)
         r->at.p = next;
     else
@@ -139,7 +147,7 @@ static ci_rc block_read(ci_loader *l, const ci_plan *p, int32_t block, ci_lid ha
     const ci_block *b = &p->block[block];
     struct reading r = {.plan = p, .capture = b->capture, .t = t, .rejects = rejects,
                         .columns = p->capture[b->capture].columns,
-                        .line = b->offset ? b->first_row + 2 : 1};
+                        .line = b->offset ? b->first_line : 1};
 
     t->first_row = b->first_row;
     t->n = t->n_own = 0;

@@ -58,7 +58,7 @@ static ci_plan plan_make(void)
     }
     for (int i = 0; i < 3; i++)
         p.block[i] = (ci_block){.capture = i > 0, .offset = i == 2 ? 4096 : 0, .bytes = 4096 - i,
-                                .first_row = i, .rows = 50 + i, .first_graph = 7 + i, .graphs = i,
+                                .first_line = i + 1, .first_row = i, .rows = 50 + i, .first_graph = 7 + i, .graphs = i,
                                 .first_node = 70 + i, .nodes = 5 * i, .hash = {(uint64_t)i, 2}};
     p.vocab[0] = 5;
     p.vocab[1] = 0x98da0001;
@@ -176,8 +176,8 @@ static void rejects__are_escaped_and_cut(void **state)
 
     (void)state;
     memset(long_value, 'x', sizeof long_value);
-    assert_int_equal(ci_rejects_add(&r, 0, 19, 540, "a\"\t\0z", &fault), CI_OK);
-    assert_int_equal(ci_rejects_add(&r, 1, 1, 0, long_value, &longer), CI_OK);
+    assert_int_equal(ci_rejects_add(&r, CI_POLICY_FAIL, 0, 19, 540, "a\"\t\0z", &fault), CI_OK);
+    assert_int_equal(ci_rejects_add(&r, CI_POLICY_FAIL, 1, 1, 0, long_value, &longer), CI_OK);
     csv = ci_rejects_csv(&p, &r, &n);
     assert_non_null(strstr(csv, "\"train_01/x0.csv\",19,8,540,payload,\"a\"\"\\x09\\x00z\",\"not hex"));
     assert_non_null(strstr(csv, "xxx...\""));
@@ -187,7 +187,7 @@ static void rejects__are_escaped_and_cut(void **state)
     assert_string_equal(message,
                         "data/s/train_01/x0.csv:19:8: payload: 'a\"\\x09\\x00z': not hexadecimal");
     for (int i = 0; i < 2000; i++)
-        assert_int_equal(ci_rejects_add(&r, 1, i, i, "", &(ci_fault){.kind = CI_KIND_BLANK}), CI_OK);
+        assert_int_equal(ci_rejects_add(&r, CI_POLICY_FAIL, 1, i, i, "", &(ci_fault){.kind = CI_KIND_BLANK}), CI_OK);
     assert_int_equal(r.n, CI_REJECT_MAX);
     assert_int_equal(r.total, 2002);
     ci_rejects_release(&r);

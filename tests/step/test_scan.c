@@ -338,7 +338,7 @@ static void scan__finds_a_bad_last_line_of_the_last_file(void **state)
     assert_int_equal(ci_rc_exit(CI_EDATA), 65);
     if (first_rank) {
         text = slurp("rejected.csv");
-        assert_non_null(strstr(text, "file,line,column,offset,kind,value,reason\n\"test_02/z.csv\",2001,"));
+        assert_non_null(strstr(text, "file,line,column,offset,kind,value,reason,policy\n\"test_02/z.csv\",2001,"));
         free(text);
         assert_true(left("rejected.csv"));
         assert_false(left("plan.json"));

@@ -43,6 +43,7 @@ static void plan_complete(ci_loader *l, ci_plan *p, ci_rejects *rejects)
 
     for (int32_t b = 0; b < p->n_block; b++) {
         p->block[b].first_row = row;
+        p->block[b].first_line = p->block[b].offset ? row + 2 : 1;
         assert_int_equal(ci_table_scan(l, p, b, 0, &t, rejects, &p->block[b].hash), CI_OK);
         p->block[b].rows = t.n_own;
         row += t.n_own;
