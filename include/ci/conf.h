@@ -112,8 +112,14 @@ typedef struct ci_conf {
     struct {
         int32_t seed, vehicles;    /**< vehicles simulated; the last one is in no training set */
         int32_t ids_min, ids_max;  /**< identifiers of a vehicle                               */
+        double extended;           /**< share of identifiers of 29 bits                        */
+        int32_t bitrate;           /**< bit/s                                                  */
         double seconds;            /**< length of one capture                                  */
+        int64_t rows;              /**< of one capture; 0: as many as fit into seconds         */
+        double file_seconds;       /**< of one file; 0: a capture is one file                  */
         double attack_share;       /**< share of time under attack, in captures with attacks   */
+        char known[CI_TEXT_MAX];   /**< attacks that training has too: names, commas between   */
+        char unknown[CI_TEXT_MAX]; /**< attacks that only tests have                           */
     } sim;
 } ci_conf;
 

@@ -4,17 +4,41 @@
  *
  *      <data.root>/<data.set>/manifest.json
  *      train_01_attack_free/                    attack-free-car?.csv of every vehicle but the last
- *      train_02_with_attacks/                   DoS or fuzzing of each, the attack-free files again
- *      test_01_known_vehicle_known_attack/      the other one of DoS and fuzzing
- *      test_02_unknown_vehicle_known_attack/    DoS and fuzzing of the last vehicle
- *      test_03_known_vehicle_unknown_attack/    malfunction (spoofing) of all but the last
- *      test_04_unknown_vehicle_unknown_attack/  malfunction of the last
+ *      train_02_with_attacks/                   of each, every other attack of sim.known, the attack-free files again
+ *      test_01_known_vehicle_known_attack/      the others of sim.known
+ *      test_02_unknown_vehicle_known_attack/    sim.known, of the last vehicle
+ *      test_03_known_vehicle_unknown_attack/    sim.unknown, of all but the last
+ *      test_04_unknown_vehicle_unknown_attack/  sim.unknown, of the last
  *
- *  With two vehicles, and so one known one, training and test_01 have both DoS and fuzzing.
+ *  With two vehicles, and so one known one, training and test_01 have all of sim.known.
  *
- *  A vehicle sends sim.ids_min to sim.ids_max 11-bit identifiers, each in its own period with
- *  jitter, over a bus of 500 kbit/s on which the lowest waiting identifier goes first.  An attack
- *  starts after the first quarter of a capture and comes in bursts; its frames are labelled 1.
+ *  A vehicle sends sim.ids_min to sim.ids_max identifiers, periodic ones (10 ms to 1 s, with jitter)
+ *  and events, sent three times when something happens.  Their fields are constants, counters,
+ *  noises, flags, checksums (sum, exclusive or, CRC-8) and signals of one driving state: speed,
+ *  wheels, engine, pedals, steering, of a trip that is parked, idle, in a city, on a motorway; a
+ *  quarter of the identifiers is silent while parked.  A capture of less than ten minutes has a whole trip.
+ *
+ *  The bus has sim.bitrate.  A frame takes its bits and stuff bits; of those that wait the lowest
+ *  identifier goes first; a sender keeps one message waiting and overwrites it with the next.
+ *  A time stamp is the end of the frame, before the pause of 3 bits.
+ *
+ *  An attack starts after the first quarter of a capture and comes in bursts of about 4 s.
+ *
+ *      DoS                    000, eight zero bytes, every 280 to 320 us
+ *      fuzzing                random identifier of 11 bits, length and payload, every 0.4 to 1.6 ms
+ *      systematic             identifiers and lengths swept, zero payload, every 1 to 6 ms
+ *      malfunction            an identifier of the vehicle's own that is sent often, every 0.7 to 1.5 ms,
+ *                             _random or _constant payload by vehicle; or one that the identifier showed
+ *                             up to 1.5 s before the burst: _replayed, or _altered in up to four bits;
+ *                             _after: random, 0.2 to 3 ms behind each genuine frame
+ *      replay                 all traffic of the 0.3 to 1.5 s before the burst, over and over
+ *      suppress               such an identifier is silent
+ *      masquerade             it is silent, and another sends it: at its times, with counter and
+ *                             checksum as they should be, all else frozen at another value
+ *      diagnostic             requests of a tester to 7DF and 7E0 to 7E7, every 0.3 to 0.9 ms
+ *
+ *  The label is 1 for a frame that the attacker sent.  A frame that is suppressed cannot have one:
+ *  there it is the next frame on the bus, from which on a listener could know, that is labelled 1.
  *
  *  The bytes depend on the settings sim.* alone: integer arithmetic and Philox (vehicle, capture,
  *  stream), no floating point beyond reading the settings, no clock, no number of ranks. */
@@ -23,14 +47,14 @@
 #include "ci/conf.h"
 #include "ci/rc.h"
 
-/** Write the set of conf->data.root, conf->data.set as conf->sim says.  Collective: captures are
- *  dealt to ranks, each file is committed (ci/commit.h), the manifest last.  A set that an
- *  earlier simulation left is replaced; files of it that the new one does not have are removed.
- *  Memory: a buffer of 1 MiB and a vehicle a rank.
+/** Write the set of conf->data.root, conf->data.set as conf->sim says.  Collective: slices of 10 s of
+ *  all captures are dealt to ranks, each file is committed (ci/commit.h), the manifest last.  A set
+ *  that an earlier simulation left is replaced; files of it that the new one does not have are removed.
+ *  Memory: four slices of text, about 1 MiB each, and a vehicle a rank.
  *
  *  manifest.json: state "SIMULATED"; complete, false while files are being written; the settings
- *  seed, vehicles, ids_min, ids_max, seconds, attack_share; files: path (in the set), vehicle,
- *  attack ("none", "DoS", "fuzzing", "malfunction"), rows, attack_rows, bytes, sha256.
+ *  sim.*, sim.rows as asked_rows; files: path (in the set), vehicle, attack (a name as above, or
+ *  "none"), rows, attack_rows, bytes, sha256.
  *  \return the same on every rank: CI_OK; CI_ECONF when the settings do not fit together;
  *          CI_ECREATE when a folder or file cannot be created, or when the set's folder holds
  *          something that no simulation wrote; CI_EPERM; CI_EIO (disk full among others);

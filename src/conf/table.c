@@ -84,11 +84,17 @@ const ci_setting ci_settings[] = {
     ROW(CI_I32,    inject.crash_point, "0", "[0, 2147483647]", "", "point of the commit protocol to die at; 0: none"),
 
     ROW(CI_I32,    sim.seed, "1", "[0, 2147483647]", "", "of the simulated traffic"),
-    ROW(CI_I32,    sim.vehicles, "3", "[2, 64]", "vehicles", "simulated; the last one is in no training folder"),
+    ROW(CI_I32,    sim.vehicles, "3", "[2, 10000]", "vehicles", "simulated; the last one is in no training folder"),
     ROW(CI_I32,    sim.ids_min, "20", "[1, 2000]", "identifiers", "of a vehicle, at least"),
     ROW(CI_I32,    sim.ids_max, "100", "[1, 2000]", "identifiers", "of a vehicle, at most"),
+    ROW(CI_F64,    sim.extended, "0", "[0, 1]", "", "share of the identifiers that have 29 bits"),
+    ROW(CI_I32,    sim.bitrate, "500000", "[10000, 1000000]", "bit/s", "of the bus"),
     ROW(CI_F64,    sim.seconds, "20", "[1, 10000000]", "seconds", "length of one capture"),
+    ROW(CI_I64,    sim.rows, "0", "[0, 1000000000000]", "frames", "of one capture, whatever sim.seconds says; 0: as many as fit into sim.seconds"),
+    ROW(CI_F64,    sim.file_seconds, "0", "[0, 10000000]", "seconds", "of one file, a capture is split into such; 0: one file a capture"),
     ROW(CI_F64,    sim.attack_share, "0.25", "[0, 0.9]", "", "share of time under attack, in captures with attacks"),
+    ROW(CI_TEXT,   sim.known, "DoS,fuzzing", "", "", "attacks that training folders have too"),
+    ROW(CI_TEXT,   sim.unknown, "malfunction", "", "", "attacks that only test folders have"),
 };
 /* clang-format on */
 

@@ -1,18 +1,10 @@
 #include "sim_priv.h"
 
-dice ci_sim_stream(const ci_conf *conf, int32_t car, int32_t capture, uint32_t stream)
-{
-    return (dice){.seed = (uint32_t)conf->sim.seed, .vehicle = (uint32_t)car,
-                  .capture = (uint32_t)capture, .stream = stream};
-}
-
 uint32_t ci_sim_word(dice *d)
 {
     const unsigned place = d->n % 4;
 
-    if (place == 0)
-        d->four = ci_philox(d->seed, CI_RANDOM_SIM, d->vehicle, d->capture, d->stream,
-                            (uint32_t)(d->n / 4));
+    if (place == 0) d->four = ci_sim_four(&d->key, d->stream, (uint32_t)(d->n / 4));
     d->n++;
     return d->four.v[place];
 }

@@ -86,9 +86,22 @@ static ci_json *settings(const ci_conf *conf, bool complete)
     ci_json_int(j, "vehicles", conf->sim.vehicles);
     ci_json_int(j, "ids_min", conf->sim.ids_min);
     ci_json_int(j, "ids_max", conf->sim.ids_max);
+    ci_json_num(j, "extended", conf->sim.extended);
+    ci_json_int(j, "bitrate", conf->sim.bitrate);
     ci_json_num(j, "seconds", conf->sim.seconds);
+    ci_json_int(j, "asked_rows", conf->sim.rows);
+    ci_json_num(j, "file_seconds", conf->sim.file_seconds);
     ci_json_num(j, "attack_share", conf->sim.attack_share);
+    ci_json_str(j, "known", conf->sim.known);
+    ci_json_str(j, "unknown", conf->sim.unknown);
     return j;
+}
+
+static bool same_text(const ci_json *m, const char *key, const char *value)
+{
+    const char *was = ci_json_get_str(m, key);
+
+    return was && !strcmp(was, value);
 }
 
 /* Does the manifest say that these settings were simulated to the end? */
@@ -96,8 +109,12 @@ static bool same_settings(const ci_conf *conf, const ci_json *m)
 {
     return ci_json_get_bool(m, "complete") && ci_json_get_int(m, "seed") == conf->sim.seed &&
            ci_json_get_int(m, "vehicles") == conf->sim.vehicles && ci_json_get_int(m, "ids_min") == conf->sim.ids_min &&
-           ci_json_get_int(m, "ids_max") == conf->sim.ids_max && ci_json_get_num(m, "seconds") == conf->sim.seconds &&
-           ci_json_get_num(m, "attack_share") == conf->sim.attack_share;
+           ci_json_get_int(m, "ids_max") == conf->sim.ids_max && ci_json_get_num(m, "extended") == conf->sim.extended &&
+           ci_json_get_int(m, "bitrate") == conf->sim.bitrate && ci_json_get_num(m, "seconds") == conf->sim.seconds &&
+           ci_json_get_int(m, "asked_rows") == conf->sim.rows &&
+           ci_json_get_num(m, "file_seconds") == conf->sim.file_seconds &&
+           ci_json_get_num(m, "attack_share") == conf->sim.attack_share && same_text(m, "known", conf->sim.known) &&
+           same_text(m, "unknown", conf->sim.unknown);
 }
 
 static bool same_file(const char *set, const ci_json *file)

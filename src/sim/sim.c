@@ -15,6 +15,18 @@ static ci_rc check(const ci_conf *conf)
         conf->sim.ids_max > SLOT_MAX)
         CI_FAIL(CI_ECONF, "sim.ids_min, sim.ids_max: %d to %d is not within 1 to %d",
                 conf->sim.ids_min, conf->sim.ids_max, SLOT_MAX);
+    if (conf->sim.bitrate < 10000 || conf->sim.bitrate > 1000000)
+        CI_FAIL(CI_ECONF, "sim.bitrate: %d is not within 10000 to 1000000", conf->sim.bitrate);
+    if (conf->sim.ids_max * 5 > 4 * ci_sim_rate_max(conf->sim.bitrate))
+        CI_FAIL(CI_ECONF, "sim.ids_max: a bus of %d bit/s has no room for %d identifiers; at most %lld, or a "
+                "higher sim.bitrate", conf->sim.bitrate, conf->sim.ids_max,
+                (long long)(4 * ci_sim_rate_max(conf->sim.bitrate) / 5));
+    if (!(conf->sim.extended >= 0 && conf->sim.extended <= 1))
+        CI_FAIL(CI_ECONF, "sim.extended: %g is not within 0 to 1", conf->sim.extended);
+    if (conf->sim.rows < 0 || conf->sim.rows > 1000000000000)
+        CI_FAIL(CI_ECONF, "sim.rows: %lld is not within 0 to 1e12", (long long)conf->sim.rows);
+    if (!(conf->sim.file_seconds == 0 || conf->sim.file_seconds >= 1))
+        CI_FAIL(CI_ECONF, "sim.file_seconds: %g is neither 0 nor at least 1", conf->sim.file_seconds);
     if (!(conf->sim.seconds > 0 && conf->sim.seconds <= 1e7))
         CI_FAIL(CI_ECONF, "sim.seconds: %g is not within 0 to 1e7", conf->sim.seconds);
     if (!(conf->sim.attack_share >= 0 && conf->sim.attack_share <= SHARE_MAX))
@@ -24,44 +36,20 @@ done:
     return rc;
 }
 
-/* Recordings are of about equal length: every size-th is mine. */
-static ci_rc write_mine(const ci_comm *comm, const ci_conf *conf, const char *set,
-                        const recording *r, int32_t n, written *mine, int32_t *out_n)
+/* Rank 0. */
+static ci_rc finish(const ci_conf *conf, const char *set, const recording *r, int32_t n, const written *w)
 {
     ci_rc rc = CI_OK;
-    bus *b = ci_new(1, sizeof *b);
-
-    if (!b) CI_FAIL(CI_ENOMEM, "a vehicle of %zu bytes", sizeof *b);
-    for (int32_t k = comm->rank; k < n; k += comm->size) {
-        mine[*out_n].file = k;
-        CI_TRY(ci_sim_write(conf, set, &r[k], b, &mine[*out_n]));
-        ++*out_n;
-    }
-done:
-    free(b);
-    return rc;
-}
-
-/* Rank 0: reports of all ranks, in the order of the plan. */
-static ci_rc finish(const ci_conf *conf, const char *set, const recording *r, int32_t n,
-                    const written *all, size_t n_all)
-{
-    ci_rc rc = CI_OK;
-    written *w = ci_new((size_t)n, sizeof *w);
     int64_t rows = 0, bytes = 0;
 
-    if (!w) CI_FAIL(CI_ENOMEM, "a manifest of %d files", n);
-    if (n_all != (size_t)n) CI_FAIL(CI_EINTERNAL, "%zu of %d files were written", n_all, n);
-    for (size_t k = 0; k < n_all; k++) {
-        w[all[k].file] = all[k];
-        rows += all[k].rows;
-        bytes += all[k].bytes;
+    for (int32_t k = 0; k < n; k++) {
+        rows += w[k].rows;
+        bytes += w[k].bytes;
     }
     CI_TRY(ci_sim_set_finish(conf, set, r, w, n));
     ci_log(CI_INFO, "%s: SIMULATED, %d files, %lld frames, %lld bytes", set, n, (long long)rows,
            (long long)bytes);
 done:
-    free(w);
     return rc;
 }
 
@@ -69,27 +57,22 @@ ci_rc ci_sim(const ci_comm *comm, const ci_conf *conf)
 {
     ci_rc rc = CI_OK, mine_rc;
     recording *r = NULL;
-    written *mine = NULL;
-    void *all = NULL;
-    size_t all_bytes = 0;
-    int32_t n = 0, n_mine = 0;
+    written *w = NULL;
+    int32_t n = 0;
     char set[CI_PATH_MAX] = "";
 
     mine_rc = check(conf);
     if (mine_rc == CI_OK) mine_rc = ci_path_join(set, conf->data.root, conf->data.set);
     if (mine_rc == CI_OK) mine_rc = ci_sim_plan(conf, &r, &n);
-    if (mine_rc == CI_OK && !(mine = ci_new((size_t)n, sizeof *mine)))
+    if (mine_rc == CI_OK && !(w = ci_new((size_t)n, sizeof *w)))
         mine_rc = ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%d files", n);
     if (mine_rc == CI_OK && comm->rank == 0) mine_rc = ci_sim_set_prepare(conf, set, r, n);
+    if (mine_rc == CI_OK && comm->rank == 0) ci_sim_files_clear(set, r, n);
     CI_TRY_ALL(comm, "sim.prepare.agree", mine_rc);
-    CI_TRY_ALL(comm, "sim.files.agree", write_mine(comm, conf, set, r, n, mine, &n_mine));
-    CI_TRY(ci_comm_gather(comm, "sim.files.gather", mine, (size_t)n_mine * sizeof *mine, &all,
-                          &all_bytes, NULL));
-    mine_rc = comm->rank ? CI_OK : finish(conf, set, r, n, all, all_bytes / sizeof *mine);
-    CI_TRY_ALL(comm, "sim.manifest.agree", mine_rc);
+    CI_TRY(ci_sim_files(comm, conf, set, r, n, w));
+    CI_TRY_ALL(comm, "sim.manifest.agree", comm->rank ? CI_OK : finish(conf, set, r, n, w));
 done:
-    free(all);
-    free(mine);
+    free(w);
     free(r);
     return rc;
 }

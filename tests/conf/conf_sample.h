@@ -62,6 +62,12 @@ static const char *const conf_sample[] = {
     "sim.vehicles=6",
     "sim.ids_min=7",
     "sim.ids_max=120",
+    "sim.extended=0.25",
+    "sim.bitrate=250000",
     "sim.seconds=9.25",
+    "sim.rows=123456789012",
+    "sim.file_seconds=2.5",
     "sim.attack_share=0",
+    "sim.known=replay,suppress",
+    "sim.unknown=DoS,diagnostic",
 };
