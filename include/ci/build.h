@@ -10,13 +10,18 @@
  *  \return CI_OK, CI_ECONF (no complete window, feature set without a layout), CI_ENOMEM */
 ci_rc ci_build_head(const ci_plan *p, const ci_conf *conf, ci_store_head *out);
 
-/** Build conf->run.dir/store.h5.  Collective: ranks take contiguous runs of blocks; memory is one
- *  block of rows and store.chunk graphs a rank.  The bytes do not depend on the number of ranks.
+/** Build conf->run.dir/store.h5, and build.json that says how.  Collective: ranks take contiguous runs of
+ *  blocks; memory is one block of rows and store.chunk graphs a rank.  The bytes do not depend on the number
+ *  of ranks.
+ *
+ *  Captures whose bytes the previous store knows, from the same windows, features, data.* and contract.*, are
+ *  not read again: their graphs are copied.  The bytes are those of a store built from nothing.
+ *  \param [in]  previous  a store whose bytes were checked, with its hash; on all ranks the same; NULL: none
  *  \param [out] out_sha  SHA-256 of the store, on every rank
  *  \return CI_OK; CI_EIO, CI_EHDF5: the store could not be written, the previous one is intact,
  *          and the job must end by ci_comm_abort; CI_EDATA: a capture changed since the scan;
  *          CI_ETEMP after a signal; CI_ECONF, CI_ECREATE, CI_ENOMEM */
-ci_rc ci_build(const ci_comm *comm, const ci_conf *conf, const ci_plan *p,
+ci_rc ci_build(const ci_comm *comm, const ci_conf *conf, const ci_plan *p, const ci_store *previous, const char *previous_sha,
                char out_sha[CI_SHA256_HEX]);
 
 #endif

@@ -74,6 +74,7 @@ typedef struct ci_conf {
     } contract;
     struct {
         int64_t chunk;             /**< graphs that are built and written at a time            */
+        int64_t flush;             /**< graphs after which a rank hands them to the disk       */
     } store;
     struct {
         int32_t blocks, every;     /**< 20 blocks of windows a capture, every 5th validates    */

@@ -74,6 +74,9 @@ ci_rc ci_h5_array(const ci_h5_view *v, const char *name, ci_type kind, int64_t r
 /** Does it have the array, and of which kind?  For columns whose width depends on the content. */
 bool ci_h5_has(const ci_h5_view *v, const char *name, ci_type *out_kind);
 
+/** What was read of an array and is not needed soon: the system may have the memory back. */
+void ci_h5_forget(const ci_h5_view *v, const void *at, int64_t bytes);
+
 ci_rc ci_h5_number(const ci_h5_view *v, const char *name, int64_t *out);
 ci_rc ci_h5_text(const ci_h5_view *v, const char *name, char *out, size_t n);
 

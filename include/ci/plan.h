@@ -80,9 +80,15 @@ void ci_plan_release(ci_plan *p); /**< NULL-safe; leaves *p zero */
 /** Path of a capture's file.  \return CI_OK, or CI_EDATA when it does not fit */
 ci_rc ci_plan_path(const ci_plan *p, int32_t capture, char out[CI_PATH_MAX]);
 
-/** First block of part `part` of n_part contiguous parts of nearly equal bytes: rank r works on
- *  blocks [ci_plan_part(p, r, n), ci_plan_part(p, r + 1, n)). */
+/** First block of part `part` of n_part contiguous parts of nearly equal work: rank r works on
+ *  blocks [ci_plan_part(p, r, n), ci_plan_part(p, r + 1, n)).  A block weighs its bytes, and where a
+ *  file begins CI_PLAN_OPEN more, for finding and opening it takes as long as reading those. */
+enum { CI_PLAN_OPEN = 32768 };
 int32_t ci_plan_part(const ci_plan *p, int32_t part, int32_t n_part);
+
+/** The same, when blocks of captures with skip[capture] set are no work.
+ *  \param [in] skip  (n_capture); NULL: none */
+int32_t ci_plan_part_but(const ci_plan *p, const bool *skip, int32_t part, int32_t n_part);
 
 /** The plan of rank 0 on every rank.  Collective.  On other ranks *p is overwritten and, on
  *  CI_OK, theirs to release.  \return CI_OK, CI_ENOMEM or CI_EMPI */

@@ -73,6 +73,22 @@ ci_rc ci_store_create(const ci_comm *comm, const char *path, const ci_store_head
 ci_rc ci_store_put(ci_store_writer *w, int32_t capture, int64_t first_graph, int64_t first_node,
                    int64_t first_edge, const ci_graphs *g);
 
+struct ci_store; /* below: one for reading */
+
+/** Do graphs of a store with head `a` have the same columns and mean the same in one with head `b`?  Not
+ *  their data, nor their identifiers. */
+bool ci_store_alike(const ci_store_head *a, const ci_store_head *b);
+
+/** From now on ci_store_copy copies from `from`, whose bytes were checked and whose head is alike; borrowed.
+ *  Not collective.  \return CI_OK or CI_ENOMEM */
+ci_rc ci_store_reuse(ci_store_writer *w, const struct ci_store *from);
+
+/** Put n graphs of that store, from graph `from` on, as ci_store_put does: the same bytes that building them
+ *  again would put.  Not collective: agree afterwards.
+ *  \return CI_OK, CI_EDATA (an identifier that the head has not), CI_EARG, CI_EHDF5, CI_ENOMEM */
+ci_rc ci_store_copy(ci_store_writer *w, int64_t from, int64_t n, int32_t capture, int64_t first_graph,
+                    int64_t first_node, int64_t first_edge);
+
 /** Close, read back, publish.  Collective.  Frees w, on failure too. */
 ci_rc ci_store_commit(ci_store_writer **w, char out_sha[CI_SHA256_HEX]);
 

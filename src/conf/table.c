@@ -34,6 +34,7 @@ const ci_setting ci_settings[] = {
 #undef KIND
 
     ROW(CI_I64,    store.chunk, "256", "[1, 1048576]", "graphs", "built and written at a time"),
+    ROW(CI_I64,    store.flush, "4096", "[1, 1000000000]", "graphs", "after which a rank hands what it has to the disk and the ranks agree"),
 
     ROW(CI_I32,    split.blocks, "20", "[2, 10000]", "blocks", "that the windows of a training capture are cut into"),
     ROW(CI_I32,    split.every, "5", "[2, 10000]", "blocks", "one of so many is validation"),

@@ -29,17 +29,27 @@ done:
     return rc;
 }
 
-int32_t ci_plan_part(const ci_plan *p, int32_t part, int32_t n_part)
+static int64_t weight(const ci_plan *p, const bool *skip, int32_t block)
+{
+    const ci_block *b = &p->block[block];
+
+    if (skip && skip[b->capture]) return 0;
+    return b->bytes + (b->offset == 0 ? CI_PLAN_OPEN : 0);
+}
+
+int32_t ci_plan_part_but(const ci_plan *p, const bool *skip, int32_t part, int32_t n_part)
 {
     int64_t total = 0, before = 0, limit;
     int32_t b = 0;
 
     if (part >= n_part) return p->n_block;
-    for (int32_t i = 0; i < p->n_block; i++) total += p->block[i].bytes;
+    for (int32_t i = 0; i < p->n_block; i++) total += weight(p, skip, i);
     limit = ci_part(total, part, n_part);
-    while (b < p->n_block && before < limit) before += p->block[b++].bytes;
+    while (b < p->n_block && before < limit) before += weight(p, skip, b++);
     return b;
 }
+
+int32_t ci_plan_part(const ci_plan *p, int32_t part, int32_t n_part) { return ci_plan_part_but(p, NULL, part, n_part); }
 
 /* The arrays of a plan, in the order in which they are packed. */
 enum { N_ARRAY = 5 };

@@ -1,21 +1,20 @@
 /* Blocks of rows become runs of graphs, each at the place that scan counted out for it. */
-#include "ci/build.h"
+#include "build_priv.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include "ci/arena.h"
 #include "ci/log.h"
 #include "ci/signal.h"
 #include "ci/table.h"
 #include "ci/tick.h"
-#include "ci/vocab.h"
 #include "ci/window.h"
 
-/* Where a rank is in its blocks: the block in memory and the next window of it. */
+/* Where a rank is: first what it takes over, then its blocks, the one in memory and the next window of it. */
 struct work {
     const ci_comm *comm;
     const ci_conf *conf;
     const ci_plan *plan;
+    struct reuse reuse;
     ci_store_writer *store;
     ci_contract contract;
     ci_loader *loader;
@@ -26,12 +25,15 @@ struct work {
     int32_t capture;             /* in the store, of the block in memory */
     int64_t window, last_window; /* of its capture: the next one, behind the last */
     int64_t graph, node, edge;   /* in the store: where the next run goes */
-    int64_t done;                /* graphs built */
+    int32_t taken;               /* capture of the plan that is being taken over */
+    int64_t take, last_take;     /* of the graphs taken over, one capture after the other: the next, behind the last */
+    int64_t take_first;          /* of these, the first of `taken` */
+    int64_t done, share;         /* graphs put; of so many */
 };
 
-static bool used(const ci_plan *p, int32_t block)
+static bool used(const struct work *w, int32_t block)
 {
-    return p->capture[p->block[block].capture].same_as < 0 && p->block[block].graphs > 0;
+    return !w->reuse.skip[w->plan->block[block].capture] && w->plan->block[block].graphs > 0;
 }
 
 /* Captures of the store are the used ones: their number is what is left when the others go. */
@@ -41,79 +43,6 @@ static int32_t stored_number(const ci_plan *p, int32_t capture)
 
     for (int32_t i = 0; i < capture; i++) n += p->capture[i].same_as < 0;
     return n;
-}
-
-static ci_rc ids_fill(const ci_plan *p, ci_store_head *h)
-{
-    ci_rc rc = CI_OK;
-    ci_vocab *v = NULL;
-
-    CI_TRY(ci_vocab_of(p->vocab, p->n_vocab, &v));
-    h->id = ci_new((size_t)p->n_id, sizeof *h->id);
-    h->vocab = ci_new((size_t)p->n_id, sizeof *h->vocab);
-    if (!h->id || !h->vocab) CI_FAIL(CI_ENOMEM, "%d identifiers", p->n_id);
-    h->n_id = p->n_id;
-    h->n_vocab = p->n_vocab;
-    for (int32_t i = 0; i < p->n_id; i++) {
-        h->id[i] = p->id[i];
-        h->vocab[i] = ci_vocab_index(v, p->id[i]);
-    }
-done:
-    ci_vocab_destroy(&v);
-    return rc;
-}
-
-static ci_rc captures_fill(const ci_plan *p, ci_store_head *h)
-{
-    ci_rc rc = CI_OK;
-
-    h->folder = ci_new((size_t)p->n_folder, sizeof *h->folder);
-    h->capture = ci_new((size_t)p->n_capture, sizeof *h->capture);
-    if (!h->folder || !h->capture) CI_FAIL(CI_ENOMEM, "%d captures", p->n_capture);
-    h->n_folder = p->n_folder;
-    for (int32_t i = 0; i < p->n_folder; i++) {
-        snprintf(h->folder[i].name, CI_STORE_TEXT, "%s", p->folder[i].name);
-        h->folder[i].role = p->folder[i].role;
-    }
-    for (int32_t i = 0; i < p->n_capture; i++) {
-        const ci_capture *c = &p->capture[i];
-        ci_store_capture *s = &h->capture[h->n_capture];
-        if (c->same_as >= 0) continue;
-        if (c->count.graphs != ci_window_count(c->count.rows, p->frames, p->stride))
-            CI_FAIL(CI_EINTERNAL, "%s: %lld windows counted in %lld rows", c->path, (long long)c->count.graphs,
-                    (long long)c->count.rows);
-        snprintf(s->path, CI_STORE_TEXT, "%s", c->path);
-        ci_xxh_hex(c->hash, s->hash);
-        s->folder = c->folder;
-        s->attack = c->attack_type;
-        s->rows = c->count.rows;
-        s->first_graph = c->first_graph;
-        s->n_graph = c->count.graphs;
-        h->n_capture++;
-    }
-done:
-    return rc;
-}
-
-ci_rc ci_build_head(const ci_plan *p, const ci_conf *conf, ci_store_head *out)
-{
-    ci_rc rc = CI_OK;
-    ci_store_head h = {.frames = p->frames, .stride = p->stride, .n_graph = p->graphs, .n_node = p->nodes};
-
-    if (p->graphs == 0)
-        CI_FAIL(CI_ECONF, "window.frames: no capture has %d frames: no graph can be built", p->frames);
-    snprintf(h.set, sizeof h.set, "%.31s", conf->features.set);
-    h.simulated = p->simulated;
-    h.compat = strcmp(conf->features.compat, "reference") == 0;
-    h.n_edge = h.n_graph * (h.frames - (h.compat ? 2 : 1));
-    ci_plan_digest(p, h.source);
-    CI_TRY(captures_fill(p, &h));
-    CI_TRY(ids_fill(p, &h));
-    *out = h;
-    h = (ci_store_head){0};
-done:
-    ci_store_head_release(&h);
-    return rc;
 }
 
 static ci_rc work_init(struct work *w)
@@ -128,8 +57,12 @@ static ci_rc work_init(struct work *w)
     CI_TRY(ci_graphs_init(&w->graphs, set, chunk, p->frames, ci_builder_edges(w->builder)));
     CI_TRY(ci_contract_read(w->conf, &w->contract));
     CI_TRY(ci_loader_create(&w->contract, &w->loader));
-    w->block = ci_plan_part(p, w->comm->rank, w->comm->size);
-    w->end = ci_plan_part(p, w->comm->rank + 1, w->comm->size);
+    w->block = ci_plan_part_but(p, w->reuse.skip, w->comm->rank, w->comm->size);
+    w->end = ci_plan_part_but(p, w->reuse.skip, w->comm->rank + 1, w->comm->size);
+    w->take = ci_part(w->reuse.graphs, w->comm->rank, w->comm->size);
+    w->last_take = ci_part(w->reuse.graphs, w->comm->rank + 1, w->comm->size);
+    w->share = w->last_take - w->take;
+    for (int32_t b = w->block; b < w->end; b++) w->share += used(w, b) ? p->block[b].graphs : 0;
 done:
     return rc;
 }
@@ -141,17 +74,7 @@ static void work_release(struct work *w)
     ci_builder_destroy(&w->builder);
     ci_table_release(&w->table);
     ci_graphs_release(&w->graphs);
-}
-
-/* Runs of graphs this rank will put: all ranks go round the loop as often as the busiest. */
-static int64_t chunks(const struct work *w)
-{
-    const int64_t chunk = w->conf->store.chunk;
-    int64_t n = 0;
-
-    for (int32_t b = w->block; b < w->end; b++)
-        if (used(w->plan, b)) n += (w->plan->block[b].graphs + chunk - 1) / chunk;
-    return n;
+    reuse_release(&w->reuse);
 }
 
 /* Load the next block that has windows; false when none is left. */
@@ -163,10 +86,11 @@ static ci_rc block_next(struct work *w, bool *out_some)
 
     *out_some = w->window < w->last_window;
     if (*out_some) goto done;
-    while (w->block < w->end && !used(p, w->block)) w->block++;
+    while (w->block < w->end && !used(w, w->block)) w->block++;
     if (w->block == w->end) goto done;
     b = &p->block[w->block];
     CI_TRY(ci_table_load(w->loader, p, w->block, p->frames - 1, &w->table));
+    ci_tick();
     w->window = ci_window_at(b->first_row, p->stride);
     w->last_window = w->window + b->graphs;
     w->graph = b->first_graph;
@@ -185,7 +109,7 @@ static ci_rc chunk_put(struct work *w)
     bool some = false;
 
     CI_TRY(block_next(w, &some));
-    if (!some) goto done;
+    if (!some) CI_FAIL(CI_EINTERNAL, "%lld graphs of %lld were built and no block is left", (long long)w->done, (long long)w->share);
     ci_graphs_clear(&w->graphs);
     while (w->window < w->last_window && w->graphs.n_graph < w->graphs.cap_graph) {
         const int64_t row = w->window * w->plan->stride - w->table.first_row;
@@ -195,7 +119,6 @@ static ci_rc chunk_put(struct work *w)
         CI_TRY(ci_window_build(w->builder, &w->table, (ci_lid)row, &w->graphs));
         w->window++;
     }
-    ci_tick();
     CI_TRY(ci_store_put(w->store, w->capture, w->graph, w->node, w->edge, &w->graphs));
     w->graph += w->graphs.n_graph;
     w->node += w->graphs.n_node;
@@ -205,7 +128,81 @@ done:
     return rc;
 }
 
-ci_rc ci_build(const ci_comm *comm, const ci_conf *conf, const ci_plan *p,
+/* A run of graphs of the next capture that is taken over. */
+static ci_rc chunk_take(struct work *w)
+{
+    ci_rc rc = CI_OK;
+    const ci_store *from = w->reuse.from;
+    const ci_capture *c = &w->plan->capture[w->taken];
+    int64_t at, first, n;
+
+    while (w->reuse.was[w->taken] < 0 || w->take >= w->take_first + c->count.graphs) {
+        if (w->reuse.was[w->taken] >= 0) w->take_first += c->count.graphs;
+        c = &w->plan->capture[++w->taken];
+    }
+    at = w->take - w->take_first;
+    n = CI_MIN(CI_MIN(w->last_take - w->take, c->count.graphs - at), w->conf->store.chunk);
+    first = from->head.capture[w->reuse.was[w->taken]].first_graph;
+    CI_TRY(ci_store_copy(w->store, first + at, n, stored_number(w->plan, w->taken), c->first_graph + at,
+                         c->first_node + from->graph_node[first + at] - from->graph_node[first],
+                         c->first_graph * ci_builder_edges(w->builder) + from->graph_edge[first + at] - from->graph_edge[first]));
+    w->take += n;
+    w->done += n;
+done:
+    return rc;
+}
+
+/* Up to store.flush graphs, or the rest. */
+static ci_rc round_do(struct work *w)
+{
+    ci_rc rc = CI_OK;
+    const int64_t until = CI_MIN(w->share, w->done + w->conf->store.flush);
+
+    while (w->done < until) {
+        CI_TRY(w->take < w->last_take ? chunk_take(w) : chunk_put(w));
+        ci_tick();
+    }
+done:
+    return rc;
+}
+
+/* Ranks agree after every round, and go round as often as the busiest. */
+static ci_rc rounds_do(struct work *w)
+{
+    ci_rc rc = CI_OK;
+    const double begun = ci_now_s();
+    ci_heartbeat heart = {begun, 0};
+    int64_t left, all[2] = {1, 0}; /* somebody has work left; a signal came */
+
+    while (all[0]) {
+        CI_TRY_ALL(w->comm, "build.chunk", round_do(w));
+        left = all[0] = w->done < w->share;
+        all[1] = ci_signal_seen();
+        CI_TRY(ci_comm_max_i64(w->comm, "build.round", all, 2));
+        if (all[1]) CI_FAIL(CI_ETEMP, "stopped by signal %d while building; the same command builds again", (int)all[1]);
+        if (left && ci_heartbeat_due(&heart, (double)w->done, (double)w->share) && ci_now_s() - begun > 2)
+            ci_log(CI_INFO, "%lld of the %lld graphs of rank 0", (long long)w->done, (long long)w->share);
+    }
+done:
+    return rc;
+}
+
+/* Rank 0 knows whether the previous store was made by reading captures as now. */
+static ci_rc reuse_agree(const ci_comm *comm, const ci_conf *conf, const ci_plan *p, const ci_store_head *h,
+                         const ci_store *previous, const char *previous_sha, struct reuse *out)
+{
+    ci_rc rc = CI_OK;
+    int64_t good = previous && comm->rank == 0 ? reuse_reads_same(conf, previous_sha) : 0;
+
+    CI_TRY(ci_comm_max_i64(comm, "build.reuse.reading", &good, 1));
+    if (previous && !good)
+        ci_log(CI_INFO, "build.json does not say that the previous store was read with these data.* and contract.*: nothing of it is used");
+    CI_TRY_ALL(comm, "build.reuse.find", reuse_find(p, h, good ? previous : NULL, out));
+done:
+    return rc;
+}
+
+ci_rc ci_build(const ci_comm *comm, const ci_conf *conf, const ci_plan *p, const ci_store *previous, const char *previous_sha,
                char out_sha[CI_SHA256_HEX])
 {
     ci_rc rc = CI_OK;
@@ -213,26 +210,16 @@ ci_rc ci_build(const ci_comm *comm, const ci_conf *conf, const ci_plan *p,
     ci_store_head head = {0};
     char path[CI_PATH_MAX] = "";
     const double begun = ci_now_s();
-    ci_heartbeat heart = {begun, 0};
-    int64_t most[1], stop[1];
 
     CI_TRY_ALL(comm, "build.path", ci_path_join(path, conf->run.dir, "store.h5"));
     CI_TRY_ALL(comm, "build.head", ci_build_head(p, conf, &head));
+    CI_TRY(reuse_agree(comm, conf, p, &head, previous, previous_sha, &w.reuse));
     CI_TRY_ALL(comm, "build.init", work_init(&w));
     CI_TRY(ci_store_create(comm, path, &head, &w.store));
-    most[0] = chunks(&w);
-    CI_TRY(ci_comm_max_i64(comm, "build.rounds", most, 1));
-    for (int64_t i = 0; i < most[0]; i++) {
-        CI_TRY_ALL(comm, "build.chunk", chunk_put(&w));
-        if (i % 16 == 15) {
-            stop[0] = ci_signal_seen();
-            CI_TRY(ci_comm_max_i64(comm, "build.signal", stop, 1));
-            if (stop[0]) CI_FAIL(CI_ETEMP, "stopped by signal %d while building; the same command builds again", (int)stop[0]);
-        }
-        if (ci_heartbeat_due(&heart, (double)(i + 1), (double)most[0]) && ci_now_s() - begun > 2)
-            ci_log(CI_INFO, "round %lld of %lld, %lld graphs by rank 0", (long long)i + 1, (long long)most[0], (long long)w.done);
-    }
+    CI_TRY_ALL(comm, "build.reuse", w.reuse.from ? ci_store_reuse(w.store, w.reuse.from) : CI_OK);
+    CI_TRY(rounds_do(&w));
     CI_TRY(ci_store_commit(&w.store, out_sha));
+    CI_TRY_ALL(comm, "build.record", comm->rank == 0 ? reuse_record(conf, &head, &w.reuse, out_sha) : CI_OK);
     ci_log(CI_INFO, "%lld graphs, %lld nodes, %lld edges in %.2f s: %s", (long long)head.n_graph, (long long)head.n_node,
            (long long)head.n_edge, ci_now_s() - begun, path);
 done:

@@ -25,6 +25,7 @@ struct run {
     bool planned;       /* plan is that of a scan in this process */
     ci_plan plan;
     ci_store *store;
+    char previous[CI_SHA256_HEX]; /* hash of the store that the next one replaces; "": none, or not to be trusted */
     char store_sha[CI_SHA256_HEX];
     int lock;           /* rank 0: the run directory is ours; -1 elsewhere */
 };
@@ -32,6 +33,7 @@ struct run {
 /* What rank 0 found of a step's work, told to all. */
 struct verdict {
     int64_t skip;
+    int64_t usable;          /* the store is not what is wanted, but its bytes are true */
     char why[512];
     char sha[CI_SHA256_HEX]; /* of the store, when it was found true */
 };
@@ -142,6 +144,7 @@ static bool store_there(const struct run *r, struct verdict *v)
     else if (rc != CI_OK || ci_store_open(path, &st) != CI_OK)
         snprintf(v->why, sizeof v->why, "the store is not usable: %.400s", ci_message());
     if (!st) return false;
+    v->usable = 1;
     same = store_fits(r, &st->head);
     snprintf(v->why, sizeof v->why, same ? "the store is of this data and these settings"
                                          : "the data or the settings of windows and features changed");
@@ -149,11 +152,33 @@ static bool store_there(const struct run *r, struct verdict *v)
     return same;
 }
 
+/* The store that was found true a moment ago, mapped on every rank; not there on any is as good as none. */
+static ci_rc previous_open(struct run *r, ci_store **out)
+{
+    ci_rc rc = CI_OK;
+    char path[CI_PATH_MAX];
+    int64_t missed;
+
+    if (!r->previous[0]) goto done;
+    missed = ci_path_join(path, r->conf->run.dir, "store.h5") != CI_OK || ci_store_open(path, out) != CI_OK;
+    CI_TRY(ci_comm_max_i64(r->comm, "run.previous.open", &missed, 1));
+    if (missed) ci_store_close(out);
+done:
+    return rc;
+}
+
 static ci_rc build_work(struct run *r, struct attempt *a)
 {
+    ci_rc rc = CI_OK;
+    ci_store *previous = NULL;
+
     a->unit = "graphs";
     a->done = r->plan.graphs;
-    return ci_build(r->comm, r->conf, &r->plan, r->store_sha);
+    CI_TRY(previous_open(r, &previous));
+    CI_TRY(ci_build(r->comm, r->conf, &r->plan, previous, r->previous, r->store_sha));
+done:
+    ci_store_close(&previous);
+    return rc;
 }
 
 static ci_rc build_skipped(struct run *r, const struct verdict *v)
@@ -271,7 +296,7 @@ static ci_rc step_do(struct run *r, const struct step *s)
 {
     ci_rc rc = CI_OK;
     struct attempt a;
-    struct verdict v = {0, "", ""};
+    struct verdict v = {0, 0, "", ""};
 
     if (s->before) CI_TRY(s->before(r));
     if (r->comm->rank == 0) v.skip = s->there(r, &v);
@@ -281,6 +306,7 @@ static ci_rc step_do(struct run *r, const struct step *s)
         if (s->skipped) CI_TRY(s->skipped(r, &v));
         goto done;
     }
+    if (v.usable) memcpy(r->previous, v.sha, sizeof r->previous);
     CI_TRY(attempt_begin(r->comm, r->conf, r->code, &a, s->name, v.why));
     rc = s->work(r, &a);
     rc = attempt_end(r->comm, r->conf, r->code, &a, rc);

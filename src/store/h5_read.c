@@ -214,6 +214,14 @@ done:
     return rc;
 }
 
+void ci_h5_forget(const ci_h5_view *v, const void *at, int64_t bytes)
+{
+    const int64_t page = sysconf(_SC_PAGESIZE), begin = (const char *)at - v->map;
+    const int64_t first = (begin + page - 1) / page * page, end = (begin + bytes) / page * page;
+
+    if (first < end) (void)madvise(v->map + first, (size_t)(end - first), MADV_DONTNEED); /* read only: nothing is lost */
+}
+
 ci_rc ci_h5_number(const ci_h5_view *v, const char *name, int64_t *out)
 {
     for (size_t i = 0; i < v->n_attribute; i++)

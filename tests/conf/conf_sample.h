@@ -19,6 +19,7 @@ static const char *const conf_sample[] = {
     CI_CONTRACT_KINDS(SAMPLE)
 #undef SAMPLE
     "store.chunk=1048576",
+    "store.flush=1000000000",
     "split.blocks=7",
     "split.every=6",
     "split.allow_leak=reference",

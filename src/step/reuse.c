@@ -1,0 +1,152 @@
+/* Captures whose bytes did not change keep their graphs: which ones, and under what settings. */
+#include <stdlib.h>
+#include <string.h>
+#include "build_priv.h"
+#include "ci/arena.h"
+#include "ci/json.h"
+#include "ci/log.h"
+
+/* Captures of the previous store by hash. */
+struct known {
+    const char *hash;
+    int32_t number;
+};
+
+static int by_hash(const void *a, const void *b)
+{
+    const struct known *x = a, *y = b;
+    const int c = strcmp(x->hash, y->hash);
+
+    return c ? c : x->number - y->number;
+}
+
+static int find_hash(const void *hash, const void *known)
+{
+    return strcmp(hash, ((const struct known *)known)->hash);
+}
+
+/* Equal bytes give equal rows only where they are read alike, so what was counted is held against it too. */
+static bool same(const ci_store *st, int32_t number, const ci_capture *c)
+{
+    const ci_store_capture *was = &st->head.capture[number];
+    const int64_t end = was->first_graph + was->n_graph;
+    int64_t attacks = 0;
+
+    for (int64_t g = was->first_graph; g < end; g++) attacks += st->graph_label[g];
+    return was->rows == c->count.rows && was->n_graph == c->count.graphs && attacks == c->count.attack_graphs &&
+           st->graph_node[end] - st->graph_node[was->first_graph] == c->count.nodes;
+}
+
+static ci_rc match(const ci_plan *p, const ci_store *st, struct reuse *r)
+{
+    ci_rc rc = CI_OK;
+    const int32_t n = st->head.n_capture;
+    struct known *known = ci_new((size_t)n, sizeof *known);
+    char hash[CI_XXH_HEX];
+
+    if (!known) CI_FAIL(CI_ENOMEM, "%d captures", n);
+    for (int32_t i = 0; i < n; i++) known[i] = (struct known){st->head.capture[i].hash, i};
+    qsort(known, (size_t)n, sizeof *known, by_hash);
+    for (int32_t i = 0; i < p->n_capture; i++) {
+        const ci_capture *c = &p->capture[i];
+        const struct known *k;
+        ci_xxh_hex(c->hash, hash);
+        k = r->skip[i] ? NULL : bsearch(hash, known, (size_t)n, sizeof *known, find_hash);
+        if (!k || !same(st, k->number, c)) continue;
+        r->was[i] = k->number;
+        r->skip[i] = true;
+        r->captures++;
+        r->graphs += c->count.graphs;
+    }
+done:
+    free(known);
+    return rc;
+}
+
+ci_rc reuse_find(const ci_plan *p, const ci_store_head *h, const ci_store *previous, struct reuse *out)
+{
+    ci_rc rc = CI_OK;
+    struct reuse r = {.was = ci_new((size_t)p->n_capture, sizeof *r.was), .skip = ci_new((size_t)p->n_capture, sizeof *r.skip)};
+
+    if (!r.was || !r.skip) CI_FAIL(CI_ENOMEM, "%d captures", p->n_capture);
+    for (int32_t i = 0; i < p->n_capture; i++) {
+        r.was[i] = -1;
+        r.skip[i] = p->capture[i].same_as >= 0 || p->capture[i].count.graphs == 0;
+    }
+    if (previous && !ci_store_alike(&previous->head, h))
+        ci_log(CI_INFO, "the previous store has other windows, features or columns: nothing of it is used");
+    else if (previous)
+        CI_TRY(match(p, previous, &r));
+    r.from = r.captures ? previous : NULL;
+    if (r.from)
+        ci_log(CI_INFO, "%d of %d captures, %lld of %lld graphs, are taken over from the previous store", r.captures, h->n_capture,
+               (long long)r.graphs, (long long)h->n_graph);
+    *out = r;
+    r = (struct reuse){0};
+done:
+    reuse_release(&r);
+    return rc;
+}
+
+void reuse_release(struct reuse *r)
+{
+    free(r->was);
+    free(r->skip);
+    *r = (struct reuse){0};
+}
+
+/* Settings that decide what the bytes of a capture mean: those of the data and its contract, but not where the
+ * captures are, what each is used for and how they are cut. */
+static void reading(const ci_conf *conf, char out[CI_SHA256_HEX])
+{
+    static const char *const prefix[] = {"data.", "contract."};
+    ci_conf c = *conf;
+
+    memset(c.data.root, 0, sizeof c.data.root);
+    memset(c.data.set, 0, sizeof c.data.set);
+    memset(&c.data.train, 0, sizeof c.data.train);
+    memset(&c.data.test, 0, sizeof c.data.test);
+    c.data.block = 0;
+    ci_conf_hash(&c, prefix, CI_COUNT(prefix), out);
+}
+
+bool reuse_reads_same(const ci_conf *conf, const char *store_sha)
+{
+    ci_json *j = NULL;
+    char path[CI_PATH_MAX], now[CI_SHA256_HEX];
+    const char *was, *of;
+    bool good = false;
+
+    reading(conf, now);
+    if (ci_path_join(path, conf->run.dir, "build.json") == CI_OK && ci_commit_check(path, NULL) == CI_OK &&
+        ci_json_load(path, &j) == CI_OK) {
+        was = ci_json_get_str(j, "reading_sha256");
+        of = ci_json_get_str(j, "store_sha256");
+        good = was && of && now[0] && strcmp(was, now) == 0 && strcmp(of, store_sha) == 0;
+    }
+    ci_json_free(&j);
+    return good;
+}
+
+ci_rc reuse_record(const ci_conf *conf, const ci_store_head *h, const struct reuse *r, const char *store_sha)
+{
+    ci_rc rc = CI_OK;
+    ci_json *j = ci_json_object();
+    char path[CI_PATH_MAX], digest[CI_SHA256_HEX], *text = NULL;
+
+    reading(conf, digest);
+    ci_json_str(j, "store_sha256", store_sha);
+    ci_json_str(j, "reading_sha256", digest);
+    ci_json_int(j, "captures", h->n_capture);
+    ci_json_int(j, "captures_taken_over", r->captures);
+    ci_json_int(j, "graphs", h->n_graph);
+    ci_json_int(j, "graphs_taken_over", r->graphs);
+    CI_TRY(ci_path_join(path, conf->run.dir, "build.json"));
+    text = ci_json_text(j, true);
+    if (!text) CI_FAIL(CI_ENOMEM, "%s", path);
+    CI_TRY(ci_commit_bytes(path, text, strlen(text)));
+done:
+    free(text);
+    ci_json_free(&j);
+    return rc;
+}

@@ -1,0 +1,163 @@
+#!/usr/bin/python3
+# TIMEOUT: 300
+"""A store that takes over what did not change has the bytes of one that was built from nothing."""
+import json
+import os
+import random
+import shutil
+
+from common import Place, hashes, main, run, sha, told
+
+TEXT = """data: {root: %(root)s, set: cars, block: 16384}
+run: {dir: %(root)s/run}
+store: {chunk: 7, flush: 30}
+pipeline: scan,build
+"""
+WANT = ["store.h5", "plan.json"]
+A, B, C, D = "train_01_a/a.csv", "train_01_a/b.csv", "test_01_b/c.csv", "test_01_b/d.csv"
+
+
+def capture(seed, rows=1500, ids=range(0x100, 0x130), attack=False):
+    """A log of a vehicle that does not exist."""
+    r = random.Random(seed)
+    ids = list(ids)
+    out = ["timestamp,arbitration_id,data_field,attack"]
+    for i in range(rows):
+        n = r.choice((0, 2, 8, 8, 8))
+        bad = attack and i // 150 % 3 == 1
+        k = ids[i % len(ids)] if len(ids) > 1000 else 0x0aa if bad and i % 5 == 0 else r.choice(ids)
+        out.append("%.6f,%s,%s,%d" % (1700000000 + i * .001 + r.random() * .0005, ("%08X" if k > 0x7ff else "%03X") % k,
+                                      r.randbytes(n).hex().upper(), bad))
+    return "\n".join(out) + "\n"
+
+
+class Case:
+    """One data set that changes, one run that goes with it, and fresh runs to compare with."""
+
+    def __init__(self, place):
+        self.place, self.n = place, 0
+        for path, text in ((A, capture(1)), (B, capture(2, ids=range(0x110, 0x150), attack=True)), (C, capture(3, attack=True)), (D, capture(4, 2100))):
+            self.put(path, text)
+
+    def put(self, path, text):
+        self.place.write("cars/" + path, text)
+
+    def file(self, path):
+        return self.place.path("cars", path)
+
+    def run(self, ranks=0, **settings):
+        return run("run", self.place.conf, ranks=ranks, settings=settings)
+
+    def fresh(self, ranks=0, **settings):
+        self.n += 1
+        there = self.place.path("fresh_%d" % self.n)
+        done = run("run", self.place.conf, ranks=ranks, settings=dict(settings, **{"run.dir": there}))
+        return done, hashes(there, WANT)
+
+    def same(self, name, taken, of, ranks=0, **settings):
+        """The run again, after a change: so many captures are taken over and the bytes are those of a fresh run."""
+        done, (other, want) = self.run(ranks, **settings), self.fresh(**settings)
+        said = json.load(open(self.place.path("run", "build.json")))
+        now = hashes(self.place.path("run"), WANT)
+        words = "%d of %d captures" % (taken, of) in done.out if taken else "are taken over" not in done.out
+        good = done.code == 0 and other.code == 0 and now["store.h5"] == want["store.h5"] and words
+        told(good and (said["captures_taken_over"], said["captures"], said["store_sha256"]) == (taken, of, now["store.h5"]) and not done.left,
+             "incremental__" + name, "%s %s %s" % (said, now == want, done))
+
+
+def places(c, ranks, name):
+    """Captures that stay what they are, somewhere else or as something else."""
+    os.rename(c.file(A), c.file("train_01_a/zz.csv"))
+    c.same("capture_renamed" + name, 5, 5, ranks)
+    os.makedirs(c.file("test_02_c"), exist_ok=True)
+    os.rename(c.file(D), c.file("test_02_c/d.csv"))
+    c.same("capture_in_another_folder" + name, 5, 5, ranks)
+    os.rename(c.file("test_02_c"), c.file("train_02_c"))
+    c.same("role_of_a_folder_changed" + name, 5, 5, ranks)
+    os.rename(c.file("train_02_c/d.csv"), c.file(D))
+    os.rename(c.file("train_01_a/zz.csv"), c.file(A))
+    os.rmdir(c.file("train_02_c"))
+    shutil.copy(c.file(A), c.file("train_01_a/twin.csv"))
+    c.same("twin_in_training_is_no_capture" + name, 5, 5, ranks)
+    os.unlink(c.file("train_01_a/twin.csv"))
+    shutil.copy(c.file(A), c.file("test_01_b/twin.csv"))
+    c.same("twin_in_test_is_taken_over_twice" + name, 6, 6, ranks)
+    os.unlink(c.file("test_01_b/twin.csv"))
+
+
+def changes(c, ranks, all_of_them):
+    """One change after the other, each on the store that the last one left."""
+    name = "_with_%d_ranks" % ranks if ranks else "_alone"
+    c.put("train_01_a/new.csv", capture(10 + ranks, 900, ids=range(0x118, 0x140)))
+    c.same("capture_added" + name, 4, 5, ranks)
+    c.put("test_01_b/another.csv", capture(20 + ranks, 1234))
+    c.same("capture_added_to_the_test_folder" + name, 5, 6, ranks)
+    c.put(B, capture(30 + ranks, 1700, attack=True))
+    c.same("capture_changed" + name, 5, 6, ranks)
+    os.unlink(c.file("test_01_b/another.csv"))
+    c.same("capture_removed" + name, 5, 5, ranks)
+    if all_of_them:
+        places(c, ranks, name)
+    c.put(C, capture(40 + ranks, 2000, ids=range(0x0f0, 0x170)))
+    c.same("identifiers_before_and_between" + name, 4, 5, ranks)
+    os.unlink(c.file("train_01_a/new.csv"))
+    c.same("back_to_four" + name, 4, 4, ranks)
+
+
+def wide(c):
+    """Identifiers of one store in two bytes, of the next in four, and back."""
+    c.put("test_01_b/wide.csv", capture(50, 70000, range(0x10000000, 0x10000000 + 70000)))
+    c.same("identifiers_beyond_65536", 4, 5, 2)
+    c.put("test_01_b/e.csv", capture(51, 800))
+    c.same("identifiers_stay_beyond_65536", 5, 6, 3)
+    os.unlink(c.file("test_01_b/wide.csv"))
+    c.same("identifiers_below_65536_again", 5, 5, 2)
+    os.unlink(c.file("test_01_b/e.csv"))
+    c.same("short_capture_gone", 4, 4)
+
+
+def refused(c):
+    """What is not of the same making is not used."""
+    c.same("vocabulary_changed", 4, 4, 2, **{"vocab.scope": "benign"})
+    c.same("other_stride", 0, 4, 2, **{"window.stride": 50})
+    c.same("other_frames", 0, 4, 0, **{"window.frames": 80})
+    c.same("other_edges", 0, 4, 2, **{"features.compat": "reference", "window.frames": 80})
+    c.same("back_to_the_default", 0, 4)
+    c.put("train_01_a/new.csv", capture(60))
+    store = c.place.path("run", "store.h5")
+    with open(store, "r+b") as f:
+        f.seek(os.path.getsize(store) // 2)
+        byte = f.read(1)
+        f.seek(-1, 1)
+        f.write(bytes([byte[0] ^ 1]))
+    done, (_, want) = c.run(2), c.fresh()
+    told(done.code == 0 and "the store is not usable" in done.out and "taken over" not in done.out and
+         sha(store) == want["store.h5"], "incremental__damaged_store_is_said_and_not_used", done)
+    c.put("train_01_a/newer.csv", capture(61))
+    os.unlink(c.place.path("run", "build.json"))
+    c.same("no_word_of_how_it_was_read", 0, 6, 2)
+    os.unlink(c.file("train_01_a/newer.csv"))
+    c.same("word_of_how_it_was_read", 5, 5, 2)
+
+
+def stopped(c):
+    """A rank that dies while it takes over leaves the previous store, and the next run takes over again."""
+    before = sha(c.place.path("run", "store.h5"))
+    os.unlink(c.file("train_01_a/new.csv"))
+    done = c.run(2, **{"inject.kind": "die", "inject.site": "build.round", "inject.rank": 1, "inject.pass": 1})
+    told(done.code not in (0, "hang") and sha(c.place.path("run", "store.h5")) == before, "incremental__killed_leaves_the_previous_store", done)
+    c.same("after_a_kill", 4, 4, 2)
+
+
+def test():
+    with Place(text=TEXT, simulate=False) as place:
+        c = Case(place)
+        told(c.run().code == 0, "incremental__first_run")
+        for ranks in (0, 1, 2, 3, 5):
+            changes(c, ranks, ranks in (0, 3))
+        wide(c)
+        refused(c)
+        stopped(c)
+
+
+main(test)
