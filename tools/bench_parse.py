@@ -34,8 +34,8 @@ def synthetic(path):
 
 
 def ours(path):
-    out = subprocess.run([os.path.join(BUILD, "tools/bench_parse"), path, "3"], check=True, capture_output=True, text=True).stdout
-    return {name: float(best) for name, best in re.findall(r"^canids (\S+) +([0-9.]+) MB/s best", out, re.M)}
+    out = subprocess.run([os.path.join(BUILD, "tools/bench_parse"), path, "5"], check=True, capture_output=True, text=True).stdout
+    return {name: float(mid) for name, mid in re.findall(r"^canids (\S+) +[0-9.]+ MB/s best, +([0-9.]+) median", out, re.M)}
 
 
 def main():
@@ -65,9 +65,12 @@ def main():
     for name, values in figures.items():
         print("  %-24s %8.0f MB/s best %8.0f median" % (name, max(values), statistics.median(values)))
     if not duck:
-        print("  DuckDB                   absent: its yardstick is missing (CANIDS_ORACLE_PYTHON names no interpreter that has it); goal missed")
-    best = max(max(v) for k, v in figures.items() if k.startswith("canids"))
-    print("  goal 1000 MB/s a core: %s, %.0f MB/s" % ("met" if best >= 1000 else "MISSED", best))
+        print("  DuckDB                   absent: its yardstick is missing (CANIDS_ORACLE_PYTHON names no interpreter that has it); its goal is MISSED")
+    name, best = max(((k, statistics.median(v)) for k, v in figures.items() if k.startswith("canids")), key=lambda kv: kv[1])
+    print("  goal 2500 MB/s a core: %s, %.0f MB/s median of %s" % ("met" if best >= 2500 else "MISSED", best, name))
+    if duck:
+        ratio = best / statistics.median(figures["DuckDB typed scan"])
+        print("  goal 8 times DuckDB's typed scan: %s, %.1f times" % ("met" if ratio >= 8 else "MISSED", ratio))
     if path != CAPTURE and len(sys.argv) < 2:
         os.remove(path)
     return 0

@@ -10,9 +10,9 @@ static ci_window_kernel *kernel_choose(bool merged)
 #ifdef __x86_64__
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("fma"))
+        __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
         return merged ? ci_kd11_avx512 : ci_kd35_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
         return merged ? ci_kd11_avx2 : ci_kd35_avx2;
 #endif
     return merged ? ci_kd11_generic : ci_kd35_generic;
