@@ -7,6 +7,7 @@
 #include "ci/attack.h"
 #include "ci/commit.h"
 #include "ci/conf.h"
+#include "ci/contract.h"
 #include "ci/hash.h"
 #include "ci/types.h"
 
@@ -35,6 +36,8 @@ typedef struct ci_capture {
     char path[CI_TEXT_MAX];    /**< below data.root/data.set: "train_01_attack_free/x.csv"     */
     int32_t folder;            /**< index of its folder                                        */
     int32_t same_as;           /**< capture of equal content that is used instead, or -1       */
+    int32_t fault;             /**< ci_kind: what its beginning shows to be wrong with all of it */
+    int32_t left_out;          /**< ci_kind for which the whole capture is in quarantine, or 0 */
     int64_t bytes;
     ci_xxh hash;               /**< of the XXH3-128 values of its 4 MiB pieces, in order; does not
                                     depend on data.block                                       */
@@ -46,6 +49,8 @@ typedef struct ci_capture {
     int64_t first_node;        /**< in the store                                               */
     int32_t first_block, n_block;
     ci_count count;
+    int64_t refused[CI_KIND_COUNT];  /**< lines in quarantine, by kind                         */
+    int64_t repaired[CI_KIND_COUNT]; /**< lines accepted with a repair, by kind                */
 } ci_capture;
 
 typedef struct ci_block {
@@ -75,6 +80,9 @@ typedef struct ci_plan {
     uint32_t *id;              /**< (n_id) identifiers of all used captures, ascending; owned  */
 } ci_plan;
 
+/** Do its graphs go into the store? */
+static inline bool ci_capture_used(const ci_capture *c) { return c->same_as < 0 && !c->left_out; }
+
 void ci_plan_release(ci_plan *p); /**< NULL-safe; leaves *p zero */
 
 /** Path of a capture's file.  \return CI_OK, or CI_EDATA when it does not fit */
@@ -101,7 +109,7 @@ ci_rc ci_plan_write(const ci_plan *p, const char *path);
 ci_rc ci_plan_read(const char *path, ci_plan *out);
 
 /** Digest of everything that decides the store's content: hashes of the used captures, their
- *  folders and names, W, S, vocabulary.  Not the root, not times, not the number of ranks, not
+ *  folders and names, what the contract left out and repaired in them, W, S, vocabulary.  Not the root, not times, not the number of ranks, not
  *  the size of blocks. */
 void ci_plan_digest(const ci_plan *p, char out[CI_SHA256_HEX]);
 

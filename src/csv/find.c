@@ -163,6 +163,9 @@ static ci_rc header_read(int fd, const char *path, ci_capture *c)
     end = memchr(text, '\n', (size_t)n);
     if (!end) end = text + n;
     c->crlf = end > text && end[-1] == '\r';
+    c->fault = n == 0 ? CI_KIND_EMPTY_FILE
+               : ci_header_columns(text, (size_t)(end - text - c->crlf)) ? CI_KIND_NONE
+                                                                         : CI_KIND_HEADER;
     c->columns = ci_header_columns(text, (size_t)(end - text - c->crlf)) == 3 ? 3 : 4;
 done:
     return rc;

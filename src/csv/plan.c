@@ -151,11 +151,17 @@ void ci_plan_digest(const ci_plan *p, char out[CI_SHA256_HEX])
     }
     for (int32_t i = 0; i < p->n_capture; i++) {
         const ci_capture *c = &p->capture[i];
-        if (c->same_as >= 0) continue;
+        if (!ci_capture_used(c)) continue;
         ci_xxh_hex(c->hash, hex);
         snprintf(line, sizeof line, "capture %d %s %lld %s\n", c->folder, hex,
                  (long long)c->bytes, c->path);
         digest_add(s, line);
+        for (int k = 1; k < CI_KIND_COUNT; k++) {
+            if (!c->refused[k] && !c->repaired[k]) continue;
+            snprintf(line, sizeof line, "%s refused %lld repaired %lld\n", ci_kind_name((ci_kind)k),
+                     (long long)c->refused[k], (long long)c->repaired[k]);
+            digest_add(s, line);
+        }
     }
     for (int32_t i = 0; i < p->n_vocab; i++) {
         snprintf(line, sizeof line, "id %08x\n", p->vocab[i]);

@@ -6,7 +6,7 @@
 #include "ci/json.h"
 #include "ci/plan.h"
 
-enum { PLAN_VERSION = 1 };
+enum { PLAN_VERSION = 2 };
 
 /* The whole numbers of a count, a capture and a block by name: one table writes and reads them. */
 struct field {
@@ -28,6 +28,7 @@ static const struct field count_fields[] = {
 static const struct field capture_fields[] = {
     FIELD(ci_capture, folder),      FIELD(ci_capture, same_as),     FIELD(ci_capture, bytes),
     FIELD(ci_capture, columns),     FIELD(ci_capture, crlf),        FIELD(ci_capture, n_id),
+    FIELD(ci_capture, fault),       FIELD(ci_capture, left_out),
     FIELD(ci_capture, attack_type), FIELD(ci_capture, first_graph), FIELD(ci_capture, first_node),
     FIELD(ci_capture, first_block), FIELD(ci_capture, n_block),
 };
@@ -98,6 +99,25 @@ static ci_json *ids_json(const uint32_t *id, int32_t n)
     return a;
 }
 
+/* By name, those that there are. */
+static void kinds_put(ci_json *j, const char *key, const int64_t n[CI_KIND_COUNT])
+{
+    ci_json *o = ci_json_object();
+
+    for (int k = 1; k < CI_KIND_COUNT; k++)
+        if (n[k]) ci_json_int(o, ci_kind_name((ci_kind)k), n[k]);
+    ci_json_put(j, key, o);
+}
+
+static bool kinds_read(const ci_json *j, const char *key, int64_t n[CI_KIND_COUNT])
+{
+    const ci_json *o = ci_json_get(j, key);
+
+    for (int k = 1; k < CI_KIND_COUNT; k++)
+        n[k] = CI_MAX(0, ci_json_get_int(o, ci_kind_name((ci_kind)k)));
+    return o;
+}
+
 static ci_json *capture_json(const ci_capture *c)
 {
     ci_json *j = ci_json_object(), *count = ci_json_object(), *by_len = ci_json_array();
@@ -109,6 +129,8 @@ static ci_json *capture_json(const ci_capture *c)
     for (int k = 0; k < 9; k++) ci_json_add_int(by_len, c->count.by_len[k]);
     ci_json_put(count, "by_len", by_len);
     ci_json_put(j, "count", count);
+    kinds_put(j, "refused", c->refused);
+    kinds_put(j, "repaired", c->repaired);
     return j;
 }
 
@@ -188,7 +210,9 @@ static bool capture_read(const ci_json *j, const ci_plan *p, int32_t i, ci_captu
     return text_read(j, "path", c->path, sizeof c->path) && hash_read(j, &c->hash)
            && c->folder >= 0 && c->folder < p->n_folder && c->same_as >= -1 && c->same_as < i
            && c->bytes >= 0 && (c->columns == 3 || c->columns == 4) && c->first_block >= 0
-           && c->n_block >= 1 && c->n_block <= p->n_block - c->first_block && count;
+           && c->n_block >= 1 && c->n_block <= p->n_block - c->first_block && count
+           && c->left_out >= 0 && c->left_out < CI_KIND_COUNT
+           && kinds_read(j, "refused", c->refused) && kinds_read(j, "repaired", c->repaired);
 }
 
 static bool block_read(const ci_json *j, const ci_plan *p, ci_block *b)

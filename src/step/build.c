@@ -41,7 +41,7 @@ static int32_t stored_number(const ci_plan *p, int32_t capture)
 {
     int32_t n = 0;
 
-    for (int32_t i = 0; i < capture; i++) n += p->capture[i].same_as < 0;
+    for (int32_t i = 0; i < capture; i++) n += ci_capture_used(&p->capture[i]);
     return n;
 }
 

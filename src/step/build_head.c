@@ -41,7 +41,7 @@ static ci_rc captures_fill(const ci_plan *p, ci_store_head *h)
     for (int32_t i = 0; i < p->n_capture; i++) {
         const ci_capture *c = &p->capture[i];
         ci_store_capture *s = &h->capture[h->n_capture];
-        if (c->same_as >= 0) continue;
+        if (!ci_capture_used(c)) continue;
         if (c->count.graphs != ci_window_count(c->count.rows, p->frames, p->stride))
             CI_FAIL(CI_EINTERNAL, "%s: %lld windows counted in %lld rows", c->path, (long long)c->count.graphs,
                     (long long)c->count.rows);

@@ -71,7 +71,7 @@ ci_rc reuse_find(const ci_plan *p, const ci_store_head *h, const ci_store *previ
     if (!r.was || !r.skip) CI_FAIL(CI_ENOMEM, "%d captures", p->n_capture);
     for (int32_t i = 0; i < p->n_capture; i++) {
         r.was[i] = -1;
-        r.skip[i] = p->capture[i].same_as >= 0 || p->capture[i].count.graphs == 0;
+        r.skip[i] = !ci_capture_used(&p->capture[i]) || p->capture[i].count.graphs == 0;
     }
     if (previous && !ci_store_alike(&previous->head, h))
         ci_log(CI_INFO, "the previous store has other windows, features or columns: nothing of it is used");

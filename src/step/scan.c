@@ -37,17 +37,29 @@ done:
     return rc;
 }
 
-/* Rank 0: policy `fail`. */
+/* More in quarantine than the settings allow? */
+static bool too_many(const ci_scan_state *s)
+{
+    return (double)s->n_quarantine > s->contract.max_share * (double)s->n_line;
+}
+
+/* Rank 0: nothing is left but rejected.csv. */
 static ci_rc rejects_fail(const ci_scan_state *s)
 {
     ci_rc rc = CI_OK;
+    const bool failing = s->rejects.failing > 0;
     char first[CI_PATH_MAX + 1024], more[128] = "";
 
     CI_TRY(rejects_write(s));
-    ci_reject_text(&s->plan, s->rejects.item, first, sizeof first);
-    if (s->rejects.total > 1)
+    ci_reject_text(&s->plan, failing ? &s->rejects.first : s->rejects.item, first, sizeof first);
+    if (!failing)
+        CI_FAIL(CI_EDATA, "%lld of %lld lines (%.4g %%) would be in quarantine; contract.max_share allows "
+                "%.4g %%; the first: %s; see %s/rejected.csv", (long long)s->n_quarantine,
+                (long long)s->n_line, 100 * (double)s->n_quarantine / (double)s->n_line,
+                100 * s->contract.max_share, first, s->conf->run.dir);
+    if (s->rejects.failing > 1)
         snprintf(more, sizeof more, "; %s%lld rows break the contract",
-                 s->rejects.n == CI_REJECT_MAX ? "at least " : "", (long long)s->rejects.total);
+                 s->rejects.failing >= CI_REJECT_MAX ? "at least " : "", (long long)s->rejects.failing);
     CI_FAIL(CI_EDATA, "%s%s; see %s/rejected.csv", first, more, s->conf->run.dir);
 done:
     return rc;
@@ -138,10 +150,11 @@ ci_rc ci_scan(const ci_comm *comm, const ci_conf *conf, ci_plan *out)
     ci_scan_settings(conf, s.plan.settings);
     CI_TRY(ci_plan_bcast(comm, &s.plan));
     CI_TRY_ALL(comm, "scan.stamps", first ? stamps_take(&s.plan, &before) : CI_OK);
+    ci_scan_files(&s);
     CI_TRY(ci_scan_lines(&s));
     CI_TRY(ci_scan_rows(&s));
     CI_TRY_ALL(comm, "scan.unchanged", first ? stamps_same(&s.plan, before) : CI_OK);
-    if (s.rejects.total > 0)
+    if (s.rejects.failing > 0 || too_many(&s))
         CI_TRY_ALL(comm, "scan.reject", first ? rejects_fail(&s) : CI_OK);
     CI_TRY(ci_scan_ids(&s));
     CI_TRY_ALL(comm, "scan.publish", first ? publish(&s) : CI_OK);

@@ -9,7 +9,7 @@ static bool is_training(const ci_plan *p, int32_t capture)
     return p->folder[p->capture[capture].folder].role == CI_TRAIN;
 }
 
-static bool is_used(const ci_plan *p, int32_t capture) { return p->capture[capture].same_as < 0; }
+static bool is_used(const ci_plan *p, int32_t capture) { return ci_capture_used(&p->capture[capture]); }
 
 /* This rank's identifiers that belong into the vocabulary. */
 static ci_rc vocab_mine(const ci_scan_state *s, uint32_t **out, ci_lid *out_n)

@@ -135,9 +135,9 @@ static bool same_content(const ci_capture *a, const ci_capture *b)
 static void duplicates_mark(ci_plan *p)
 {
     for (int32_t i = 0; i < p->n_capture; i++) {
-        if (p->folder[p->capture[i].folder].role != CI_TRAIN) continue;
+        if (p->folder[p->capture[i].folder].role != CI_TRAIN || p->capture[i].left_out) continue;
         for (int32_t k = 0; k < i && p->capture[i].same_as < 0; k++)
-            if (p->capture[k].same_as < 0 && same_content(&p->capture[k], &p->capture[i]))
+            if (ci_capture_used(&p->capture[k]) && same_content(&p->capture[k], &p->capture[i]))
                 p->capture[i].same_as = k;
     }
 }

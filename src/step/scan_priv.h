@@ -41,6 +41,8 @@ void ci_count_append(ci_count *a, const ci_count *b);       /**< b's rows follow
 typedef struct ci_block_found {
     ci_count count;
     ci_xxh hash;
+    int32_t scanned;                 /**< 0: enough had failed before                     */
+    int32_t refused[CI_KIND_COUNT], repaired[CI_KIND_COUNT]; /**< lines, by kind          */
 } ci_block_found;
 
 typedef struct ci_scan_state {
@@ -49,9 +51,11 @@ typedef struct ci_scan_state {
     ci_contract contract;
     ci_plan plan;
     int64_t *lines;         /**< (plan.n_block) lines that begin in each block; owned           */
-    ci_block_found *found;  /**< of this rank's blocks, on rank 0 later of all; owned           */
-    int32_t n_found;
-    ci_rejects rejects;     /**< of this rank, on rank 0 later of all; owned                    */
+    int32_t first, end;     /**< blocks of this rank                                            */
+    ci_block_found *found;  /**< (end - first) owned                                            */
+    ci_rejects rejects;     /**< of this rank, then of all, items on rank 0 alone; owned        */
+    int64_t n_line;         /**< in all captures                                                */
+    int64_t n_quarantine;   /**< of them in quarantine, all those of captures left out          */
     ci_seen_set seen;       /**< by this rank                                                   */
     ci_seen *all;           /**< (n_all) on rank 0: seen by all, merged; owned                  */
     size_t n_all;
@@ -60,12 +64,28 @@ typedef struct ci_scan_state {
     size_t n_test_only;
 } ci_scan_state;
 
-/** First pass: hashes of the captures, which of them are used, first row of every block.
- *  Collective. */
+/** What is wrong with whole captures, and which of them are left out.  Not collective; the same on
+ *  every rank. */
+void ci_scan_files(ci_scan_state *s);
+
+/** What is to be said of a block's capture as a whole, said where its first block is.
+ *  \param [out] out_rows  whether its rows are to be read */
+ci_rc ci_scan_file(ci_scan_state *s, ci_loader *loader, int32_t b, ci_table *t, bool *out_rows);
+
+/** First pass: hashes of the captures, which of them are used, first row of every block as it is
+ *  when the contract leaves nothing out.  Collective. */
 ci_rc ci_scan_lines(ci_scan_state *s);
 
 /** Second pass: parse this rank's blocks and count.  Collective. */
 ci_rc ci_scan_rows(ci_scan_state *s);
+
+/** A block once more, from the row that it really begins with. */
+ci_rc ci_scan_block(ci_scan_state *s, ci_loader *loader, ci_builder *builder, int32_t b,
+                    ci_table *t, ci_rejects *rejects, ci_block_found *out);
+
+/** What all ranks found, on rank 0 in order of captures and lines: rejects, counts.  Blocks are
+ *  numbered by the rows that are there.  Collective. */
+ci_rc ci_scan_settle(ci_scan_state *s);
 
 /** Identifiers of all ranks: the vocabulary, and on rank 0 what the plan and the report say of
  *  them.  Collective. */

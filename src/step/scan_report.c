@@ -44,7 +44,7 @@ static ci_json *file_json(const ci_plan *p, const ci_capture *c)
     ci_json_str(j, "path", c->path);
     ci_json_str(j, "folder", p->folder[c->folder].name);
     ci_json_str(j, "role", p->folder[c->folder].role == CI_TRAIN ? "train" : "test");
-    ci_json_bool(j, "used", c->same_as < 0);
+    ci_json_bool(j, "used", ci_capture_used(c));
     ci_json_str(j, "same_as", c->same_as < 0 ? NULL : p->capture[c->same_as].path);
     ci_json_str(j, "attack_type", ci_attack_name(c->attack_type));
     ci_json_int(j, "bytes", c->bytes);
@@ -79,7 +79,7 @@ static ci_count sum_of(const ci_plan *p, int32_t folder, bool used_only, int32_t
     *out_files = 0;
     for (int32_t i = 0; i < p->n_capture; i++) {
         const ci_capture *c = &p->capture[i];
-        if ((folder >= 0 && c->folder != folder) || (used_only && c->same_as >= 0)) continue;
+        if ((folder >= 0 && c->folder != folder) || (used_only && !ci_capture_used(c))) continue;
         ci_count_append(&sum, &c->count);
         ++*out_files;
     }
@@ -126,7 +126,7 @@ static ci_json *duplicates_json(const ci_plan *p)
             j = ci_json_object();
             ci_json_str(j, "path", c->path);
             ci_json_str(j, "same_as", d->path);
-            ci_json_bool(j, "used", c->same_as < 0);
+            ci_json_bool(j, "used", ci_capture_used(c));
             ci_json_bool(j, "leak", p->folder[c->folder].role != p->folder[d->folder].role);
             ci_json_add(a, j);
             break;
