@@ -28,6 +28,7 @@ ci_rc ci_scan_block(ci_scan_state *s, ci_loader *loader, ci_builder *builder, in
     ci_rc rc = CI_OK;
 
     CI_TRY(ci_table_scan(loader, &s->plan, b, s->plan.frames - 1, t, rejects, &out->hash));
+    out->count.rows = t->n_own;
     if (rejects->failing > 0) goto done; /* there will be no plan: only more rejects matter */
     out->count = ci_count_rows(t);
     windows_count(s, builder, t, &out->count);
