@@ -29,7 +29,7 @@ typedef struct ci_count {
     int64_t t_first, t_last;       /**< ns; of the first and last row in file order            */
     uint32_t id_min, id_max;
     int32_t label_first, label_last; /**< -1: no row                                           */
-    int64_t graphs, attack_graphs, nodes; /**< of the windows that start in the run            */
+    int64_t graphs, attack_graphs, nodes, edges; /**< of the windows that start in the run     */
 } ci_count;
 
 typedef struct ci_capture {
@@ -46,7 +46,7 @@ typedef struct ci_capture {
     int32_t n_id;              /**< distinct identifiers                                       */
     int32_t attack_type;       /**< code from the names, ci_attack_type; 0 none                */
     int64_t first_graph;       /**< in the store; graphs of unused captures are not stored     */
-    int64_t first_node;        /**< in the store                                               */
+    int64_t first_node, first_edge; /**< in the store                                          */
     int32_t first_block, n_block;
     ci_count count;
     int64_t refused[CI_KIND_COUNT];  /**< lines in quarantine, by kind                         */
@@ -61,19 +61,21 @@ typedef struct ci_block {
     int64_t first_row, rows;   /**< rows of the capture that the contract let through          */
     int64_t first_graph, graphs; /**< in the store (meaningless for unused captures)           */
     int64_t first_node, nodes;   /**< in the store                                             */
+    int64_t first_edge, edges;   /**< in the store                                             */
     ci_xxh hash;               /**< XXH3-128 of the byte range: build reads what scan read     */
 } ci_block;
 
 typedef struct ci_plan {
-    char settings[CI_SHA256_HEX]; /**< hash of the settings that scan reads: data.*, window.*, vocab.*, contract.* */
+    char settings[CI_SHA256_HEX]; /**< hash of the settings that scan reads: data.*, window.*, features.*, vocab.*, contract.* */
     char root[CI_PATH_MAX];    /**< data.root/data.set                                         */
     int32_t frames, stride;
+    int32_t rows;              /**< frames that a window reads: ci_feature_rows                */
     int32_t simulated;         /**< 1: manifest.json of the set says that canids sim made it   */
     int32_t n_folder, n_capture, n_block;
     ci_folder *folder;         /**< (n_folder) training folders first; owned                   */
     ci_capture *capture;       /**< (n_capture) by folder, then path; owned                    */
     ci_block *block;           /**< (n_block) in order of captures and offsets; owned          */
-    int64_t graphs, nodes;     /**< in the store                                               */
+    int64_t graphs, nodes, edges; /**< in the store                                               */
     int32_t n_vocab;
     uint32_t *vocab;           /**< (n_vocab) identifiers ascending, numbers 1, 2, ...; owned  */
     int32_t n_id;

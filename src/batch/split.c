@@ -17,7 +17,8 @@ static bool validates(int64_t window, int64_t n, int32_t blocks, int32_t every, 
 static void capture_split(const ci_store *st, const ci_store_capture *c, int32_t blocks,
                           int32_t every, uint32_t seed, ci_split *s)
 {
-    const int64_t overlap = (st->head.frames + st->head.stride - 1) / st->head.stride - 1;
+    const int64_t rows = ci_feature_rows(st->set, st->head.frames, st->head.compat);
+    const int64_t overlap = (rows + st->head.stride - 1) / st->head.stride - 1;
     const int64_t embargo = CI_MAX(1, overlap), n = c->n_graph;
     int64_t next = -1, last = -embargo - 1; /* the validation windows around w */
 
@@ -54,7 +55,7 @@ static ci_rc audit_rows(const ci_store *st, const ci_split *s)
         for (int64_t k = CI_MAX(v - 1, 0); k < CI_MIN(v + 1, s->n_valid); k++) {
             const int64_t h = s->valid[k];
             if (st->graph_capture[g] == st->graph_capture[h] &&
-                llabs(st->graph_row[g] - st->graph_row[h]) < st->head.frames)
+                llabs(st->graph_row[g] - st->graph_row[h]) < ci_feature_rows(st->set, st->head.frames, st->head.compat))
                 CI_FAIL(CI_ECONF, "split: windows at rows %lld (training) and %lld (validation) of %s overlap",
                         (long long)st->graph_row[g], (long long)st->graph_row[h],
                         st->head.capture[st->graph_capture[g]].path);

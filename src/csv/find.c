@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ci/arena.h"
+#include "ci/graph.h"
 #include "ci/json.h"
 #include "csv_priv.h"
 
@@ -265,8 +266,11 @@ ci_rc ci_csv_find(const ci_conf *conf, ci_plan *out)
 {
     ci_rc rc = CI_OK;
     ci_plan p = {.frames = conf->window.frames, .stride = conf->window.stride};
+    const ci_feature_set *set = ci_feature_set_find(conf->features.set);
     size_t cap = 0;
 
+    if (!set) CI_FAIL(CI_ECONF, "features.set: \"%s\" is unknown", conf->features.set);
+    p.rows = ci_feature_rows(set, p.frames, strcmp(conf->features.compat, "reference") == 0);
     if (!conf->data.set[0]) CI_FAIL(CI_ECONF, "data.set: names no data set");
     if (conf->data.block < 1)
         CI_FAIL(CI_ECONF, "data.block: %lld bytes", (long long)conf->data.block);

@@ -23,6 +23,7 @@ static const struct field count_fields[] = {
     FIELD(ci_count, t_first),      FIELD(ci_count, t_last),      FIELD(ci_count, id_min),
     FIELD(ci_count, id_max),       FIELD(ci_count, label_first), FIELD(ci_count, label_last),
     FIELD(ci_count, graphs),       FIELD(ci_count, attack_graphs), FIELD(ci_count, nodes),
+    FIELD(ci_count, edges),
 };
 
 static const struct field capture_fields[] = {
@@ -31,12 +32,14 @@ static const struct field capture_fields[] = {
     FIELD(ci_capture, fault),       FIELD(ci_capture, left_out),
     FIELD(ci_capture, attack_type), FIELD(ci_capture, first_graph), FIELD(ci_capture, first_node),
     FIELD(ci_capture, first_block), FIELD(ci_capture, n_block),
+    FIELD(ci_capture, first_edge),
 };
 
 static const struct field block_fields[] = {
     FIELD(ci_block, capture),     FIELD(ci_block, offset), FIELD(ci_block, bytes),
     FIELD(ci_block, first_line),  FIELD(ci_block, first_row),   FIELD(ci_block, rows),   FIELD(ci_block, first_graph),
     FIELD(ci_block, graphs),      FIELD(ci_block, first_node), FIELD(ci_block, nodes),
+    FIELD(ci_block, first_edge),  FIELD(ci_block, edges),
 };
 
 static int64_t field_get(const struct field *f, const void *from)
@@ -144,10 +147,12 @@ static ci_json *plan_json(const ci_plan *p)
     ci_json_str(j, "settings_sha256", p->settings);
     ci_json_str(j, "root", p->root);
     ci_json_int(j, "frames", p->frames);
+    ci_json_int(j, "rows", p->rows);
     ci_json_int(j, "stride", p->stride);
     ci_json_int(j, "simulated", p->simulated);
     ci_json_int(j, "graphs", p->graphs);
     ci_json_int(j, "nodes", p->nodes);
+    ci_json_int(j, "edges", p->edges);
     for (int32_t i = 0; i < p->n_folder; i++) {
         ci_json *f = ci_json_object();
         ci_json_str(f, "name", p->folder[i].name);
@@ -222,7 +227,7 @@ static bool block_read(const ci_json *j, const ci_plan *p, ci_block *b)
            && b->offset >= 0 && b->bytes >= 0
            && b->bytes <= p->capture[b->capture].bytes - b->offset && b->first_line >= 1 && b->first_row >= 0
            && b->rows >= 0 && b->rows <= b->bytes && b->graphs >= 0 && b->graphs <= b->rows
-           && b->nodes >= b->graphs;
+           && b->nodes >= b->graphs && b->edges >= b->graphs;
 }
 
 static int32_t length(const ci_json *j, const char *key)
@@ -260,12 +265,15 @@ static ci_rc plan_fill(const ci_json *j, const char *path, ci_plan *p)
 
     CI_TRY(arrays_new(j, path, p));
     p->frames = (int32_t)ci_json_get_int(j, "frames");
+    p->rows = (int32_t)ci_json_get_int(j, "rows");
     p->stride = (int32_t)ci_json_get_int(j, "stride");
     p->simulated = ci_json_get_int(j, "simulated") == 1;
     p->graphs = ci_json_get_int(j, "graphs");
     p->nodes = ci_json_get_int(j, "nodes");
-    if (!text_read(j, "settings_sha256", p->settings, sizeof p->settings) || !text_read(j, "root", p->root, sizeof p->root) || p->frames < 1 || p->stride < 1)
-        CI_FAIL(CI_EFORMAT, "%s: root, frames or stride are wrong", path);
+    p->edges = ci_json_get_int(j, "edges");
+    if (!text_read(j, "settings_sha256", p->settings, sizeof p->settings) || !text_read(j, "root", p->root, sizeof p->root) || p->frames < 1 ||
+        p->rows < p->frames || p->stride < 1)
+        CI_FAIL(CI_EFORMAT, "%s: root, frames, rows or stride are wrong", path);
     for (int32_t i = 0; i < p->n_folder; i++) {
         const ci_json *f = ci_json_at(folders, (size_t)i);
         p->folder[i].role = (int32_t)ci_json_get_int(f, "role");

@@ -45,7 +45,7 @@ static int32_t stored_number(const ci_plan *p, int32_t capture)
     return n;
 }
 
-static ci_rc work_init(struct work *w)
+static ci_rc work_init(struct work *w, const ci_store_head *head)
 {
     ci_rc rc = CI_OK;
     const ci_plan *p = w->plan;
@@ -54,7 +54,8 @@ static ci_rc work_init(struct work *w)
 
     if (!set) CI_FAIL(CI_ECONF, "features.set: \"%s\" is unknown", w->conf->features.set);
     CI_TRY(ci_builder_create(set, p->frames, strcmp(w->conf->features.compat, "reference") == 0, &w->builder));
-    CI_TRY(ci_graphs_init(&w->graphs, set, chunk, p->frames, ci_builder_edges(w->builder)));
+    ci_builder_number(w->builder, head->id, head->vocab, head->n_id);
+    CI_TRY(ci_graphs_init(&w->graphs, set, chunk, p->rows, ci_builder_edges(w->builder)));
     CI_TRY(ci_contract_read(w->conf, &w->contract));
     CI_TRY(ci_loader_create(&w->contract, &w->loader));
     w->block = ci_plan_part_but(p, w->reuse.skip, w->comm->rank, w->comm->size);
@@ -89,13 +90,13 @@ static ci_rc block_next(struct work *w, bool *out_some)
     while (w->block < w->end && !used(w, w->block)) w->block++;
     if (w->block == w->end) goto done;
     b = &p->block[w->block];
-    CI_TRY(ci_table_load(w->loader, p, w->block, p->frames - 1, &w->table));
+    CI_TRY(ci_table_load(w->loader, p, w->block, p->rows - 1, &w->table));
     ci_tick();
     w->window = ci_window_at(b->first_row, p->stride);
     w->last_window = w->window + b->graphs;
     w->graph = b->first_graph;
     w->node = b->first_node;
-    w->edge = b->first_graph * ci_builder_edges(w->builder);
+    w->edge = b->first_edge;
     w->capture = stored_number(p, b->capture);
     w->block++;
     *out_some = true;
@@ -113,7 +114,7 @@ static ci_rc chunk_put(struct work *w)
     ci_graphs_clear(&w->graphs);
     while (w->window < w->last_window && w->graphs.n_graph < w->graphs.cap_graph) {
         const int64_t row = w->window * w->plan->stride - w->table.first_row;
-        if (row + w->plan->frames > w->table.n)
+        if (row + w->plan->rows > w->table.n)
             CI_FAIL(CI_EDATA, "%s changed since it was scanned: window at row %lld is cut off; scan again",
                     w->plan->capture[w->plan->block[w->block - 1].capture].path, (long long)(row + w->table.first_row));
         CI_TRY(ci_window_build(w->builder, &w->table, (ci_lid)row, &w->graphs));
@@ -145,7 +146,7 @@ static ci_rc chunk_take(struct work *w)
     first = from->head.capture[w->reuse.was[w->taken]].first_graph;
     CI_TRY(ci_store_copy(w->store, first + at, n, stored_number(w->plan, w->taken), c->first_graph + at,
                          c->first_node + from->graph_node[first + at] - from->graph_node[first],
-                         c->first_graph * ci_builder_edges(w->builder) + from->graph_edge[first + at] - from->graph_edge[first]));
+                         c->first_edge + from->graph_edge[first + at] - from->graph_edge[first]));
     w->take += n;
     w->done += n;
 done:
@@ -214,7 +215,7 @@ ci_rc ci_build(const ci_comm *comm, const ci_conf *conf, const ci_plan *p, const
     CI_TRY_ALL(comm, "build.path", ci_path_join(path, conf->run.dir, "store.h5"));
     CI_TRY_ALL(comm, "build.head", ci_build_head(p, conf, &head));
     CI_TRY(reuse_agree(comm, conf, p, &head, previous, previous_sha, &w.reuse));
-    CI_TRY_ALL(comm, "build.init", work_init(&w));
+    CI_TRY_ALL(comm, "build.init", work_init(&w, &head));
     CI_TRY(ci_store_create(comm, path, &head, &w.store));
     CI_TRY_ALL(comm, "build.reuse", w.reuse.from ? ci_store_reuse(w.store, w.reuse.from) : CI_OK);
     CI_TRY(rounds_do(&w));

@@ -42,7 +42,7 @@ static ci_rc captures_fill(const ci_plan *p, ci_store_head *h)
         const ci_capture *c = &p->capture[i];
         ci_store_capture *s = &h->capture[h->n_capture];
         if (!ci_capture_used(c)) continue;
-        if (c->count.graphs != ci_window_count(c->count.rows, p->frames, p->stride))
+        if (c->count.graphs != ci_window_count(c->count.rows, p->rows, p->stride))
             CI_FAIL(CI_EINTERNAL, "%s: %lld windows counted in %lld rows", c->path, (long long)c->count.graphs,
                     (long long)c->count.rows);
         snprintf(s->path, CI_STORE_TEXT, "%s", c->path);
@@ -61,14 +61,14 @@ done:
 ci_rc ci_build_head(const ci_plan *p, const ci_conf *conf, ci_store_head *out)
 {
     ci_rc rc = CI_OK;
-    ci_store_head h = {.frames = p->frames, .stride = p->stride, .n_graph = p->graphs, .n_node = p->nodes};
+    ci_store_head h = {.frames = p->frames, .stride = p->stride, .n_graph = p->graphs, .n_node = p->nodes,
+                       .n_edge = p->edges};
 
     if (p->graphs == 0)
-        CI_FAIL(CI_ECONF, "window.frames: no capture has %d frames: no graph can be built", p->frames);
+        CI_FAIL(CI_ECONF, "window.frames: no capture has %d frames: no graph can be built", p->rows);
     snprintf(h.set, sizeof h.set, "%.31s", conf->features.set);
     h.simulated = p->simulated;
     h.compat = strcmp(conf->features.compat, "reference") == 0;
-    h.n_edge = h.n_graph * (h.frames - (h.compat ? 2 : 1));
     ci_plan_digest(p, h.source);
     CI_TRY(captures_fill(p, &h));
     CI_TRY(ids_fill(p, &h));

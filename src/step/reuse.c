@@ -34,7 +34,8 @@ static bool same(const ci_store *st, int32_t number, const ci_capture *c)
 
     for (int64_t g = was->first_graph; g < end; g++) attacks += st->graph_label[g];
     return was->rows == c->count.rows && was->n_graph == c->count.graphs && attacks == c->count.attack_graphs &&
-           st->graph_node[end] - st->graph_node[was->first_graph] == c->count.nodes;
+           st->graph_node[end] - st->graph_node[was->first_graph] == c->count.nodes &&
+           st->graph_edge[end] - st->graph_edge[was->first_graph] == c->count.edges;
 }
 
 static ci_rc match(const ci_plan *p, const ci_store *st, struct reuse *r)

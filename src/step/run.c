@@ -112,7 +112,7 @@ static ci_rc plan_have(struct run *r)
         ci_scan_settings(r->conf, settings);
         if (got == CI_OK && strcmp(r->plan.settings, settings) != 0)
             got = ci_fail(CI_ECONF, __FILE__, __LINE__,
-                          "%s was made with other data.*, window.*, vocab.* or contract.*: scan again, or set them as then",
+                          "%s was made with other data.*, window.*, features.*, vocab.* or contract.*: scan again, or set them as then",
                           path);
     }
     CI_TRY_ALL(r->comm, "run.plan.read", got);

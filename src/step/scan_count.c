@@ -60,6 +60,7 @@ void ci_count_append(ci_count *a, const ci_count *b)
     c.graphs += b->graphs;
     c.attack_graphs += b->attack_graphs;
     c.nodes += b->nodes;
+    c.edges += b->edges;
     if (b->rows > 0 && a->rows > 0) {
         c.back += b->t_first < a->t_last;
         c.equal += b->t_first == a->t_last;

@@ -79,6 +79,9 @@ ci_rc ci_scan_lines(ci_scan_state *s);
 /** Second pass: parse this rank's blocks and count.  Collective. */
 ci_rc ci_scan_rows(ci_scan_state *s);
 
+/** What counts the windows of these settings. */
+ci_rc ci_scan_builder(const ci_scan_state *s, ci_builder **out);
+
 /** A block once more, from the row that it really begins with. */
 ci_rc ci_scan_block(ci_scan_state *s, ci_loader *loader, ci_builder *builder, int32_t b,
                     ci_table *t, ci_rejects *rejects, ci_block_found *out);

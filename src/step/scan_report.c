@@ -34,6 +34,7 @@ static void counts_put(ci_json *j, const ci_count *c)
     ci_json_int(j, "windows", c->graphs);
     ci_json_int(j, "attack_windows", c->attack_graphs);
     ci_json_int(j, "nodes", c->nodes);
+    ci_json_int(j, "edges", c->edges);
 }
 
 static ci_json *file_json(const ci_plan *p, const ci_capture *c)

@@ -5,18 +5,20 @@
 #include "ci/log.h"
 #include "scan_priv.h"
 
-/* Nodes and labels of the windows that start in the block; those that reach over the end of the
+/* Nodes, edges and labels of the windows that start in the block; those that reach over the end of the
  * capture do not count. */
 static void windows_count(const ci_scan_state *s, ci_builder *builder, const ci_table *t,
                           ci_count *out)
 {
     const ci_gid stride = s->plan.stride;
-    const ci_gid end = CI_MIN(t->n_own, t->n - s->plan.frames + 1);
+    const ci_gid end = CI_MIN(t->n_own, t->n - s->plan.rows + 1);
     ci_gid r = ci_window_at(t->first_row, stride) * stride - t->first_row;
 
     for (; r < end; r += stride) {
         uint8_t attack = 0;
-        out->nodes += ci_window_nodes(builder, t, (ci_lid)r, &attack);
+        const ci_lid nodes = ci_window_nodes(builder, t, (ci_lid)r, &attack);
+        out->nodes += nodes;
+        out->edges += ci_window_edges(builder, t, (ci_lid)r, nodes);
         out->attack_graphs += attack;
         out->graphs++;
     }
@@ -27,7 +29,7 @@ ci_rc ci_scan_block(ci_scan_state *s, ci_loader *loader, ci_builder *builder, in
 {
     ci_rc rc = CI_OK;
 
-    CI_TRY(ci_table_scan(loader, &s->plan, b, s->plan.frames - 1, t, rejects, &out->hash));
+    CI_TRY(ci_table_scan(loader, &s->plan, b, s->plan.rows - 1, t, rejects, &out->hash));
     out->count.rows = t->n_own;
     if (rejects->failing > 0) goto done; /* there will be no plan: only more rejects matter */
     out->count = ci_count_rows(t);
@@ -62,6 +64,12 @@ done:
     return rc;
 }
 
+ci_rc ci_scan_builder(const ci_scan_state *s, ci_builder **out)
+{
+    return ci_builder_create(ci_feature_set_find(s->conf->features.set), s->plan.frames,
+                             strcmp(s->conf->features.compat, "reference") == 0, out);
+}
+
 static ci_rc blocks_scan(ci_scan_state *s)
 {
     ci_rc rc = CI_OK;
@@ -76,7 +84,7 @@ static ci_rc blocks_scan(ci_scan_state *s)
     s->found = ci_new((size_t)(s->end - s->first), sizeof *s->found);
     if (!s->found) CI_FAIL(CI_ENOMEM, "no memory for %d blocks", s->end - s->first);
     CI_TRY(ci_loader_create(&s->contract, &loader));
-    CI_TRY(ci_builder_create(ci_feature_set_find("kd35"), s->plan.frames, false, &builder));
+    CI_TRY(ci_scan_builder(s, &builder));
     for (int32_t b = s->first; b < s->end && s->rejects.failing < CI_REJECT_MAX; b++) {
         CI_TRY(ci_scan_interrupted());
         CI_TRY(block_read(s, loader, builder, b, &t, &s->found[b - s->first]));

@@ -34,7 +34,7 @@ static ci_rc blocks_again(ci_scan_state *s, const bool *again)
     ci_rejects known = {0};
 
     CI_TRY(ci_loader_create(&s->contract, &loader));
-    CI_TRY(ci_builder_create(ci_feature_set_find("kd35"), s->plan.frames, false, &builder));
+    CI_TRY(ci_scan_builder(s, &builder));
     for (int32_t b = s->first; b < s->end; b++) {
         ci_block_found *f = &s->found[b - s->first], now = *f;
         if (!again[b - s->first]) continue;
@@ -161,18 +161,21 @@ static bool capture_sum(ci_capture *c, const ci_block_found *found)
     return whole;
 }
 
-/* Number the graphs and nodes of the store. */
+/* Number the graphs, nodes and edges of the store. */
 static void blocks_place(ci_plan *p, const ci_capture *c, const ci_block_found *found)
 {
     for (int32_t b = c->first_block; b < c->first_block + c->n_block; b++) {
         const ci_count *f = &found[b].count;
         p->block[b].graphs = f->graphs;
         p->block[b].nodes = f->nodes;
+        p->block[b].edges = f->edges;
         p->block[b].first_graph = p->graphs;
         p->block[b].first_node = p->nodes;
+        p->block[b].first_edge = p->edges;
         p->block[b].hash = found[b].hash;
         if (ci_capture_used(c)) p->graphs += f->graphs;
         if (ci_capture_used(c)) p->nodes += f->nodes;
+        if (ci_capture_used(c)) p->edges += f->edges;
     }
 }
 
@@ -188,6 +191,7 @@ static ci_rc found_take(ci_scan_state *s, const ci_block_found *found, size_t n)
         ci_capture *c = &p->capture[i];
         c->first_graph = p->graphs;
         c->first_node = p->nodes;
+        c->first_edge = p->edges;
         if (capture_sum(c, found) && nothing(c)) CI_TRY(no_rows_add(s, i));
         blocks_place(p, c, found);
         for (int32_t b = c->first_block; b < c->first_block + c->n_block; b++) {

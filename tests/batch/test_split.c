@@ -33,7 +33,7 @@ static struct fake *fake_make(int32_t frames, int32_t stride, const int64_t *n, 
             k->node[g + 1] = k->node[g] + 1 + g % 90;
         }
     }
-    k->st = (ci_store){.head = {.frames = frames, .stride = stride, .n_folder = 2, .n_capture = n_capture, .folder = k->f, .capture = k->c, .n_graph = g},
+    k->st = (ci_store){.set = ci_feature_set_find("kd35"), .head = {.frames = frames, .stride = stride, .n_folder = 2, .n_capture = n_capture, .folder = k->f, .capture = k->c, .n_graph = g},
                        .graph_capture = k->capture, .graph_row = k->row, .graph_label = k->label, .graph_node = k->node};
     return k;
 }
@@ -125,6 +125,11 @@ static void split__counts_as_by_hand(void **state)
     for (int64_t g = 0; g < 200; g++) k->row[g] = g * 25;
     assert_int_equal(ci_split_make(&k->st, 20, 5, 2, false, &s), CI_OK);
     assert_int_equal(s.n_embargo, 24);
+    ci_split_release(&s);
+    k->st.set = ci_feature_set_find("kd11");
+    k->st.head.compat = true; /* windows read 101 frames: 4 on each side */
+    assert_int_equal(ci_split_make(&k->st, 20, 5, 2, false, &s), CI_OK);
+    assert_int_equal(s.n_embargo, 32);
     ci_split_release(&s);
     free(k);
 }

@@ -137,6 +137,8 @@ static void conf_make(const char *root, int64_t block, ci_conf *out)
     strcpy(out->data.set, "s");
     out->data.block = block;
     snprintf(out->run.dir, sizeof out->run.dir, "%.200s/run", root);
+    strcpy(out->features.set, "kd35");
+    strcpy(out->features.compat, "none");
     strcpy(out->vocab.scope, "train");
     strcpy(out->contract.policy, "fail");
 }

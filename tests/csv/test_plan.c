@@ -25,8 +25,8 @@ static int teardown(void **state)
 static ci_plan plan_make(void)
 {
     static const ci_folder folders[] = {{"train_01", CI_TRAIN}, {"test_01", CI_TEST}};
-    ci_plan p = {.root = "data/s", .frames = 100, .stride = 50, .n_folder = 2, .n_capture = 2,
-                 .n_block = 3, .n_vocab = 2, .n_id = 3, .graphs = 30, .nodes = 300};
+    ci_plan p = {.root = "data/s", .frames = 100, .rows = 101, .stride = 50, .n_folder = 2, .n_capture = 2,
+                 .n_block = 3, .n_vocab = 2, .n_id = 3, .graphs = 30, .nodes = 300, .edges = 3000};
 
     p.folder = calloc(2, sizeof *p.folder);
     p.capture = calloc(2, sizeof *p.capture);
@@ -47,6 +47,7 @@ static ci_plan plan_make(void)
         c->attack_type = 7;
         c->first_graph = 10 * i;
         c->first_node = 100 * i;
+        c->first_edge = 1000 * i;
         c->first_block = i;
         c->n_block = 1 + i;
         c->count = (ci_count){.rows = 100 + i, .attack_rows = 3, .back = 4, .equal = 5,
@@ -54,12 +55,13 @@ static ci_plan plan_make(void)
                               .sum_byte = 6, .first_attack = -1, .last_attack = 8, .switches = 9,
                               .t_first = 1513920254785127001, .t_last = INT64_MAX,
                               .id_min = 1, .id_max = 0x9fffffff, .label_first = -1,
-                              .label_last = 1, .graphs = 11, .attack_graphs = 12, .nodes = 13};
+                              .label_last = 1, .graphs = 11, .attack_graphs = 12, .nodes = 13, .edges = 14};
     }
     for (int i = 0; i < 3; i++)
         p.block[i] = (ci_block){.capture = i > 0, .offset = i == 2 ? 4096 : 0, .bytes = 4096 - i,
                                 .first_line = i + 1, .first_row = i, .rows = 50 + i, .first_graph = 7 + i, .graphs = i,
-                                .first_node = 70 + i, .nodes = 5 * i, .hash = {(uint64_t)i, 2}};
+                                .first_node = 70 + i, .nodes = 5 * i,
+                                .first_edge = 80 + i, .edges = 9 * i, .hash = {(uint64_t)i, 2}};
     p.vocab[0] = 5;
     p.vocab[1] = 0x98da0001;
     p.id[0] = 5;
@@ -81,6 +83,8 @@ static void plan__reads_back_what_it_wrote(void **state)
     assert_int_equal(q.stride, 50);
     assert_int_equal(q.graphs, 30);
     assert_int_equal(q.nodes, 300);
+    assert_int_equal(q.edges, 3000);
+    assert_int_equal(q.rows, 101);
     assert_int_equal(q.n_folder, 2);
     assert_int_equal(q.n_block, 3);
     assert_memory_equal(p.folder, q.folder, 2 * sizeof *p.folder);
