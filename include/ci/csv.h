@@ -123,6 +123,9 @@ void ci_rejects_release(ci_rejects *r); /**< NULL-safe; leaves *r zero */
 /** `path:line:column: kind: 'value': reason`, at most n bytes with the final 0. */
 void ci_reject_text(const ci_plan *p, const ci_reject *r, char *out, size_t n);
 
+/** The value as it is told: what is not printable ASCII as \\xNN, at most n bytes with the final 0. */
+void ci_reject_value(const ci_reject *r, char *out, size_t n);
+
 /** rejected.csv: file,line,column,offset,kind,value,reason,policy.  The value is in double quotes, bytes that
  *  are not printable ASCII as \\xNN, cut after 80 bytes of the original with "..." behind.
  *  \return text to free(), NULL when memory is short */

@@ -67,6 +67,14 @@ void ci_reject_text(const ci_plan *p, const ci_reject *r, char *out, size_t n)
              ci_kind_reason((ci_kind)r->kind));
 }
 
+void ci_reject_value(const ci_reject *r, char *out, size_t n)
+{
+    char value[4 * CI_REJECT_VALUE + 4];
+
+    value_escape(r, 0, value);
+    snprintf(out, n, "'%s'", value);
+}
+
 char *ci_rejects_csv(const ci_plan *p, const ci_rejects *r, size_t *out_n)
 {
     const size_t line_max = CI_TEXT_MAX + 4 * CI_REJECT_VALUE + 256;

@@ -37,12 +37,6 @@ done:
     return rc;
 }
 
-/* More in quarantine than the settings allow? */
-static bool too_many(const ci_scan_state *s)
-{
-    return (double)s->n_quarantine > s->contract.max_share * (double)s->n_line;
-}
-
 /* Rank 0: nothing is left but rejected.csv. */
 static ci_rc rejects_fail(const ci_scan_state *s)
 {
@@ -65,28 +59,57 @@ done:
     return rc;
 }
 
+static ci_rc text_write(const ci_scan_state *s, const char *name, const char *text, size_t n)
+{
+    ci_rc rc = CI_OK;
+    char path[CI_PATH_MAX];
+
+    CI_TRY(ci_path_join(path, s->conf->run.dir, name));
+    if (!text) CI_FAIL(CI_ENOMEM, "%s: no memory for its text", path);
+    CI_TRY(ci_commit_bytes(path, text, n));
+done:
+    return rc;
+}
+
+static ci_rc report_write(const ci_scan_state *s)
+{
+    ci_rc rc = CI_OK;
+    ci_json *report = ci_scan_report(s);
+    char *text = ci_json_text(report, true), *page;
+    size_t n = 0;
+
+    page = text ? ci_scan_page(report, &n) : NULL;
+    CI_TRY(text_write(s, "data_report.json", text, text ? strlen(text) : 0));
+    CI_TRY(text_write(s, "data_report.html", page, n));
+done:
+    free(text);
+    free(page);
+    ci_json_free(&report);
+    return rc;
+}
+
 static ci_rc publish(const ci_scan_state *s)
 {
     ci_rc rc = CI_OK;
-    const char *dir = s->conf->run.dir;
     char path[CI_PATH_MAX];
 
     CI_TRY(rejects_write(s));
-    CI_TRY(ci_path_join(path, dir, "vocabulary.json"));
+    CI_TRY(ci_path_join(path, s->conf->run.dir, "vocabulary.json"));
     CI_TRY(ci_vocab_write(s->vocab, s->conf->vocab.scope, path));
-    CI_TRY(ci_path_join(path, dir, "data_report.json"));
-    CI_TRY(ci_scan_report(s, path));
-    CI_TRY(ci_path_join(path, dir, "plan.json"));
+    CI_TRY(report_write(s));
+    CI_TRY(ci_path_join(path, s->conf->run.dir, "plan.json"));
     CI_TRY(ci_plan_write(&s->plan, path));
 done:
     return rc;
 }
 
-static void state_release(ci_scan_state *s)
+void ci_scan_state_release(ci_scan_state *s)
 {
     ci_plan_release(&s->plan);
     free(s->lines);
     free(s->found);
+    free(s->look);
+    free(s->shift);
     ci_rejects_release(&s->rejects);
     ci_seen_release(&s->seen);
     free(s->all);
@@ -138,32 +161,86 @@ void ci_scan_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
     ci_conf_hash(conf, reads, CI_COUNT(reads), out);
 }
 
+/* Nothing but the named file. */
+static ci_rc capture_only(ci_plan *p, const char *only)
+{
+    ci_rc rc = CI_OK;
+    const char *slash = strrchr(only, '/'), *name = slash ? slash + 1 : only;
+    int32_t n = 0;
+
+    for (int32_t i = 0; i < p->n_capture; i++) {
+        ci_capture c = p->capture[i];
+        const int32_t first = c.first_block;
+        if (strcmp(strchr(c.path, '/') + 1, name) != 0) continue;
+        c.first_block = 0;
+        for (int32_t b = 0; b < c.n_block; b++) {
+            p->block[b] = p->block[first + b];
+            p->block[b].capture = 0;
+        }
+        p->n_block = c.n_block;
+        p->capture[0] = c;
+        n = 1;
+        break;
+    }
+    if (n == 0) CI_FAIL(CI_EDATA, "%s is no capture: its name says of none that is read", only);
+    p->n_capture = n;
+done:
+    return rc;
+}
+
+static ci_rc find(ci_scan_state *s, const char *only)
+{
+    ci_rc rc = CI_OK;
+
+    CI_TRY(ci_csv_find(s->conf, &s->plan));
+    if (only) CI_TRY(capture_only(&s->plan, only));
+done:
+    return rc;
+}
+
+ci_rc ci_scan_survey(ci_scan_state *s, const char *only)
+{
+    ci_rc rc = CI_OK;
+    const ci_comm *comm = s->comm;
+    const bool first = comm->rank == 0;
+    struct timespec *before = NULL;
+
+    s->seen.capture = -1;
+    CI_TRY_ALL(comm, "scan.find", first ? find(s, only) : CI_OK);
+    ci_scan_settings(s->conf, s->plan.settings);
+    CI_TRY(ci_plan_bcast(comm, &s->plan));
+    CI_TRY_ALL(comm, "scan.stamps", first ? stamps_take(&s->plan, &before) : CI_OK);
+    ci_scan_files(s);
+    CI_TRY(ci_scan_lines(s));
+    CI_TRY(ci_scan_rows(s));
+    CI_TRY_ALL(comm, "scan.unchanged", first ? stamps_same(&s->plan, before) : CI_OK);
+    s->refused = s->rejects.failing > 0
+                 || (double)s->n_quarantine > s->contract.max_share * (double)s->n_line;
+    if (s->refused) goto done;
+    CI_TRY(ci_scan_ids(s));
+    if (!first) ci_plan_release(&s->plan);
+    CI_TRY(ci_plan_bcast(comm, &s->plan));
+    CI_TRY(ci_scan_shift(s));
+done:
+    free(before);
+    return rc;
+}
+
 ci_rc ci_scan(const ci_comm *comm, const ci_conf *conf, ci_plan *out)
 {
     ci_rc rc = CI_OK;
     const bool first = comm->rank == 0;
-    ci_scan_state s = {.comm = comm, .conf = conf, .seen = {.capture = -1}};
-    struct timespec *before = NULL;
+    ci_scan_state s = {.comm = comm, .conf = conf};
 
-    CI_TRY_ALL(comm, "scan.find", first ? ci_csv_find(conf, &s.plan) : CI_OK);
     CI_TRY_ALL(comm, "scan.contract", ci_contract_read(conf, &s.contract));
-    ci_scan_settings(conf, s.plan.settings);
-    CI_TRY(ci_plan_bcast(comm, &s.plan));
-    CI_TRY_ALL(comm, "scan.stamps", first ? stamps_take(&s.plan, &before) : CI_OK);
-    ci_scan_files(&s);
-    CI_TRY(ci_scan_lines(&s));
-    CI_TRY(ci_scan_rows(&s));
-    CI_TRY_ALL(comm, "scan.unchanged", first ? stamps_same(&s.plan, before) : CI_OK);
-    if (s.rejects.failing > 0 || too_many(&s))
-        CI_TRY_ALL(comm, "scan.reject", first ? rejects_fail(&s) : CI_OK);
-    CI_TRY(ci_scan_ids(&s));
+    memcpy(s.policy, s.contract.policy, sizeof s.policy);
+    s.max_share = s.contract.max_share;
+    CI_TRY(ci_scan_survey(&s, NULL));
+    if (s.refused) CI_TRY_ALL(comm, "scan.reject", first ? rejects_fail(&s) : CI_OK);
     CI_TRY_ALL(comm, "scan.publish", first ? publish(&s) : CI_OK);
-    if (!first) ci_plan_release(&s.plan);
-    CI_TRY(ci_plan_bcast(comm, &s.plan));
     *out = s.plan;
     s.plan = (ci_plan){0};
 done:
-    free(before);
-    state_release(&s);
+    ci_scan_state_release(&s);
     return rc;
 }

@@ -1,4 +1,3 @@
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,8 +36,58 @@ static void counts_put(ci_json *j, const ci_count *c)
     ci_json_int(j, "edges", c->edges);
 }
 
-static ci_json *file_json(const ci_plan *p, const ci_capture *c)
+/* By name, those that there are. */
+static void kinds_put(ci_json *j, const char *key, const int64_t n[CI_KIND_COUNT])
 {
+    ci_json *o = ci_json_object();
+
+    for (int k = 1; k < CI_KIND_COUNT; k++)
+        if (n[k]) ci_json_int(o, ci_kind_name((ci_kind)k), n[k]);
+    ci_json_put(j, key, o);
+}
+
+static void seconds_put(ci_json *j, const char *key, int64_t ns)
+{
+    char text[32];
+
+    time_text(ns, text);
+    ci_json_str(j, key, text);
+}
+
+static void look_put(ci_json *j, const ci_look *l)
+{
+    const int gap = ci_look_gap(l);
+
+    seconds_put(j, "gap_is_from_s", (int64_t)1 << gap);
+    ci_json_int(j, "gaps", ci_look_beyond(l->ahead, gap));
+    seconds_put(j, "longest_step_s", l->most_ahead.ns);
+    ci_json_int(j, "longest_step_row", l->most_ahead.row);
+    ci_json_int(j, "clock_jumps_ahead", ci_look_beyond(l->ahead, CI_GAP_AHEAD));
+    ci_json_int(j, "clock_jumps_back", ci_look_beyond(l->back, CI_GAP_BACK));
+    seconds_put(j, "longest_step_back_s", l->most_back.ns);
+    ci_json_int(j, "longest_step_back_row", l->most_back.row);
+}
+
+/* null: it has no attacks; rows 0: the labels are where they belong. */
+static void shift_put(ci_json *j, const ci_scan_state *s, int32_t capture)
+{
+    ci_json *o = NULL;
+
+    for (size_t i = 0; i < s->n_shift; i++) {
+        const ci_shift *x = &s->shift[i];
+        if (x->capture != capture) continue;
+        o = ci_json_object();
+        ci_json_int(o, "rows", x->rows);
+        ci_json_int(o, "attack_rows_looked_at", x->attacks);
+        ci_json_put(j, "label_shift", o);
+    }
+    if (!o) ci_json_str(j, "label_shift", NULL);
+}
+
+static ci_json *file_json(const ci_scan_state *s, int32_t i)
+{
+    const ci_plan *p = &s->plan;
+    const ci_capture *c = &p->capture[i];
     ci_json *j = ci_json_object(), *by_len = ci_json_array();
     char text[CI_XXH_HEX];
 
@@ -69,21 +118,26 @@ static ci_json *file_json(const ci_plan *p, const ci_capture *c)
     ci_json_int(j, "first_attack_row", c->count.first_attack);
     ci_json_int(j, "last_attack_row", c->count.last_attack);
     ci_json_int(j, "label_switches", c->count.switches);
+    look_put(j, &s->look[i]);
+    shift_put(j, s, i);
+    ci_json_str(j, "left_out", c->left_out ? ci_kind_name((ci_kind)c->left_out) : NULL);
+    kinds_put(j, "quarantined", c->refused);
+    kinds_put(j, "repaired", c->repaired);
     return j;
 }
 
-/* Sums over files; what only makes sense along one file is left as it falls. */
-static ci_count sum_of(const ci_plan *p, int32_t folder, bool used_only, int32_t *out_files)
+ci_count ci_scan_sum(const ci_plan *p, int32_t folder, bool used_only, int32_t *out_files)
 {
     ci_count sum = ci_count_none();
+    int32_t files = 0;
 
-    *out_files = 0;
     for (int32_t i = 0; i < p->n_capture; i++) {
         const ci_capture *c = &p->capture[i];
         if ((folder >= 0 && c->folder != folder) || (used_only && !ci_capture_used(c))) continue;
         ci_count_append(&sum, &c->count);
-        ++*out_files;
+        files++;
     }
+    if (out_files) *out_files = files;
     return sum;
 }
 
@@ -94,13 +148,13 @@ static ci_json *folders_json(const ci_plan *p)
     for (int32_t i = 0; i < p->n_folder; i++) {
         ci_json *j = ci_json_object(), *used = ci_json_object();
         int32_t files;
-        ci_count sum = sum_of(p, i, false, &files);
+        ci_count sum = ci_scan_sum(p, i, false, &files);
 
         ci_json_str(j, "name", p->folder[i].name);
         ci_json_str(j, "role", p->folder[i].role == CI_TRAIN ? "train" : "test");
         ci_json_int(j, "files", files);
         counts_put(j, &sum);
-        sum = sum_of(p, i, true, &files);
+        sum = ci_scan_sum(p, i, true, &files);
         ci_json_int(used, "files", files);
         counts_put(used, &sum);
         ci_json_put(j, "used", used);
@@ -136,55 +190,19 @@ static ci_json *duplicates_json(const ci_plan *p)
     return a;
 }
 
-static void warn(ci_json *warnings, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void warn(ci_json *warnings, const char *format, ...)
+/* Errors and warnings are said, notes stay in the report. */
+static ci_json *findings_json(const ci_scan_state *s)
 {
-    char text[2 * CI_TEXT_MAX];
-    va_list args;
+    ci_json *list = ci_scan_findings(s);
+    char text[4 * CI_TEXT_MAX + CI_PATH_MAX];
 
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    ci_json_add_str(warnings, text);
-    ci_log(CI_WARN, "%s", text);
-}
-
-/* "" while both classes are there. */
-static const char *only_class(const ci_count *c)
-{
-    return c->attack_rows == 0 ? "benign" : c->attack_rows == c->rows ? "attack" : "";
-}
-
-static ci_json *warnings_json(const ci_scan_state *s)
-{
-    const ci_plan *p = &s->plan;
-    ci_json *a = ci_json_array();
-    ci_count train = ci_count_none();
-    int32_t files;
-
-    for (int32_t i = 0; i < p->n_folder; i++) {
-        const ci_count sum = sum_of(p, i, false, &files);
-        const bool free_of_attacks = strstr(p->folder[i].name, "attack_free") != NULL;
-        if (p->folder[i].role == CI_TRAIN) ci_count_append(&train, &sum);
-        if (*only_class(&sum) && !(free_of_attacks && sum.attack_rows == 0))
-            warn(a, "%s: all rows are %s", p->folder[i].name, only_class(&sum));
-        if (free_of_attacks && sum.attack_rows > 0)
-            warn(a, "%s: %lld attack rows in an attack-free folder", p->folder[i].name,
-                 (long long)sum.attack_rows);
+    for (size_t i = 0; i < ci_json_len(list); i++) {
+        const ci_json *f = ci_json_at(list, i);
+        const char *severity = ci_json_get_str(f, "severity");
+        ci_finding_text(f, text, sizeof text);
+        if (severity && strcmp(severity, "note") != 0) ci_log(CI_WARN, "%s", text);
     }
-    if (*only_class(&train)) warn(a, "training: all rows are %s", only_class(&train));
-    for (int32_t i = 0; i < p->n_capture; i++) {
-        const ci_capture *c = &p->capture[i];
-        if (c->attack_type != 0 && c->count.attack_rows == 0)
-            warn(a, "%s: named after an attack (%s), but no row is labelled attack", c->path,
-                 ci_attack_name(c->attack_type));
-        if (c->count.attack_rows == c->count.rows)
-            warn(a, "%s: all rows are attack", c->path);
-        if (c->count.graphs == 0)
-            warn(a, "%s: %lld rows make no window of %d", c->path, (long long)c->count.rows,
-                 p->frames);
-    }
-    return a;
+    return list;
 }
 
 static ci_json *test_only_json(const ci_scan_state *s)
@@ -205,13 +223,13 @@ static ci_json *totals_json(const ci_plan *p)
 {
     ci_json *j = ci_json_object();
     int32_t files;
-    ci_count sum = sum_of(p, -1, false, &files);
+    ci_count sum = ci_scan_sum(p, -1, false, &files);
 
     ci_json_int(j, "files", files);
     counts_put(j, &sum);
     ci_json_int(j, "distinct_ids", p->n_id);
     ci_json_int(j, "vocabulary", p->n_vocab);
-    sum = sum_of(p, -1, true, &files);
+    sum = ci_scan_sum(p, -1, true, &files);
     ci_json_int(j, "used_files", files);
     ci_json_int(j, "used_rows", sum.rows);
     ci_json_int(j, "used_windows", sum.graphs);
@@ -221,12 +239,44 @@ static ci_json *totals_json(const ci_plan *p)
     return j;
 }
 
-ci_rc ci_scan_report(const ci_scan_state *s, const char *path)
+/* The policies, what they came to, and what each repair does. */
+static ci_json *contract_json(const ci_scan_state *s)
 {
-    ci_rc rc = CI_OK;
+    ci_json *j = ci_json_object(), *kinds = ci_json_array();
+
+    ci_json_num(j, "max_share", s->max_share);
+    ci_json_int(j, "lines", s->n_line);
+    ci_json_int(j, "quarantined_lines", s->n_quarantine);
+    ci_json_int(j, "rejected_kept", s->rejects.n);
+    ci_json_int(j, "rejected", s->rejects.total);
+    for (int k = 1; k < CI_KIND_COUNT; k++) {
+        ci_json *o = ci_json_object();
+        int64_t refused = 0, repaired = 0;
+        for (int32_t i = 0; i < s->plan.n_capture; i++) {
+            refused += s->plan.capture[i].refused[k];
+            repaired += s->plan.capture[i].repaired[k];
+        }
+        ci_json_str(o, "kind", ci_kind_name((ci_kind)k));
+        ci_json_str(o, "policy", ci_policy_name((ci_policy)s->policy[k]));
+        ci_json_int(o, "quarantined", refused);
+        ci_json_int(o, "repaired", repaired);
+        ci_json_str(o, "repair", ci_kind_repair((ci_kind)k));
+        ci_json_add(kinds, o);
+        if (repaired)
+            ci_log(CI_INFO, "%s: %lld repaired: %s", ci_kind_name((ci_kind)k), (long long)repaired,
+                   ci_kind_repair((ci_kind)k));
+        if (refused)
+            ci_log(CI_INFO, "%s: %lld in quarantine", ci_kind_name((ci_kind)k), (long long)refused);
+    }
+    ci_json_put(j, "kinds", kinds);
+    return j;
+}
+
+ci_json *ci_scan_report(const ci_scan_state *s)
+{
     const ci_plan *p = &s->plan;
     ci_json *j = ci_json_object(), *files = ci_json_array();
-    char digest[CI_SHA256_HEX], *text = NULL;
+    char digest[CI_SHA256_HEX];
 
     ci_plan_digest(p, digest);
     ci_json_str(j, "what", "canids data report");
@@ -236,18 +286,13 @@ ci_rc ci_scan_report(const ci_scan_state *s, const char *path)
     if (p->simulated) ci_json_str(j, "state", "SIMULATED");
     ci_json_str(j, "policy", s->conf->contract.policy);
     ci_json_str(j, "plan_sha256", digest);
-    for (int32_t i = 0; i < p->n_capture; i++) ci_json_add(files, file_json(p, &p->capture[i]));
+    for (int32_t i = 0; i < p->n_capture; i++) ci_json_add(files, file_json(s, i));
     ci_json_put(j, "totals", totals_json(p));
     ci_json_put(j, "folders", folders_json(p));
-    ci_json_put(j, "warnings", warnings_json(s));
+    ci_json_put(j, "findings", findings_json(s));
+    ci_json_put(j, "contract", contract_json(s));
     ci_json_put(j, "duplicates", duplicates_json(p));
     ci_json_put(j, "ids_only_in_test", test_only_json(s));
     ci_json_put(j, "files", files);
-    text = ci_json_text(j, true);
-    if (!text) CI_FAIL(CI_ENOMEM, "%s: no memory for its text", path);
-    CI_TRY(ci_commit_bytes(path, text, strlen(text)));
-done:
-    free(text);
-    ci_json_free(&j);
-    return rc;
+    return j;
 }

@@ -57,7 +57,12 @@ static ci_rc block_read(ci_scan_state *s, ci_loader *loader, ci_builder *builder
     CI_TRY(ci_scan_file(s, loader, b, t, &rows));
     out->count = ci_count_none();
     if (rows) CI_TRY(ci_scan_block(s, loader, builder, b, t, &s->rejects, out));
-    if (rows && s->rejects.failing == 0) CI_TRY(ci_seen_add(&s->seen, s->plan.block[b].capture, t));
+    if (rows && s->rejects.failing == 0) {
+        const int32_t capture = s->plan.block[b].capture;
+        const ci_look look = ci_look_rows(t, b, capture);
+        CI_TRY(ci_seen_add(&s->seen, capture, t));
+        ci_look_append(&s->look[capture], &look);
+    }
     kinds_since(&s->rejects, &before, out);
     out->scanned = 1;
 done:
@@ -82,7 +87,9 @@ static ci_rc blocks_scan(ci_scan_state *s)
     s->first = ci_plan_part(&s->plan, s->comm->rank, s->comm->size);
     s->end = ci_plan_part(&s->plan, s->comm->rank + 1, s->comm->size);
     s->found = ci_new((size_t)(s->end - s->first), sizeof *s->found);
-    if (!s->found) CI_FAIL(CI_ENOMEM, "no memory for %d blocks", s->end - s->first);
+    s->look = ci_new((size_t)s->plan.n_capture, sizeof *s->look);
+    if (!s->found || !s->look) CI_FAIL(CI_ENOMEM, "no memory for %d blocks", s->end - s->first);
+    for (int32_t i = 0; i < s->plan.n_capture; i++) s->look[i] = ci_look_none(i);
     CI_TRY(ci_loader_create(&s->contract, &loader));
     CI_TRY(ci_scan_builder(s, &builder));
     for (int32_t b = s->first; b < s->end && s->rejects.failing < CI_REJECT_MAX; b++) {

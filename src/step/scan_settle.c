@@ -206,6 +206,32 @@ done:
     return rc;
 }
 
+/* Looks at the parts of captures that ranks had, in order of ranks. */
+static ci_rc looks_gather(ci_scan_state *s)
+{
+    ci_rc rc = CI_OK;
+    ci_look *mine = ci_new((size_t)s->plan.n_capture, sizeof *mine), *all = NULL;
+    size_t n = 0, bytes = 0;
+
+    CI_TRY_ALL(s->comm, "scan.settle.look", mine ? CI_OK : ci_fail(CI_ENOMEM, __FILE__, __LINE__,
+               "no memory for %d captures", s->plan.n_capture));
+    for (int32_t i = 0; i < s->plan.n_capture; i++)
+        if (s->look[i].rows > 0) mine[n++] = s->look[i];
+    CI_TRY(ci_comm_gather(s->comm, "scan.settle.looks", mine, n * sizeof *mine, (void **)&all, &bytes, NULL));
+    if (s->comm->rank != 0) goto done;
+    for (int32_t i = 0; i < s->plan.n_capture; i++) s->look[i] = ci_look_none(i);
+    for (size_t i = 0; i < bytes / sizeof *all; i++) ci_look_append(&s->look[all[i].capture], &all[i]);
+    for (int32_t i = 0; i < s->plan.n_capture; i++) {
+        ci_look *l = &s->look[i];
+        if (l->most_ahead.row >= 0) l->most_ahead.row += s->plan.block[l->most_ahead.block].first_row;
+        if (l->most_back.row >= 0) l->most_back.row += s->plan.block[l->most_back.block].first_row;
+    }
+done:
+    free(mine);
+    free(all);
+    return rc;
+}
+
 ci_rc ci_scan_settle(ci_scan_state *s)
 {
     ci_rc rc = CI_OK;
@@ -219,6 +245,7 @@ ci_rc ci_scan_settle(ci_scan_state *s)
                           (size_t)(s->end - s->first) * sizeof *found, (void **)&found, &bytes, NULL));
     CI_TRY_ALL(s->comm, "scan.settle.merge",
                s->comm->rank == 0 ? found_take(s, found, bytes / sizeof *found) : CI_OK);
+    CI_TRY(looks_gather(s));
     tell[0] = s->rejects.total;
     tell[1] = s->rejects.failing;
     tell[2] = s->n_line;

@@ -24,7 +24,7 @@ train: {epochs: 2, batch: 32, shard_rows: 128}
 eval: {draws: 20}
 """
 # What a run leaves and what must not depend on how it was run.  run.json has times, resolved.yaml the run's own folder.
-PREPARED = ["store.h5", "plan.json", "vocabulary.json", "data_report.json", "rejected.csv"]
+PREPARED = ["store.h5", "plan.json", "vocabulary.json", "data_report.json", "data_report.html", "rejected.csv"]
 TRAINED = ["last.h5", "best.h5", "metrics.jsonl"]
 JUDGED = ["results.json", "results.csv"]
 
