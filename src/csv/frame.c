@@ -1,96 +1,13 @@
-#include <stdbool.h>
-#include <string.h>
-
+/* The plain four columns, strictly. */
 #include "csv_priv.h"
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return -1;
-}
-
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-/* Each field's parser gets the field alone and returns where in it reading stopped. */
-
-static ci_kind time_parse(const char *f, size_t n, int64_t *out, size_t *stop)
-{
-    int64_t second = 0, ns = 0;
-    size_t i = 0, digits = 0;
-
-    for (; i < n && is_digit(f[i]); i++)
-        if (second <= CI_SECONDS_MAX) second = 10 * second + (f[i] - '0');
-    *stop = i;
-    if (i == 0) return CI_KIND_TIME;
-    if (i < n && f[i] == '.') {
-        for (i++; i < n && is_digit(f[i]); i++, digits++)
-            if (digits < 9) ns = 10 * ns + (f[i] - '0');
-        *stop = i;
-        if (digits == 0) return CI_KIND_TIME;
-    }
-    if (i < n) return CI_KIND_TIME;
-    *stop = n - (digits > 9 ? digits - 9 : 0);
-    if (digits > 9) return CI_KIND_TIME_DIGITS;
-    for (; digits < 9; digits++) ns *= 10;
-    *stop = 0;
-    if (second > CI_SECONDS_MAX) return CI_KIND_TIME_RANGE;
-    if (second == CI_SECONDS_MAX && ns > INT64_MAX - CI_SECONDS_MAX * 1000000000)
-        return CI_KIND_TIME_RANGE;
-    *out = second * 1000000000 + ns;
-    return CI_KIND_NONE;
-}
-
-static ci_kind id_parse(const char *f, size_t n, uint32_t *out, size_t *stop)
-{
-    uint32_t v = 0;
-    size_t i = 0;
-
-    for (; i < n && hex_digit(f[i]) >= 0; i++) v = v << 4 | (uint32_t)hex_digit(f[i]);
-    *stop = i;
-    if (i < n || n == 0) return CI_KIND_ID;
-    *stop = n > 8 ? 8 : 0;
-    if (n > 8 || v > 0x1fffffff) return CI_KIND_ID_RANGE;
-    *out = v > 0x7ff ? v | UINT32_C(1) << 31 : v;
-    return CI_KIND_NONE;
-}
-
-static ci_kind payload_parse(const char *f, size_t n, uint64_t *out, uint8_t *out_len,
-                             size_t *stop)
-{
-    uint64_t v = 0;
-    size_t i = 0;
-
-    while (i < n && hex_digit(f[i]) >= 0) i++;
-    *stop = i;
-    if (i < n) return CI_KIND_PAYLOAD;
-    *stop = 16;
-    if (n > 16) return CI_KIND_PAYLOAD_LONG;
-    *stop = n;
-    if (n % 2) return CI_KIND_PAYLOAD_ODD;
-    for (i = 0; i < n; i += 2)
-        v |= (uint64_t)(hex_digit(f[i]) << 4 | hex_digit(f[i + 1])) << 4 * i;
-    *out = v;
-    *out_len = (uint8_t)(n / 2);
-    return CI_KIND_NONE;
-}
-
-static ci_kind label_parse(const char *f, size_t n, uint8_t *out, size_t *stop)
-{
-    *stop = n > 0 && (f[0] == '0' || f[0] == '1');
-    if (n != 1 || *stop == 0) return CI_KIND_LABEL;
-    *out = f[0] == '1';
-    return CI_KIND_NONE;
-}
 
 static ci_kind field_parse(int k, const char *f, size_t n, ci_frame *out, size_t *stop)
 {
     switch (k) {
-    case 0: return time_parse(f, n, &out->t_ns, stop);
-    case 1: return id_parse(f, n, &out->id, stop);
-    case 2: return payload_parse(f, n, &out->data, &out->len, stop);
-    default: return label_parse(f, n, &out->attack, stop);
+    case 0: return ci_field_time(f, n, &out->t_ns, stop);
+    case 1: return ci_field_id(f, n, &out->id, stop);
+    case 2: return ci_field_payload(f, n, &out->data, &out->len, stop);
+    default: return ci_field_label(f, n, &out->attack, stop);
     }
 }
 

@@ -21,7 +21,7 @@ OWNER = {
     "comm": "comm",
     "graph": "graph feature attack",
     "sim": "sim",
-    "csv": "csv contract frame plan",
+    "csv": "csv contract frame layout plan",
     "table": "table shard",
     "vocab": "vocab",
     "window": "window",
