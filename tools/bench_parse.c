@@ -52,7 +52,7 @@ static void plan_of(const char *path, ci_plan *p)
     snprintf(p->root, sizeof p->root, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
     snprintf(p->capture->path, sizeof p->capture->path, "%s", name);
     p->capture->bytes = ftell(f);
-    p->capture->columns = 4;
+    p->capture->layout = ci_layout_plain(4);
     p->capture->same_as = -1;
     fclose(f);
     p->n_block = p->capture->n_block = (int32_t)((p->capture->bytes + BLOCK - 1) / BLOCK);

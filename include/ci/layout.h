@@ -4,6 +4,7 @@
  *
  *  Every dialect is read by ci_line_read: slow, obvious, and exact about what is wrong where.
  *  Rows of the plain four columns have a fast twin, ci_rows_parse (csv.h). */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "ci/contract.h"
@@ -68,6 +69,9 @@ enum { CI_LAYOUT_SAMPLE = 4096 }; /**< bytes that ci_layout_find needs to see, o
  *                        says why; text that has commas but no header of ours is
  *                        CI_DIALECT_FOUR_COLUMN with CI_KIND_HEADER */
 void ci_layout_find(const char *text, size_t n, ci_dialect format, ci_layout *out);
+
+/** \return whether readers may use it: columns exist, flags are flags */
+bool ci_layout_sound(const ci_layout *l);
 
 /** The plain layout with 4 columns, or 3 (no label), behind a header. */
 ci_layout ci_layout_plain(int columns);

@@ -9,6 +9,7 @@
 #include "ci/conf.h"
 #include "ci/contract.h"
 #include "ci/hash.h"
+#include "ci/layout.h"
 #include "ci/types.h"
 
 typedef enum ci_role { CI_TRAIN = 0, CI_TEST = 1 } ci_role;
@@ -41,8 +42,9 @@ typedef struct ci_capture {
     int64_t bytes;
     ci_xxh hash;               /**< of the XXH3-128 values of its 4 MiB pieces, in order; does not
                                     depend on data.block                                       */
-    int32_t columns;           /**< 4, or 3 without a label (attack-free folders)              */
-    int32_t crlf;              /**< 1 when the header ends with CR LF                          */
+    ci_layout layout;          /**< how its lines are read                                     */
+    int32_t sidecar;           /**< 1: PATH.attacks.csv labels the rows, by times              */
+    ci_xxh sidecar_hash;       /**< XXH3-128 of its bytes; part of `hash`                      */
     int32_t n_id;              /**< distinct identifiers                                       */
     int32_t attack_type;       /**< code from the names, ci_attack_type; 0 none                */
     int64_t first_graph;       /**< in the store; graphs of unused captures are not stored     */

@@ -39,6 +39,8 @@ ci_kind ci_field_payload(const char *f, size_t n, uint64_t *out, uint8_t *out_le
 /** 0 or 1. */
 ci_kind ci_field_label(const char *f, size_t n, uint8_t *out, size_t *stop);
 
+enum { CI_LAYOUT_COLUMNS = 32 }; /* columns that are not bytes */
+
 /* ---- line.c: one line while it is read */
 
 typedef struct ci_slice {

@@ -148,26 +148,20 @@ done:
     return rc;
 }
 
-/* The number of columns and the kind of line end, from the first line; whether the header is
- * right is for the parser to say, with all that is wrong in the file. */
-static ci_rc header_read(int fd, const char *path, ci_capture *c)
+/* How the capture is laid out, from its first bytes; whether it is right is for the parser to say,
+ * with all that is wrong in the file. */
+static ci_rc layout_read(int fd, const char *path, ci_capture *c)
 {
     ci_rc rc = CI_OK;
-    char text[256];
+    char text[CI_LAYOUT_SAMPLE];
     ssize_t n;
-    char *end;
 
     do
         n = pread(fd, text, sizeof text, 0);
     while (n < 0 && errno == EINTR);
     if (n < 0) CI_FAIL(CI_EIO, "%s: cannot read: %s", path, strerror(errno));
-    end = memchr(text, '\n', (size_t)n);
-    if (!end) end = text + n;
-    c->crlf = end > text && end[-1] == '\r';
-    c->fault = n == 0 ? CI_KIND_EMPTY_FILE
-               : ci_header_columns(text, (size_t)(end - text - c->crlf)) ? CI_KIND_NONE
-                                                                         : CI_KIND_HEADER;
-    c->columns = ci_header_columns(text, (size_t)(end - text - c->crlf)) == 3 ? 3 : 4;
+    ci_layout_find(text, (size_t)n, CI_DIALECT_NONE, &c->layout);
+    c->fault = c->layout.fault;
 done:
     return rc;
 }
@@ -184,7 +178,7 @@ static ci_rc capture_read(const char *path, ci_capture *c)
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) CI_FAIL(ci_rc_errno(errno), "%s: cannot open: %s", path, strerror(errno));
     c->bytes = s.st_size;
-    CI_TRY(header_read(fd, path, c));
+    CI_TRY(layout_read(fd, path, c));
 done:
     if (fd >= 0) close(fd);
     return rc;

@@ -5,7 +5,7 @@
 #include "ci/types.h"
 #include "csv_priv.h"
 
-enum { NAME_MAX_ = 24, COLUMNS_MAX = 32 };
+enum { NAME_ROOM = 24 };
 
 ci_layout ci_layout_plain(int columns)
 {
@@ -32,15 +32,15 @@ static const struct {
 };
 
 /* A column's name as the table has it; what is too long is no name. */
-static void name_of(const char *s, size_t n, char out[NAME_MAX_])
+static void name_of(const char *s, size_t n, char out[NAME_ROOM])
 {
     size_t m = 0;
 
     while (n > 0 && (ci_is_blank(*s) || *s == '"')) s++, n--;
     while (n > 0 && (ci_is_blank(s[n - 1]) || s[n - 1] == '"')) n--;
-    for (; m < n && m < NAME_MAX_ - 1; m++)
+    for (; m < n && m < NAME_ROOM - 1; m++)
         out[m] = s[m] == ' ' || s[m] == '-' ? '_' : (char)tolower((unsigned char)s[m]);
-    out[n < NAME_MAX_ ? m : 0] = 0;
+    out[n < NAME_ROOM ? m : 0] = 0;
 }
 
 static int32_t *role_of(ci_layout *l, const char *name)
@@ -62,7 +62,7 @@ static bool header_read(const char *line, size_t n, ci_layout *out)
     for (size_t from = 0; from <= n; l.columns++) {
         const char *comma = memchr(line + from, ',', n - from);
         const size_t len = comma ? (size_t)(comma - line) - from : n - from;
-        char name[NAME_MAX_];
+        char name[NAME_ROOM];
         int32_t *role;
         name_of(line + from, len, name);
         if (strcmp(name, "d1") == 0) bytes = true;
@@ -71,8 +71,7 @@ static bool header_read(const char *line, size_t n, ci_layout *out)
         if (role) *role = l.columns;
         from += len + 1;
     }
-    if (l.time < 0 || l.id < 0 || l.payload < 0 || l.columns > COLUMNS_MAX + 64) return false;
-    if (!bytes && l.columns > COLUMNS_MAX) return false;
+    if (l.time < 0 || l.id < 0 || l.payload < 0) return false;
     l.labelled = l.label >= 0;
     if (bytes) {
         if (l.extended < 0 || l.dlc < 0 || l.payload < l.dlc || l.payload < l.extended) return false;
@@ -90,7 +89,33 @@ static bool header_read(const char *line, size_t n, ci_layout *out)
                  && (l.columns == 3 || (l.columns == 4 && l.label == 3));
     }
     *out = l;
-    return true;
+    return ci_layout_sound(&l);
+}
+
+static bool is_flag(int32_t v) { return v == 0 || v == 1; }
+
+bool ci_layout_sound(const ci_layout *l)
+{
+    const int32_t column[] = {l->time, l->id, l->payload, l->label, l->dlc, l->extended, l->remote,
+                              l->error, l->dir};
+    const bool gvret = l->dialect == CI_DIALECT_GVRET;
+    const bool columns = gvret || l->dialect == CI_DIALECT_FOUR_COLUMN
+                         || l->dialect == CI_DIALECT_HCRL_CHALLENGE
+                         || l->dialect == CI_DIALECT_PYTHON_CAN;
+    const int32_t end = gvret ? CI_LAYOUT_COLUMNS : l->columns;
+
+    if (l->dialect < 0 || l->dialect >= CI_DIALECT_COUNT || l->fault < 0 || l->fault >= CI_KIND_COUNT
+        || (l->bom != 0 && l->bom != 3) || !is_flag(l->header) || !is_flag(l->crlf)
+        || !is_flag(l->labelled) || !is_flag(l->fast) || l->columns < 0
+        || l->columns > CI_LAYOUT_COLUMNS)
+        return false;
+    if (l->dialect == CI_DIALECT_NONE || l->dialect >= CI_DIALECT_READ)
+        return l->fault == CI_KIND_DIALECT;
+    if (l->fast && (l->dialect != CI_DIALECT_FOUR_COLUMN || l->columns != 3 + l->labelled))
+        return false;
+    for (size_t i = 0; i < CI_COUNT(column) && columns; i++)
+        if (column[i] < (i < 3 ? 0 : -1) || column[i] >= end) return false;
+    return !columns || (gvret ? l->extended >= 0 && l->dlc >= 0 : l->labelled == (l->label >= 0));
 }
 
 struct sample {

@@ -2,7 +2,7 @@
 #include "csv_priv.h"
 #include "ci/types.h"
 
-enum { FIELDS_MAX = 80 };
+enum { FIELDS_MAX = CI_LAYOUT_COLUMNS + 64 };
 
 /* Fields first .. end - 1, without empty ones at the end, are bytes. */
 static bool bytes_read(ci_reader *r, const ci_slice *field, size_t first, size_t end, size_t most)

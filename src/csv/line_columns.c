@@ -2,8 +2,6 @@
 #include "csv_priv.h"
 #include "ci/types.h"
 
-enum { COLUMNS_MAX = 32 };
-
 /* Base64 with its padding.  Source: RFC 4648, section 4. */
 static int base64_digit(char c)
 {
@@ -71,8 +69,8 @@ bool ci_line_columns(ci_reader *r)
     const ci_layout *l = r->layout;
     const bool base64 = l->dialect == CI_DIALECT_PYTHON_CAN, class = l->dialect == CI_DIALECT_HCRL_CHALLENGE;
     const size_t most = base64 ? 64 : 8;
-    ci_slice field[COLUMNS_MAX] = {{0}};
-    const size_t n = ci_reader_split(r, field, COLUMNS_MAX);
+    ci_slice field[CI_LAYOUT_COLUMNS] = {{0}};
+    const size_t n = ci_reader_split(r, field, CI_LAYOUT_COLUMNS);
     bool extended, remote, error;
     int dlc = -1;
 

@@ -6,7 +6,7 @@
 #include "ci/json.h"
 #include "ci/plan.h"
 
-enum { PLAN_VERSION = 2 };
+enum { PLAN_VERSION = 3 };
 
 /* The whole numbers of a count, a capture and a block by name: one table writes and reads them. */
 struct field {
@@ -28,11 +28,20 @@ static const struct field count_fields[] = {
 
 static const struct field capture_fields[] = {
     FIELD(ci_capture, folder),      FIELD(ci_capture, same_as),     FIELD(ci_capture, bytes),
-    FIELD(ci_capture, columns),     FIELD(ci_capture, crlf),        FIELD(ci_capture, n_id),
+    FIELD(ci_capture, sidecar),     FIELD(ci_capture, n_id),
     FIELD(ci_capture, fault),       FIELD(ci_capture, left_out),
     FIELD(ci_capture, attack_type), FIELD(ci_capture, first_graph), FIELD(ci_capture, first_node),
     FIELD(ci_capture, first_block), FIELD(ci_capture, n_block),
     FIELD(ci_capture, first_edge),
+};
+
+static const struct field layout_fields[] = {
+    FIELD(ci_layout, fault),    FIELD(ci_layout, bom),     FIELD(ci_layout, header),
+    FIELD(ci_layout, crlf),     FIELD(ci_layout, labelled), FIELD(ci_layout, fast),
+    FIELD(ci_layout, columns),  FIELD(ci_layout, time),    FIELD(ci_layout, id),
+    FIELD(ci_layout, payload),  FIELD(ci_layout, label),   FIELD(ci_layout, dlc),
+    FIELD(ci_layout, extended), FIELD(ci_layout, remote),  FIELD(ci_layout, error),
+    FIELD(ci_layout, dir),
 };
 
 static const struct field block_fields[] = {
@@ -75,17 +84,17 @@ static void fields_read(const ci_json *j, const struct field *f, size_t n, void 
     for (size_t i = 0; i < n; i++) field_set(&f[i], to, ci_json_get_int(j, f[i].name));
 }
 
-static void hash_put(ci_json *j, ci_xxh h)
+static void hash_put(ci_json *j, const char *key, ci_xxh h)
 {
     char hex[CI_XXH_HEX];
 
     ci_xxh_hex(h, hex);
-    ci_json_str(j, "hash", hex);
+    ci_json_str(j, key, hex);
 }
 
-static bool hash_read(const ci_json *j, ci_xxh *out)
+static bool hash_read(const ci_json *j, const char *key, ci_xxh *out)
 {
-    const char *hex = ci_json_get_str(j, "hash");
+    const char *hex = ci_json_get_str(j, key);
     unsigned long long hi, lo;
 
     if (!hex || strlen(hex) != CI_XXH_HEX - 1 || sscanf(hex, "%16llx%16llx", &hi, &lo) != 2)
@@ -123,11 +132,16 @@ static bool kinds_read(const ci_json *j, const char *key, int64_t n[CI_KIND_COUN
 
 static ci_json *capture_json(const ci_capture *c)
 {
-    ci_json *j = ci_json_object(), *count = ci_json_object(), *by_len = ci_json_array();
+    ci_json *j = ci_json_object(), *count = ci_json_object(), *by_len = ci_json_array(),
+            *layout = ci_json_object();
 
     ci_json_str(j, "path", c->path);
     fields_put(j, capture_fields, CI_COUNT(capture_fields), c);
-    hash_put(j, c->hash);
+    hash_put(j, "hash", c->hash);
+    hash_put(j, "sidecar_hash", c->sidecar_hash);
+    ci_json_str(layout, "dialect", ci_dialect_name((ci_dialect)c->layout.dialect));
+    fields_put(layout, layout_fields, CI_COUNT(layout_fields), &c->layout);
+    ci_json_put(j, "layout", layout);
     fields_put(count, count_fields, CI_COUNT(count_fields), &c->count);
     for (int k = 0; k < 9; k++) ci_json_add_int(by_len, c->count.by_len[k]);
     ci_json_put(count, "by_len", by_len);
@@ -163,7 +177,7 @@ static ci_json *plan_json(const ci_plan *p)
     for (int32_t i = 0; i < p->n_block; i++) {
         ci_json *b = ci_json_object();
         fields_put(b, block_fields, CI_COUNT(block_fields), &p->block[i]);
-        hash_put(b, p->block[i].hash);
+        hash_put(b, "hash", p->block[i].hash);
         ci_json_add(blocks, b);
     }
     ci_json_put(j, "folders", folders);
@@ -205,6 +219,16 @@ static bool ids_read(const ci_json *j, uint32_t *out, int32_t n)
     return true;
 }
 
+/* Columns index what a line is cut into: a plan from elsewhere must not lead the readers astray. */
+static bool layout_read(const ci_json *j, ci_layout *l)
+{
+    const char *name = ci_json_get_str(j, "dialect");
+
+    fields_read(j, layout_fields, CI_COUNT(layout_fields), l);
+    l->dialect = name ? (int32_t)ci_dialect_find(name) : CI_DIALECT_NONE;
+    return ci_layout_sound(l);
+}
+
 static bool capture_read(const ci_json *j, const ci_plan *p, int32_t i, ci_capture *c)
 {
     const ci_json *count = ci_json_get(j, "count"), *by_len = ci_json_get(count, "by_len");
@@ -212,9 +236,11 @@ static bool capture_read(const ci_json *j, const ci_plan *p, int32_t i, ci_captu
     fields_read(j, capture_fields, CI_COUNT(capture_fields), c);
     fields_read(count, count_fields, CI_COUNT(count_fields), &c->count);
     for (size_t k = 0; k < 9; k++) c->count.by_len[k] = ci_json_as_int(ci_json_at(by_len, k));
-    return text_read(j, "path", c->path, sizeof c->path) && hash_read(j, &c->hash)
+    return text_read(j, "path", c->path, sizeof c->path) && hash_read(j, "hash", &c->hash)
+           && hash_read(j, "sidecar_hash", &c->sidecar_hash)
+           && layout_read(ci_json_get(j, "layout"), &c->layout)
            && c->folder >= 0 && c->folder < p->n_folder && c->same_as >= -1 && c->same_as < i
-           && c->bytes >= 0 && (c->columns == 3 || c->columns == 4) && c->first_block >= 0
+           && c->bytes >= 0 && c->first_block >= 0
            && c->n_block >= 1 && c->n_block <= p->n_block - c->first_block && count
            && c->left_out >= 0 && c->left_out < CI_KIND_COUNT
            && kinds_read(j, "refused", c->refused) && kinds_read(j, "repaired", c->repaired);
@@ -223,7 +249,7 @@ static bool capture_read(const ci_json *j, const ci_plan *p, int32_t i, ci_captu
 static bool block_read(const ci_json *j, const ci_plan *p, ci_block *b)
 {
     fields_read(j, block_fields, CI_COUNT(block_fields), b);
-    return hash_read(j, &b->hash) && b->capture >= 0 && b->capture < p->n_capture
+    return hash_read(j, "hash", &b->hash) && b->capture >= 0 && b->capture < p->n_capture
            && b->offset >= 0 && b->bytes >= 0
            && b->bytes <= p->capture[b->capture].bytes - b->offset && b->first_line >= 1 && b->first_row >= 0
            && b->rows >= 0 && b->rows <= b->bytes && b->graphs >= 0 && b->graphs <= b->rows

@@ -13,7 +13,7 @@ static bool may_lack_label(const ci_conf *conf, const char *folder)
 static ci_kind fault_of(const ci_scan_state *s, const ci_capture *c)
 {
     if (c->fault != CI_KIND_NONE) return (ci_kind)c->fault;
-    if (c->columns == 3 && !may_lack_label(s->conf, s->plan.folder[c->folder].name))
+    if (!c->layout.labelled && !c->sidecar && !may_lack_label(s->conf, s->plan.folder[c->folder].name))
         return CI_KIND_NO_LABEL;
     return CI_KIND_NONE;
 }
@@ -45,7 +45,10 @@ static ci_rc first_line_scan(ci_scan_state *s, ci_loader *loader, int32_t b, ci_
 static ci_rc no_label_add(ci_scan_state *s, int32_t capture, ci_policy policy)
 {
     static const char header[] = "timestamp,arbitration_id,data_field";
-    const ci_fault fault = {CI_KIND_NO_LABEL, sizeof header - 1, 0, sizeof header - 1};
+    const ci_layout *l = &s->plan.capture[capture].layout;
+    const bool named = l->header && l->dialect == CI_DIALECT_FOUR_COLUMN;
+    const size_t n = named ? sizeof header - 1 : 0; /* where the column is missing, if there are names */
+    const ci_fault fault = {CI_KIND_NO_LABEL, n, 0, n};
 
     return ci_rejects_add(&s->rejects, policy, capture, 1, 0, header, &fault);
 }

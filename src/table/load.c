@@ -11,7 +11,7 @@ enum { AHEAD = 128 };
 struct reading {
     const ci_plan *plan;
     int32_t capture;
-    int columns;
+    const ci_layout *layout;
     ci_place at;
     ci_table *t;
     int64_t line;        /**< number of the line at at.p                                       */
@@ -44,21 +44,21 @@ done:
     return rc;
 }
 
-/* Line 1, which is no row. */
+/* What is wrong with the capture as a whole is said of line 1; a header is no row. */
 static ci_rc header_take(struct reading *r)
 {
     ci_rc rc = CI_OK;
+    const ci_kind fault = (ci_kind)r->layout->fault;
     const char *next;
     size_t n;
 
+    r->at.p += r->layout->bom;
     CI_TRY(ci_place_line(&r->at, &n, &next));
-    if (ci_header_columns(r->at.p, n) != r->columns || !next) {
-        const ci_fault f = {.kind = r->at.size == 0    ? CI_KIND_EMPTY_FILE
-                                    : n > CI_LINE_MAX ? CI_KIND_LONG_LINE
-                                                      : CI_KIND_HEADER,
-                            .n = n};
+    if (fault != CI_KIND_NONE || (r->layout->header && n > CI_LINE_MAX)) {
+        const ci_fault f = {.kind = n > CI_LINE_MAX ? CI_KIND_LONG_LINE : fault, .n = n};
         CI_TRY(refuse(r, r->at.p, &f));
     }
+    if (!r->layout->header) goto done;
     if (next)
         r->at.p = next;
     else
@@ -73,7 +73,7 @@ static void frame_append(ci_table *t, const ci_frame *f)
     t->t_ns[t->n] = f->t_ns;
     t->id[t->n] = f->id;
     t->data[t->n] = f->data;
-    t->len[t->n] = f->len;
+    t->len[t->n] = CI_MIN(f->len, 8); /* the rest of a CAN FD payload stays outside */
     t->attack[t->n++] = f->attack;
 }
 
@@ -85,14 +85,16 @@ static ci_rc line_take(struct reading *r, bool own)
     size_t n;
     ci_frame frame;
     ci_fault fault;
+    ci_line what;
 
     CI_TRY(ci_place_line(&r->at, &n, &next));
     if (n == 0 && ci_place_last(&r->at) && next == r->at.end) { /* a blank last line */
         r->at.p = next;
         goto done;
     }
-    if (ci_frame_check(r->at.p, n, r->columns, &frame, &fault) == CI_KIND_NONE) {
-        frame_append(r->t, &frame);
+    what = ci_line_read(r->layout, r->at.loader->accepts, r->at.p, n, &frame, &fault);
+    if (what != CI_LINE_BAD) {
+        if (what == CI_LINE_FRAME) frame_append(r->t, &frame);
         if (own && r->rejects) ci_rejects_repaired(r->rejects, frame.repaired);
     } else if (own || !r->rejects) {
         CI_TRY(refuse(r, r->at.p, &fault));
@@ -116,7 +118,7 @@ static void lines_take(struct reading *r, bool own, ci_lid most)
     const int64_t beyond = own ? r->at.at - r->at.to : 0;
     const char *stop = r->at.end - CI_MAX(beyond, 0);
 
-    r->at.p = ci_rows_parse(r->at.p, stop, r->at.end, r->columns, &rows);
+    r->at.p = ci_rows_parse(r->at.p, stop, r->at.end, r->layout->columns, &rows);
     r->line += rows.n - t->n;
     t->n = rows.n;
 }
@@ -133,7 +135,7 @@ static ci_rc rows_take(struct reading *r, bool own, ci_lid most)
         if (r->at.p == r->at.end) break;
         if (own && r->t->n == r->t->cap) CI_TRY(ci_table_reserve(r->t, r->t->n + 1));
         before = r->at.p;
-        lines_take(r, own, own ? r->t->cap : most);
+        if (r->layout->fast) lines_take(r, own, own ? r->t->cap : most);
         if (r->at.p == before) CI_TRY(line_take(r, own));
     }
 done:
@@ -146,7 +148,7 @@ static ci_rc block_read(ci_loader *l, const ci_plan *p, int32_t block, ci_lid ha
     ci_rc rc = CI_OK;
     const ci_block *b = &p->block[block];
     struct reading r = {.plan = p, .capture = b->capture, .t = t, .rejects = rejects,
-                        .columns = p->capture[b->capture].columns,
+                        .layout = &p->capture[b->capture].layout,
                         .line = b->offset ? b->first_line : 1};
 
     t->first_row = b->first_row;
@@ -154,6 +156,7 @@ static ci_rc block_read(ci_loader *l, const ci_plan *p, int32_t block, ci_lid ha
     CI_TRY(ci_table_reserve(t, (ci_lid)CI_MIN(b->rows + halo, INT32_MAX / 2)));
     CI_TRY(ci_place_open(l, p, block, &r.at));
     if (b->offset == 0) CI_TRY(header_take(&r));
+    if (r.layout->fault == CI_KIND_DIALECT || r.layout->fault == CI_KIND_EMPTY_FILE) r.stop = true;
     CI_TRY(rows_take(&r, true, 0));
     t->n_own = t->n;
     CI_TRY(ci_table_reserve(t, t->n + halo));

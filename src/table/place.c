@@ -21,6 +21,7 @@ ci_rc ci_loader_create(const ci_contract *contract, ci_loader **out)
     if (!l) CI_FAIL(CI_ENOMEM, "no memory for a loader");
     l->fd = -1;
     l->contract = contract;
+    l->accepts = ci_contract_accepts(contract);
     l->raw = ci_new(CI_ROWS_BEFORE + CARRY + CI_PIECE + CI_ROWS_BEHIND, 1);
     if (!l->raw) CI_FAIL(CI_ENOMEM, "no memory for a buffer of %d bytes", CI_PIECE);
     *out = l;

@@ -7,6 +7,7 @@ enum { CI_PIECE = 256 << 10 }; /**< bytes of one read: they stay in the cache wh
 
 struct ci_loader {
     const ci_contract *contract;
+    uint64_t accepts;        /**< its ci_contract_accepts                                */
     char *raw;               /**< owned: room in front, a cut line, a piece, room behind */
     int fd;                  /**< of `path`, -1: none                                    */
     char path[CI_PATH_MAX];

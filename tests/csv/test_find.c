@@ -120,9 +120,9 @@ static void find__sorts_captures_and_cuts_blocks(void **state)
     assert_string_equal(p.capture[1].path, "train_02/B.csv");
     assert_string_equal(p.capture[2].path, "train_02/b.csv");
     assert_int_equal(p.capture[0].n_block, 1);
-    assert_int_equal(p.capture[1].columns, 3);
-    assert_int_equal(p.capture[1].crlf, 1);
-    assert_int_equal(p.capture[2].columns, 4);
+    assert_int_equal(p.capture[1].layout.columns, 3);
+    assert_int_equal(p.capture[1].layout.crlf, 1);
+    assert_int_equal(p.capture[2].layout.columns, 4);
     assert_int_equal(p.capture[3].bytes, t.n);
     assert_int_equal(p.capture[3].n_block, (t.n + 4095) / 4096);
     for (int32_t b = 3; b < p.n_block; b++, end += 4096) {

@@ -41,8 +41,10 @@ static ci_plan plan_make(void)
         c->same_as = -1;
         c->bytes = 10000 + i;
         c->hash = (ci_xxh){UINT64_C(0xfedcba9876543210) + (uint64_t)i, 1};
-        c->columns = 4 - i;
-        c->crlf = i;
+        c->layout = ci_layout_plain(4 - i);
+        c->layout.crlf = i;
+        c->sidecar = i;
+        c->sidecar_hash = (ci_xxh){.lo = 5, .hi = 6 + i};
         c->n_id = 2 + i;
         c->attack_type = 7;
         c->first_graph = 10 * i;

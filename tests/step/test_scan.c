@@ -397,8 +397,10 @@ static const struct {
     {"header only", HEADER, ":2:1: no_rows"},
     {"header and a blank line", HEADER "\n", ":2:1: no_rows"},
     {"header without newline", "timestamp,arbitration_id,data_field,attack", ":2:1: no_rows"},
-    {"no header", "1.5,1,AA,0\n2.5,1,AA,0\n", ":1:1: header: '1.5,1,AA,0'"},
-    {"byte order mark", "\xef\xbb\xbf" HEADER "1.5,1,AA,0\n", ":1:1: header: '\\xEF\\xBB\\xBFtime"},
+    {"wrong header", "when,who,what,bad\n1.5,1,AA,0\n", ":1:1: header: 'when,who,what,bad'"},
+    {"header that names a column twice", "time,id,data,timestamp\n1.5,1,AA,0\n", ":1:1: header"},
+    {"byte order mark alone", "\xef\xbb\xbf", ":1:1: empty_file"},
+    {"a log that is not read", "***BUSMASTER Ver 2.4.0***\n", ":1:1: dialect"},
     {"three columns", "timestamp,arbitration_id,data_field\n1.5,1,AA\n", ":1:36: no_label"},
     {"five columns", HEADER "1.5,1,AA,0\n1.5,1,AA,0,7\n", ":3:11: columns"},
     {"letters in time", HEADER "1.5,1,AA,0\n1.x,1,AA,0\n", ":3:3: time: '1.x'"},
@@ -410,7 +412,7 @@ static const struct {
     {"label 2", HEADER "1.5,1,AA,0\n1.5,1,AA,2\n", ":3:10: label: '2'"},
     {"truncated last line", HEADER "1.5,1,AA,0\n1.6,1,A", ":3:8: columns: '1.6,1,A'"},
     {"blank line inside", HEADER "1.5,1,AA,0\n\n1.6,1,AA,0\n", ":3:1: blank"},
-    {"trailing tab", HEADER "1.5,1ED,614008F208E870DE\t,1\n", ":2:25: payload: '614008F208E870DE\\x09'"},
+    {"tab between digits", HEADER "1.5,1ED,61400\t8F208E870DE,1\n", ":2:14: payload: '61400\\x098F208E870DE'"},
 };
 
 static void scan__refuses_each_violation_where_it_is(void **state)

@@ -127,7 +127,10 @@ def good_fixture(path, work):
     if done.returncode:
         return ["%s: %s" % (path, done.stderr[-500:])]
     with open(os.path.join(run, "data_report.json")) as f:
-        return differences(path, manifest("fixtures/")[path], json.load(f)["files"][0])
+        want = manifest("fixtures/")
+        # The layouts that the manifest does not list are written from the same frames: all but the size is equal.
+        same = dict(want["reencoded/ctt.csv"], bytes=os.path.getsize(os.path.join(DATA, "fixtures", path)))
+        return differences(path, want.get(path, same), json.load(f)["files"][0])
 
 
 def bad_fixture(path, where, work):
@@ -153,13 +156,16 @@ def main():
             windows_of_hcrl_sa(report)
         real_set("set_01", work, 9)
         say("scan__good_fixtures_equal_the_manifest",
-            [c for p in ("crlf/DoS-1.csv", "edge/payload_empty.csv", "edge/timestamp_steps_back.csv", "reencoded/ctt.csv", "reencoded/ctt_crlf.csv")
+            [c for p in ("crlf/DoS-1.csv", "edge/payload_empty.csv", "edge/timestamp_steps_back.csv", "edge/payload_trailing_tab.csv",
+                       "reencoded/ctt.csv", "reencoded/ctt_crlf.csv", "reencoded/ctt_noheader.csv", "reencoded/ctt_bom_no_final_newline.csv",
+                       "reencoded/ctt_lowercase_unpadded_0x.csv", "reencoded/hcrl_car_hacking_style.csv", "reencoded/hcrl_challenge_style.csv")
              for c in good_fixture(p, work)])
         say("scan__bad_fixtures_are_refused_where_they_are_bad",
-            bad_fixture("edge/payload_trailing_tab.csv", "x.csv:19:39: payload: '614008F208E870DE\\x09'", work)
-            + bad_fixture("reencoded/ctt_noheader.csv", "x.csv:1:1: header", work)
-            + bad_fixture("reencoded/ctt_bom_no_final_newline.csv", "x.csv:1:1: header", work)
-            + bad_fixture("reencoded/ctt_lowercase_unpadded_0x.csv", "x.csv:2:", work))
+            bad_fixture("same_log_six_formats/GenericID_Log.csv", "x.csv:1:1: dialect: 'ID,Data Bytes'", work)
+            + bad_fixture("same_log_six_formats/BusMasterLog.log", "x.csv:1:1: dialect: '***BUSMASTER Ver 2.4.0***'", work)
+            + bad_fixture("same_log_six_formats/CRTD_Log.txt", "x.csv:1:1: dialect", work)
+            + bad_fixture("same_log_six_formats/MicrochipLog.log", "x.csv:1:1: dialect", work)
+            + bad_fixture("same_log_six_formats/GVRET_Log.csv", "x.csv:1:1: no_label", work))
     finally:
         shutil.rmtree(work)
     return 1 if failed else 0
