@@ -8,33 +8,45 @@ import struct
 LINE_MAX = 4096
 TIME_MAX = 2**63 - 1
 ROW = struct.Struct("<qIQBB")
-FOUR = re.compile(rb"([0-9]+)(?:\.([0-9]{1,9}))?,([0-9A-Fa-f]{1,8}),((?:[0-9A-Fa-f]{2}){0,8}),([01])")
-HEADER = b"timestamp,arbitration_id,data_field,attack"
+BLANK = b" \t"
+TIME = re.compile(rb"([0-9]+)(?:\.([0-9]{1,9}))?")
+IDENT = re.compile(rb"(?:0[xX](?=.))?([0-9A-Fa-f]{1,8})")
+BYTES = re.compile(rb"(?:0[xX](?=.))?((?:[ \t]*[0-9A-Fa-f]{2})*)[ \t]*")
 
 
-def nanoseconds(second, fraction):
-    t = int(second) * 10**9 + int((fraction or b"").ljust(9, b"0"))
+def nanoseconds(text):
+    m = TIME.fullmatch(text)
+    t = int(m[1]) * 10**9 + int((m[2] or b"").ljust(9, b"0")) if m else TIME_MAX + 1
     return t if t <= TIME_MAX else None
 
 
 def pack(t, ident, payload, label):
-    if t is None or ident is None or len(payload) > 8:
+    if t is None or ident is None or payload is None or len(payload) > 8:
         return None
     return ROW.pack(t, ident, int.from_bytes(payload, "little"), len(payload), label)
 
 
-def identifier(value, extended=None):
+def identifier(text, extended=False):
     """29 bits at most; of the 29-bit kind when its value is, or the dialect says so."""
+    m = IDENT.fullmatch(text)
+    value = int(m[1], 16) if m else 1 << 31
     if value > 0x1FFFFFFF:
         return None
     return value | 1 << 31 if extended or value > 0x7FF else value
 
 
+def payload_of(text):
+    """Pairs of digits, blanks between them; None for anything else."""
+    m = BYTES.fullmatch(text)
+    return bytes.fromhex(m[1].decode()) if m else None
+
+
 def four_column(line):
-    m = FOUR.fullmatch(line)
-    if not m:
+    """Blanks around a field, 0x before an identifier or a payload: harmless.  The rest is not."""
+    fields = [f.strip(BLANK) for f in line.split(b",")]
+    if len(fields) != 4 or fields[3] not in (b"0", b"1"):
         return None
-    return pack(nanoseconds(m[1], m[2]), identifier(int(m[3], 16)), bytes.fromhex(m[4].decode()), int(m[5]))
+    return pack(nanoseconds(fields[0]), identifier(fields[1]), payload_of(fields[2]), int(fields[3]))
 
 
 READERS = {"four-column": four_column}
@@ -48,7 +60,7 @@ def row(dialect, line):
     if key not in seen:
         if len(seen) > 500000:
             seen.clear()
-        seen[key] = READERS[dialect](line) if len(line) <= LINE_MAX else None
+        seen[key] = READERS[dialect](line) if len(line) <= LINE_MAX and 0 not in line else None
     return seen[key]
 
 

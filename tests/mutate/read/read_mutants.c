@@ -111,7 +111,7 @@ int main(void)
     must(fd >= 0 && p.folder && p.capture && p.block, "memory");
     strcpy(p.root, "/proc/self/fd");
     snprintf(p.capture->path, sizeof p.capture->path, "%d", fd);
-    p.capture->columns = 4;
+    p.capture->layout = ci_layout_plain(4);
     p.capture->same_as = -1;
     must(ci_loader_create(&contract, &l) == CI_OK, "loader");
     for (; fread(&n, sizeof n, 1, stdin) == 1; mutant++) {
