@@ -45,6 +45,8 @@ typedef enum ci_policy {
 /** The policies in force. */
 typedef struct ci_contract {
     uint8_t policy[CI_KIND_COUNT];  /**< ci_policy of each kind                                */
+    uint8_t otherwise;              /**< of lines that are accepted but beyond repair: fail, or
+                                         quarantine for who only looks                         */
     double max_share;               /**< of all lines that may be quarantined                  */
 } ci_contract;
 

@@ -3,6 +3,8 @@
 /* The command line, read once. */
 #include <stdbool.h>
 #include <stddef.h>
+#include "ci/comm.h"
+#include "ci/conf.h"
 #include "ci/rc.h"
 
 enum { SET_MAX = 256 };
@@ -21,6 +23,18 @@ ci_rc options_read(int argc, char **argv, struct options *out);
 ci_rc verb_info(const struct options *o);
 ci_rc verb_inspect(const struct options *o);
 ci_rc verb_config(const struct options *o);
+
+/* doctor.c: what is looked at beside the settings. */
+struct doctor {
+    char only[256]; /* one file of the folder; "": all of them */
+    bool loose;     /* captures that somebody looks at, no set to train with */
+};
+bool doctor_of_data(const struct options *o); /* is the operand data, not a file of settings? */
+/* Point the settings to the operand, where it is data.  Rank 0. */
+ci_rc doctor_settings(const struct options *o, ci_conf *c, struct doctor *out);
+/* Collective; rank 0 prints. */
+ci_rc doctor_run(const ci_comm *comm, const ci_conf *conf, const struct options *o, const struct doctor *d, bool *out_stops);
+
 int verb_job(int *argc, char ***argv, const struct options *o); /* the verbs that need ranks; returns the exit code */
 
 /* Say the last message, a line each, and: the exit code, 74 when standard output was lost. */

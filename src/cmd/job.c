@@ -33,13 +33,26 @@ static void inject(ci_comm *comm, const ci_conf *c)
     if (c->inject.crash_point > 0 && comm->rank == c->inject.rank) ci_commit_crash_at(c->inject.crash_point);
 }
 
-static ci_rc settings(ci_comm *comm, const struct options *o, ci_conf *out)
+static ci_rc settings_read(const struct options *o, ci_conf *out, struct doctor *doctor)
 {
     ci_rc rc = CI_OK;
+    const bool look = strcmp(o->verb, "doctor") == 0;
 
-    CI_TRY_ALL(comm, "job.settings.read", comm->rank == 0 ? ci_conf_read(o->file, o->set, o->n_set, out) : CI_OK);
+    CI_TRY(ci_conf_read(look && doctor_of_data(o) ? NULL : o->file, o->set, o->n_set, out));
+    if (look) CI_TRY(doctor_settings(o, out, doctor));
+done:
+    return rc;
+}
+
+static ci_rc settings(ci_comm *comm, const struct options *o, ci_conf *out, struct doctor *doctor)
+{
+    ci_rc rc = CI_OK;
+    const bool look = strcmp(o->verb, "doctor") == 0;
+
+    CI_TRY_ALL(comm, "job.settings.read", comm->rank == 0 ? settings_read(o, out, doctor) : CI_OK);
     CI_TRY(ci_comm_bcast(comm, "job.settings.tell", 0, out, sizeof *out));
-    ci_log_setup(comm->rank, comm->size, level_of(out->run.log));
+    if (look) CI_TRY(ci_comm_bcast(comm, "job.doctor.tell", 0, doctor, sizeof *doctor));
+    ci_log_setup(comm->rank, comm->size, look ? CI_WARN : level_of(out->run.log)); /* doctor prints what it has to say */
     ci_comm_deadline(comm, out->comm.deadline_s);
     if (out->comm.trace[0]) ci_comm_trace(comm, out->comm.trace);
     inject(comm, out);
@@ -64,15 +77,22 @@ int verb_job(int *argc, char ***argv, const struct options *o)
     ci_rc rc = CI_OK;
     ci_comm *comm = NULL;
     ci_conf *conf = calloc(1, sizeof *conf);
+    struct doctor doctor = {.loose = false};
+    bool stops = false;
+    int code;
 
     ci_signal_setup();
     if (!conf) CI_FAIL(CI_ENOMEM, "settings");
     CI_TRY(ci_comm_start(argc, argv, &comm));
-    CI_TRY(settings(comm, o, conf));
-    CI_TRY(ci_run(comm, conf, strcmp(o->verb, "run") == 0 ? conf->pipeline : o->verb, code_version(), o->resume));
+    CI_TRY(settings(comm, o, conf, &doctor));
+    if (strcmp(o->verb, "doctor") == 0)
+        CI_TRY(doctor_run(comm, conf, o, &doctor, &stops));
+    else
+        CI_TRY(ci_run(comm, conf, strcmp(o->verb, "run") == 0 ? conf->pipeline : o->verb, code_version(), o->resume));
 done:
     free(conf);
     if (rc != CI_OK && comm) give_up(comm, rc);
     ci_comm_stop(&comm);
-    return ended(rc);
+    code = ended(rc);
+    return code == 0 && stops ? ci_rc_exit(CI_EDATA) : code; /* the findings have said why */
 }

@@ -13,6 +13,7 @@ static const struct {
     {"train", "FILE.yaml", "train the model; goes on from the last checkpoint"},
     {"eval", "FILE.yaml", "results per test folder and attack"},
     {"run", "FILE.yaml", "all steps of `pipeline` in order, skipping what is already true"},
+    {"doctor", "[DATA|FILE.yaml]", "what a scan would find in a set, a folder or a file, as advice (--json)"},
     {"inspect", "FILE", "say what a store, a checkpoint or a run directory is (--json)"},
     {"info", "", "program, libraries, machine (--json)"},
     {"config", "[explain] [FILE]", "every setting, its value and where it came from"},
@@ -22,7 +23,7 @@ static const char options_help[] =
     "options:\n"
     "  --set KEY=VALUE   override one setting, any number of times (train.epochs=5)\n"
     "  --resume          train, run: there must be a checkpoint to go on from\n"
-    "  --json            inspect, info: one JSON object\n"
+    "  --json            doctor, inspect, info: one JSON object\n"
     "  --help, --version\n"
     "\n"
     "The verbs with a FILE.yaml run under mpirun -n N, under srun, and alone.  USR1 ends them with a checkpoint.\n"
@@ -81,8 +82,8 @@ static ci_rc complete(const struct options *o)
     if (o->help || o->version) goto done;
     if (!o->verb) CI_FAIL(CI_EUSAGE, "a verb is missing; canids --help lists them");
     if (strcmp(o->verb, "info") == 0 && o->file) CI_FAIL(CI_EUSAGE, "info takes no file, not \"%s\"", o->file);
-    if (o->json && strcmp(o->verb, "inspect") != 0 && strcmp(o->verb, "info") != 0)
-        CI_FAIL(CI_EUSAGE, "--json is for inspect and info, not for %s", o->verb);
+    if (o->json && strcmp(o->verb, "doctor") != 0 && strcmp(o->verb, "inspect") != 0 && strcmp(o->verb, "info") != 0)
+        CI_FAIL(CI_EUSAGE, "--json is for doctor, inspect and info, not for %s", o->verb);
     if (o->resume && strcmp(o->verb, "train") != 0 && strcmp(o->verb, "run") != 0)
         CI_FAIL(CI_EUSAGE, "--resume is for train and run, not for %s", o->verb);
     if (strcmp(o->verb, "inspect") == 0 && !o->file) CI_FAIL(CI_EUSAGE, "inspect wants a file");

@@ -83,7 +83,7 @@ static const char *advice_of(ci_kind kind, char out[CI_TEXT_MAX])
 static void refused_put(const ci_scan_state *s, int32_t i, int kind, ci_json *list)
 {
     const ci_capture *c = &s->plan.capture[i];
-    const bool fails = s->policy[kind] == CI_POLICY_FAIL || s->contract.policy[kind] == CI_POLICY_ACCEPT;
+    const bool fails = s->policy[kind] != CI_POLICY_QUARANTINE;
     const ci_reject *r = reject_of(s, i, kind);
     char advice[CI_TEXT_MAX], place[CI_PATH_MAX + 1024] = "";
     const struct finding f = {fails ? ERROR : WARNING, ci_kind_name((ci_kind)kind), c->path,
@@ -97,7 +97,8 @@ static void refused_put(const ci_scan_state *s, int32_t i, int kind, ci_json *li
     if (ci_kind_of_file((ci_kind)kind))
         put(list, &f, "%s", ci_kind_reason((ci_kind)kind));
     else
-        put(list, &f, "%lld lines: %s%s%s", (long long)c->refused[kind], ci_kind_reason((ci_kind)kind),
+        put(list, &f, "%lld line%s: %s%s%s", (long long)c->refused[kind],
+            c->refused[kind] > 1 ? "s" : "", ci_kind_reason((ci_kind)kind),
             r ? "; the first has " : "", place);
 }
 
@@ -258,7 +259,7 @@ static void times_put(const ci_scan_state *s, ci_json *list)
             put(list, &jumped, "the clock goes back %lld times by more than %.2f s, at most by %.6f s", (long long)back,
                 (double)(INT64_C(1) << CI_GAP_BACK) / 1e9, (double)l->most_back.ns / 1e9);
         else if (steps)
-            put(list, &small, "%lld time steps back, at most by %.6f s", (long long)steps, (double)l->most_back.ns / 1e9);
+            put(list, &small, "%lld time step%s back, at most by %.6f s", (long long)steps, steps > 1 ? "s" : "", (double)l->most_back.ns / 1e9);
         if (ahead)
             put(list, &leapt, "the clock jumps ahead %lld times by more than %.0f s, at most by %.6f s", (long long)ahead,
                 (double)(INT64_C(1) << CI_GAP_AHEAD) / 1e9, (double)l->most_ahead.ns / 1e9);

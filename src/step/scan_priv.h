@@ -159,10 +159,11 @@ ci_count ci_scan_sum(const ci_plan *p, int32_t folder, bool used_only, int32_t *
 /** Everything to be told of the data, as a list of {severity, kind, path, line, column, row, what,
  *  why, do}; the caller's. */
 ci_json *ci_scan_findings(const ci_scan_state *s);
-void ci_finding_text(const ci_json *finding, char *out, size_t n); /**< "x.csv:3:10: what" */
 
 /** The data report; short forms of it and of its findings go to the log.  Rank 0; the caller's. */
 ci_json *ci_scan_report(const ci_scan_state *s);
+
+ci_json *ci_scan_totals(const ci_plan *p); /**< its "totals" */
 
 /** The report as a page for a browser.  \return text to free(), NULL when memory is short */
 char *ci_scan_page(const ci_json *report, size_t *out_n);

@@ -219,7 +219,7 @@ static ci_json *test_only_json(const ci_scan_state *s)
     return j;
 }
 
-static ci_json *totals_json(const ci_plan *p)
+ci_json *ci_scan_totals(const ci_plan *p)
 {
     ci_json *j = ci_json_object();
     int32_t files;
@@ -287,7 +287,7 @@ ci_json *ci_scan_report(const ci_scan_state *s)
     ci_json_str(j, "policy", s->conf->contract.policy);
     ci_json_str(j, "plan_sha256", digest);
     for (int32_t i = 0; i < p->n_capture; i++) ci_json_add(files, file_json(s, i));
-    ci_json_put(j, "totals", totals_json(p));
+    ci_json_put(j, "totals", ci_scan_totals(p));
     ci_json_put(j, "folders", folders_json(p));
     ci_json_put(j, "findings", findings_json(s));
     ci_json_put(j, "contract", contract_json(s));

@@ -21,7 +21,9 @@ struct reading {
 
 static ci_policy policy_of(const struct reading *r, ci_kind kind)
 {
-    return (ci_policy)r->at.loader->contract->policy[kind];
+    const ci_contract *c = r->at.loader->contract;
+
+    return (ci_policy)(c->policy[kind] == CI_POLICY_ACCEPT ? c->otherwise : c->policy[kind]);
 }
 
 static ci_rc refuse(struct reading *r, const char *text, const ci_fault *fault)
