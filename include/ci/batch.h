@@ -27,12 +27,12 @@ typedef struct ci_batch {
     float *e;          /**< (n_edge, n_edge_feature) scaled                                   */
 } ci_batch;
 
-/** A packer: one batch's memory, for shards up to these sizes; one a thread. */
+/** A packer: one batch's memory, for shards up to these sizes, and a reader of the store; one a thread. */
 typedef struct ci_packer ci_packer;
 ci_rc ci_packer_create(const ci_store *st, const ci_scaler *scaler, ci_lid max_graph,
                        ci_lid max_node, ci_packer **out);
 void ci_packer_destroy(ci_packer **p); /**< NULL-safe */
-size_t ci_packer_bytes(const ci_store *st, ci_lid max_graph, ci_lid max_node);
+size_t ci_packer_bytes(const ci_store *st, ci_lid max_graph, ci_lid max_node); /**< without the reader's */
 ci_lid ci_packer_max_edge(const ci_store *st, ci_lid max_graph, ci_lid max_node);
 
 /** Pack n graphs of the store, scaled; the batch is the packer's, valid until the next call. */

@@ -73,6 +73,7 @@ typedef struct ci_conf {
 #undef CI_CONTRACT_FIELD
     } contract;
     struct {
+        char layout[CI_TEXT_MAX];  /**< auto, compact, float32, messages                       */
         int64_t chunk;             /**< graphs that are built and written at a time            */
         int64_t flush;             /**< graphs after which a rank hands them to the disk       */
     } store;

@@ -19,8 +19,8 @@ typedef struct ci_scaler {
 ci_rc ci_scaler_fit(const ci_comm *comm, const ci_store *st, const int64_t *graph, int64_t n,
                     ci_scaler *out);
 
-/** Scale n rows of nodes in place. */
-void ci_scaler_nodes(const ci_scaler *s, float *x, int64_t n);
-void ci_scaler_edge(const ci_scaler *s, float *e); /**< one row */
+/** Scale n rows of nodes, of edges; out may be x or e itself. */
+void ci_scaler_nodes(const ci_scaler *s, const float *x, int64_t n, float *out);
+void ci_scaler_edges(const ci_scaler *s, const float *e, int64_t n, float *out);
 
 #endif

@@ -2,25 +2,49 @@
 #define CI_STORE_H
 /** The graph store: graphs of all captures in one file of flat arrays (h5.h).
  *
- *  Arrays (src/store/schema.c has them with units and meanings; G graphs, N nodes, E edges):
+ *  Arrays (src/store/schema.c has them with units and meanings; G graphs, N nodes, E edges, M frames, W frames
+ *  a window).  In every store:
  *
  *      graph_capture (G) int32      graph_row (G) int64         graph_label (G) uint8
  *      graph_node (G+1) int64       graph_edge (G+1) int64      first node, first edge
- *      node_id (N) uint16|uint32    index into id_value         node_x (N, 35) float16, scaled 2^k
- *      edge_src, edge_dst (E) uint8|uint16                      positions in the graph's nodes
- *      edge_iat (E) float32         edge_byte (E, 8) uint8      edge_bidir (E) uint8
- *      edge_freq (E) uint8|uint16
  *      capture_path, capture_hash (C) text   capture_folder, capture_attack (C) int32
  *      capture_rows, capture_graph (C), (C+1) int64             folder_name text, folder_role (F) int32
  *      id_value (I) uint32          id_vocab (I) int32          every identifier of the store; its
  *                                                               number in the vocabulary, 0 unknown
  *
- *  The vocabulary is id_value where id_vocab > 0, in that order. */
+ *  The vocabulary is id_value where id_vocab > 0, in that order.  The rest depends on the layout, which
+ *  the attribute `layout` names.  compact (kd35 alone), 72 bytes a node and 16 an edge while W < 256:
+ *
+ *      node_id (N) uint16|uint32    index into id_value         node_x (N, 35) float16, scaled 2^k
+ *      edge_src, edge_dst (E) uint8|uint16                      positions in the graph's nodes
+ *      edge_iat (E) float32         edge_byte (E, 8) uint8      edge_bidir (E) uint8
+ *      edge_freq (E) uint8|uint16
+ *
+ *  Edges are exact; a node's value v is the half nearest to v 2^k, ties to even, k from the feature table: off
+ *  by at most 2^-11 |v|, below 2^(-14-k) by at most 2^(-25-k); beyond +-65504 2^-k it is that.
+ *
+ *  float32: node_id, edge_src, edge_dst as above, node_x (N, F) and edge_x (E, K) float32: the features as
+ *  they were computed, in the order of the feature set.
+ *
+ *  messages: no nodes and edges but the frames of the captures that have graphs, 20 bytes each, so that the size hardly depends
+ *  on the stride; graphs are built while reading, the same ones bit for bit as a float32 store has:
+ *
+ *      capture_frame (C+1) int64    first frame                 frame_time (M) int64, ns
+ *      frame_id (M) uint16|uint32   index into id_value         frame_data (M, 8) uint8, 0 beyond its length
+ *      frame_len (M) uint8          payload length              frame_label (M) uint8 */
 #include <stdbool.h>
 #include "ci/graph.h"
 #include "ci/h5.h"
 
-enum { CI_STORE_VERSION = 1, CI_STORE_TEXT = 256 };
+enum { CI_STORE_VERSION = 2, CI_STORE_TEXT = 256 };
+
+typedef enum ci_store_layout { CI_COMPACT, CI_FLOAT32, CI_MESSAGES } ci_store_layout;
+
+const char *ci_store_layout_name(ci_store_layout layout);
+
+/** The layout that store.layout asks for: auto is compact for feature sets that have a compact form, else float32.
+ *  \return CI_OK, or CI_ECONF when the set has no such layout */
+ci_rc ci_store_layout_of(const char *wanted, const ci_feature_set *set, ci_store_layout *out);
 
 typedef struct ci_store_folder {
     char name[CI_STORE_TEXT];
@@ -40,6 +64,7 @@ typedef struct ci_store_capture {
 typedef struct ci_store_head {
     char set[32];                 /**< feature set                                             */
     bool compat;                  /**< features.compat: reference                              */
+    ci_store_layout layout;
     bool simulated;               /**< of traffic that canids sim made                         */
     int32_t frames, stride;
     char source[CI_SHA256_HEX];   /**< digest of what it was built from                        */
@@ -49,6 +74,7 @@ typedef struct ci_store_head {
     uint32_t *id;                 /**< (n_id) ascending; owned                                 */
     int32_t *vocab;               /**< (n_id) number in the vocabulary, 0 unknown; owned       */
     int64_t n_graph, n_node, n_edge;
+    int64_t n_frame;              /**< rows of the captures that have graphs                   */
 } ci_store_head;
 
 void ci_store_head_release(ci_store_head *h); /**< NULL-safe; leaves *h zero */
@@ -58,6 +84,8 @@ void ci_store_head_release(ci_store_head *h); /**< NULL-safe; leaves *h zero */
 enum { CI_STORE_ARRAYS = 32 };
 size_t ci_store_schema(const ci_store_head *h, ci_array out[CI_STORE_ARRAYS]);
 
+int64_t ci_store_bytes(const ci_store_head *h); /**< of all its arrays */
+
 /** A store being written. */
 typedef struct ci_store_writer ci_store_writer;
 
@@ -66,12 +94,19 @@ typedef struct ci_store_writer ci_store_writer;
 ci_rc ci_store_create(const ci_comm *comm, const char *path, const ci_store_head *head,
                       ci_store_writer **out);
 
-/** Put a run of graphs of one capture at its place.  Not collective: agree afterwards.
+/** Put a run of graphs of one capture at its place; into a messages store only what is kept of each graph.
+ *  Not collective: agree afterwards.
  *  \param [in] capture, first_graph, first_node, first_edge  where the run belongs in
  *                      the store; the number of edges may differ from graph to graph
  *  \return CI_OK, CI_EDATA (an identifier that the head has not), CI_EARG, CI_EHDF5, CI_ENOMEM */
 ci_rc ci_store_put(ci_store_writer *w, int32_t capture, int64_t first_graph, int64_t first_node,
                    int64_t first_edge, const ci_graphs *g);
+
+struct ci_table;
+
+/** Put the rows of a block, without its halo, into a messages store.  Not collective: agree afterwards.
+ *  \return CI_OK, CI_EDATA (an identifier that the head has not), CI_EARG, CI_EHDF5, CI_ENOMEM */
+ci_rc ci_store_put_frames(ci_store_writer *w, int32_t capture, const struct ci_table *t);
 
 struct ci_store; /* below: one for reading */
 
@@ -83,7 +118,8 @@ bool ci_store_alike(const ci_store_head *a, const ci_store_head *b);
  *  Not collective.  \return CI_OK or CI_ENOMEM */
 ci_rc ci_store_reuse(ci_store_writer *w, const struct ci_store *from);
 
-/** Put n graphs of that store, from graph `from` on, as ci_store_put does: the same bytes that building them
+/** Put n graphs of one capture of that store, from graph `from` on, as ci_store_put does (in a messages store with
+ *  the frames from the first's row to the row of the graph behind the last, or the capture's end): the same bytes that building them
  *  again would put.  Not collective: agree afterwards.
  *  \return CI_OK, CI_EDATA (an identifier that the head has not), CI_EARG, CI_EHDF5, CI_ENOMEM */
 ci_rc ci_store_copy(ci_store_writer *w, int64_t from, int64_t n, int32_t capture, int64_t first_graph,
@@ -105,12 +141,21 @@ typedef struct ci_store {
     const uint8_t *graph_label;    /**< (G)                                                   */
     const int64_t *graph_node;     /**< (G+1)                                                 */
     const int64_t *graph_edge;     /**< (G+1)                                                 */
+    /* compact and float32; NULL in a messages store */
     const void *node_id;           /**< (N) uint16 or uint32                                  */
-    const uint16_t *node_x;        /**< (N, set->n_node) bits of float16                      */
-    const void *edge_src, *edge_dst, *edge_freq; /**< (E) uint8 or uint16                     */
-    const float *edge_iat;         /**< (E)                                                   */
-    const uint8_t *edge_byte;      /**< (E, 8)                                                */
-    const uint8_t *edge_bidir;     /**< (E)                                                   */
+    const void *edge_src, *edge_dst; /**< (E) uint8 or uint16                                 */
+    const uint16_t *node_half;     /**< compact: node_x (N, set->n_node) bits of float16      */
+    const float *node_x, *edge_x;  /**< float32: (N, set->n_node), (E, set->n_edge)           */
+    const float *edge_iat;         /**< compact (E)                                           */
+    const uint8_t *edge_byte;      /**< compact (E, 8)                                        */
+    const uint8_t *edge_bidir;     /**< compact (E)                                           */
+    const void *edge_freq;         /**< compact (E) uint8 or uint16                           */
+    /* messages */
+    const int64_t *capture_frame;  /**< (C+1)                                                 */
+    const int64_t *frame_time;     /**< (M) ns                                                */
+    const void *frame_id;          /**< (M) uint16 or uint32                                  */
+    const uint8_t *frame_data;     /**< (M, 8), aligned to 8 bytes                            */
+    const uint8_t *frame_len, *frame_label; /**< (M)                                          */
     ci_h5_view *view;              /**< owned                                                 */
     ci_lid max_edge;               /**< edges of the graph that has most                      */
     bool wide_id, wide_local;      /**< node_id is uint32; src, dst, freq are uint16          */
@@ -126,19 +171,25 @@ void ci_store_close(ci_store **st); /**< NULL-safe */
 ci_rc ci_store_open_all(const ci_comm *comm, const char *path, char out_sha[CI_SHA256_HEX],
                         ci_store **out);
 
-/** Nodes' features of graphs as floats.  \param [out] x (n_node, set->n_node) */
-void ci_store_node_x(const ci_store *st, int64_t first_node, int64_t n_node, float *x);
+/** One graph, the same for every layout; borrowed from its reader until the next one is read. */
+typedef struct ci_graph_view {
+    ci_lid n_node, n_edge;
+    const int32_t *id;      /**< (n_node) index into head.id, ascending                       */
+    const float *x;         /**< (n_node, set->n_node) unscaled                               */
+    const ci_lid *src, *dst; /**< (n_edge) positions in the graph's nodes                     */
+    const float *e;         /**< (n_edge, set->n_edge) unscaled                               */
+} ci_graph_view;
 
-/** Features of one edge in the order of the feature set. */
-void ci_store_edge(const ci_store *st, int64_t edge, float *e);
+/** What reads graphs: room for one of them, and a builder where they are built; one a thread. */
+typedef struct ci_reader ci_reader;
+ci_rc ci_reader_create(const ci_store *st, ci_reader **out); /**< CI_OK or CI_ENOMEM */
+void ci_reader_destroy(ci_reader **r);                       /**< NULL-safe          */
 
-/** Positions of an edge's ends in the nodes of its graph. */
-void ci_store_ends(const ci_store *st, int64_t edge, ci_lid *src, ci_lid *dst);
+/** Graph g of the store.  Allocates nothing. */
+void ci_store_graph(ci_reader *r, int64_t g, ci_graph_view *out);
 
-/** Index into head.id of a node. */
-int32_t ci_store_id(const ci_store *st, int64_t node);
-
-/** Half precision, to nearest even; values beyond +-65504 become +-65504, NaN stays NaN. */
+/** Half precision: the nearest half, of two equally near ones the even one.  |half - x| <= 2^-11 |x|, below 2^-14
+ *  <= 2^-25; values beyond +-65504, infinities too, become +-65504; NaN stays NaN; the sign of zero is kept. */
 void ci_half_from_f32(const float *x, size_t n, uint16_t *out);
 void ci_half_to_f32(const uint16_t *h, size_t n, float *out);
 

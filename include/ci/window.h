@@ -42,4 +42,8 @@ ci_lid ci_window_edges(ci_builder *b, const ci_table *t, ci_lid r, ci_lid n_node
  *  \return CI_OK, or CI_EARG when g has no room for the most edges it can have */
 ci_rc ci_window_build(ci_builder *b, const ci_table *t, ci_lid r, ci_graphs *g);
 
+/** Append what is known of that graph without its nodes and edges: its row, its label and how many it
+ *  has.  \return as ci_window_build */
+ci_rc ci_window_outline(ci_builder *b, const ci_table *t, ci_lid r, ci_graphs *g);
+
 #endif

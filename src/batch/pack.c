@@ -8,10 +8,11 @@
 struct ci_packer {
     const ci_store *st;
     const ci_scaler *scaler;
+    ci_reader *reader;
     ci_lid max_graph, max_node;
     ci_batch b;
     ci_lid *at;     /* (max_node) where the next in-edge of a node goes */
-    ci_arena arena; /* all of the above */
+    ci_arena arena; /* the batch and `at` */
 };
 
 ci_lid ci_packer_max_edge(const ci_store *st, ci_lid max_graph, ci_lid max_node)
@@ -56,6 +57,7 @@ ci_rc ci_packer_create(const ci_store *st, const ci_scaler *scaler, ci_lid max_g
     if (!p) CI_FAIL(CI_ENOMEM, "a packer");
     p->st = st;
     p->scaler = scaler;
+    CI_TRY(ci_reader_create(st, &p->reader));
     p->max_graph = max_graph;
     p->max_node = max_node;
     CI_TRY(ci_arena_init(&p->arena, ci_packer_bytes(st, max_graph, max_node)));
@@ -69,40 +71,36 @@ done:
 
 void ci_packer_destroy(ci_packer **p)
 {
-    if (*p) ci_arena_release(&(*p)->arena);
+    if (*p) {
+        ci_arena_release(&(*p)->arena);
+        ci_reader_destroy(&(*p)->reader);
+    }
     free(*p);
     *p = NULL;
 }
 
 /* Count the in-edges of the graph's nodes, which start at row `base` of the batch. */
-static void rows_count(const ci_store *st, int64_t g, ci_lid base, ci_batch *b)
+static void rows_count(const ci_graph_view *v, ci_lid base, ci_batch *b)
 {
-    const ci_lid n = (ci_lid)(st->graph_node[g + 1] - st->graph_node[g]);
-
-    for (ci_lid i = 0; i < n; i++) b->in_first[base + i + 1] = 1; /* its self-loop */
-    for (int64_t k = st->graph_edge[g]; k < st->graph_edge[g + 1]; k++) {
-        ci_lid src, dst;
-        ci_store_ends(st, k, &src, &dst);
-        assert(src < n && dst < n);
-        if (src != dst) b->in_first[base + dst + 1]++;
+    for (ci_lid i = 0; i < v->n_node; i++) b->in_first[base + i + 1] = 1; /* its self-loop */
+    for (ci_lid k = 0; k < v->n_edge; k++) {
+        assert(v->src[k] < v->n_node && v->dst[k] < v->n_node);
+        b->in_first[base + v->dst[k] + 1] += v->src[k] != v->dst[k];
     }
-    for (ci_lid i = 0; i < n; i++) b->in_first[base + i + 1] += b->in_first[base + i];
+    for (ci_lid i = 0; i < v->n_node; i++) b->in_first[base + i + 1] += b->in_first[base + i];
 }
 
-static void edges_put(ci_packer *p, int64_t g, ci_lid base)
+static void edges_put(ci_packer *p, const ci_graph_view *v, ci_lid base)
 {
-    const ci_store *st = p->st;
     ci_batch *b = &p->b;
     const ci_lid K = b->n_edge_feature;
 
-    for (int64_t k = st->graph_edge[g]; k < st->graph_edge[g + 1]; k++) {
-        ci_lid src, dst, at;
-        ci_store_ends(st, k, &src, &dst);
-        if (src == dst) continue;
-        at = p->at[base + dst]++;
-        b->in_src[at] = base + src;
-        ci_store_edge(st, k, b->e + (size_t)at * (size_t)K);
-        ci_scaler_edge(p->scaler, b->e + (size_t)at * (size_t)K);
+    for (ci_lid k = 0; k < v->n_edge; k++) {
+        ci_lid at;
+        if (v->src[k] == v->dst[k]) continue;
+        at = p->at[base + v->dst[k]]++;
+        b->in_src[at] = base + v->src[k];
+        ci_scaler_edges(p->scaler, v->e + (size_t)k * (size_t)K, 1, b->e + (size_t)at * (size_t)K);
     }
 }
 
@@ -124,20 +122,20 @@ static void graph_pack(ci_packer *p, int64_t g)
 {
     const ci_store *st = p->st;
     ci_batch *b = &p->b;
-    const ci_lid base = b->n_node, n = (ci_lid)(st->graph_node[g + 1] - st->graph_node[g]);
-    float *x = b->x + (size_t)base * (size_t)b->n_feature;
+    const ci_lid base = b->n_node;
+    ci_graph_view v;
 
-    assert(base + n <= p->max_node && b->n_graph < p->max_graph);
-    for (ci_lid i = 0; i < n; i++) b->id[base + i] = st->head.vocab[ci_store_id(st, st->graph_node[g] + i)];
-    ci_store_node_x(st, st->graph_node[g], n, x);
-    ci_scaler_nodes(p->scaler, x, n);
-    rows_count(st, g, base, b);
-    memcpy(p->at + base, b->in_first + base, (size_t)n * sizeof *p->at);
-    edges_put(p, g, base);
-    for (ci_lid i = 0; i < n; i++) loop_put(b, base + i);
+    ci_store_graph(p->reader, g, &v);
+    assert(base + v.n_node <= p->max_node && b->n_graph < p->max_graph);
+    for (ci_lid i = 0; i < v.n_node; i++) b->id[base + i] = st->head.vocab[v.id[i]];
+    ci_scaler_nodes(p->scaler, v.x, v.n_node, b->x + (size_t)base * (size_t)b->n_feature);
+    rows_count(&v, base, b);
+    memcpy(p->at + base, b->in_first + base, (size_t)v.n_node * sizeof *p->at);
+    edges_put(p, &v, base);
+    for (ci_lid i = 0; i < v.n_node; i++) loop_put(b, base + i);
     b->graph[b->n_graph] = g;
     b->label[b->n_graph] = st->graph_label[g];
-    b->n_node = base + n;
+    b->n_node = base + v.n_node;
     b->n_edge = b->in_first[b->n_node];
     b->first[++b->n_graph] = b->n_node;
 }

@@ -5,8 +5,9 @@
 #include "ci/arena.h"
 #include "ci/scaler.h"
 
-/* Sums of one column: of v and of v^2, in units of 2^-24 and 2^-48 of the stored half (nodes), or of
- * 2^-30 s and 2^-60 (edges: a nanosecond is the smallest step of time).  Values count as at most
+/* Sums of one column: of v and of v^2, in units of 2^-24 and 2^-48 of what a half would hold (nodes), or of
+ * 2^-30 s and 2^-60 (edges: a nanosecond is the smallest step of time).  Values of a compact store are whole
+ * units, others are rounded to them.  Values count as at most
  * FIXED_MAX units, which no half reaches and which is 12 days of time: a clock that jumps further
  * must not overflow 2^27 squares. */
 enum { NODE_BITS = 24, EDGE_BITS = 30 };
@@ -18,6 +19,21 @@ struct sums {
     __int128 edge[CI_SCALER_MAX], edge2[CI_SCALER_MAX];
 };
 
+/* Each column's unit is 2^-this. */
+struct units {
+    ci_lid F, K;
+    int node[CI_SCALER_MAX], edge[CI_SCALER_MAX];
+};
+
+static struct units units_of(const ci_feature_set *set)
+{
+    struct units u = {.F = set->n_node, .K = set->n_edge};
+
+    for (ci_lid k = 0; k < u.F; k++) u.node[k] = NODE_BITS + set->node[k].log2_scale;
+    for (ci_lid k = 0; k < u.K; k++) u.edge[k] = EDGE_BITS;
+    return u;
+}
+
 static int64_t fixed(float v, int bits)
 {
     const double units = (double)v * (double)(1LL << bits);
@@ -25,29 +41,24 @@ static int64_t fixed(float v, int bits)
     return (int64_t)llrint(units > FIXED_MAX ? FIXED_MAX : units < -FIXED_MAX ? -FIXED_MAX : units);
 }
 
-static void graph_add(const ci_store *st, int64_t g, float *x, struct sums *s)
+static void row_add(const float *v, ci_lid n, const int *bits, __int128 *sum, __int128 *sum2)
 {
-    const ci_lid F = st->set->n_node, K = st->set->n_edge;
-    const int64_t first = st->graph_node[g], n = st->graph_node[g + 1] - first;
-    float e[CI_SCALER_MAX];
-
-    ci_half_to_f32(st->node_x + first * F, (size_t)(n * F), x);
-    for (int64_t i = 0; i < n; i++)
-        for (ci_lid k = 0; k < F; k++) {
-            const int64_t v = fixed(x[i * F + k], NODE_BITS);
-            s->node[k] += v;
-            s->node2[k] += (__int128)v * v;
-        }
-    s->n_node += n;
-    for (int64_t i = st->graph_edge[g]; i < st->graph_edge[g + 1]; i++) {
-        ci_store_edge(st, i, e);
-        for (ci_lid k = 0; k < K; k++) {
-            const int64_t v = fixed(e[k], EDGE_BITS);
-            s->edge[k] += v;
-            s->edge2[k] += (__int128)v * v;
-        }
-        s->n_edge++;
+    for (ci_lid k = 0; k < n; k++) {
+        const int64_t i = fixed(v[k], bits[k]);
+        sum[k] += i;
+        sum2[k] += (__int128)i * i;
     }
+}
+
+static void graph_add(ci_reader *r, int64_t g, const struct units *u, struct sums *s)
+{
+    ci_graph_view v;
+
+    ci_store_graph(r, g, &v);
+    for (ci_lid i = 0; i < v.n_node; i++) row_add(v.x + (size_t)i * (size_t)u->F, u->F, u->node, s->node, s->node2);
+    for (ci_lid i = 0; i < v.n_edge; i++) row_add(v.e + (size_t)i * (size_t)u->K, u->K, u->edge, s->edge, s->edge2);
+    s->n_node += v.n_node;
+    s->n_edge += v.n_edge;
 }
 
 /* The difference of two nearly equal numbers: quadruple precision keeps what exact sums bought. */
@@ -69,17 +80,17 @@ ci_rc ci_scaler_fit(const ci_comm *comm, const ci_store *st, const int64_t *grap
 {
     ci_rc rc = CI_OK;
     struct sums *s = ci_new(1, sizeof *s);
-    float *x = ci_new((size_t)st->head.frames * (size_t)st->set->n_node, sizeof *x);
+    const struct units u = units_of(st->set);
+    ci_reader *r = NULL;
 
-    CI_TRY_ALL(comm, "scaler.room",
-               s && x ? CI_OK : ci_fail(CI_ENOMEM, __FILE__, __LINE__, "sums of a scaler"));
+    CI_TRY_ALL(comm, "scaler.room", s ? ci_reader_create(st, &r) : ci_fail(CI_ENOMEM, __FILE__, __LINE__, "sums of a scaler"));
     for (int64_t i = ci_part(n, comm->rank, comm->size); i < ci_part(n, comm->rank + 1, comm->size); i++)
-        if (!st->graph_label[graph[i]]) graph_add(st, graph[i], x, s);
+        if (!st->graph_label[graph[i]]) graph_add(r, graph[i], &u, s);
     CI_TRY(ci_comm_sum_i128(comm, "scaler.sums", (__int128 *)s, sizeof *s / sizeof(__int128)));
     if (s->n_node == 0) CI_FAIL(CI_EDATA, "no benign training window to fit the scaler on");
     *out = (ci_scaler){.n_node = st->set->n_node, .n_edge = st->set->n_edge};
     for (ci_lid k = 0; k < out->n_node; k++) {
-        moments(s->n_node, s->node[k], s->node2[k], NODE_BITS + st->set->node[k].log2_scale,
+        moments(s->n_node, s->node[k], s->node2[k], u.node[k],
                 &out->node_mean[k], &out->node_spread[k]);
     }
     for (ci_lid k = 0; k < out->n_edge; k++) {
@@ -88,24 +99,24 @@ ci_rc ci_scaler_fit(const ci_comm *comm, const ci_store *st, const int64_t *grap
     }
 done:
     free(s);
-    free(x);
+    ci_reader_destroy(&r);
     return rc;
 }
 
-static void row_scale(const double *mean, const double *spread, ci_lid n, float *v)
+static void row_scale(const double *mean, const double *spread, ci_lid n, const float *v, float *out)
 {
     for (ci_lid k = 0; k < n; k++) {
         const double z = ((double)v[k] - mean[k]) / spread[k];
-        v[k] = (float)(z > 10 ? 10 : z < -10 ? -10 : z);
+        out[k] = (float)(z > 10 ? 10 : z < -10 ? -10 : z);
     }
 }
 
-void ci_scaler_nodes(const ci_scaler *s, float *x, int64_t n)
+void ci_scaler_nodes(const ci_scaler *s, const float *x, int64_t n, float *out)
 {
-    for (int64_t i = 0; i < n; i++) row_scale(s->node_mean, s->node_spread, s->n_node, x + i * s->n_node);
+    for (int64_t i = 0; i < n; i++) row_scale(s->node_mean, s->node_spread, s->n_node, x + i * s->n_node, out + i * s->n_node);
 }
 
-void ci_scaler_edge(const ci_scaler *s, float *e)
+void ci_scaler_edges(const ci_scaler *s, const float *e, int64_t n, float *out)
 {
-    row_scale(s->edge_mean, s->edge_spread, s->n_edge, e);
+    for (int64_t i = 0; i < n; i++) row_scale(s->edge_mean, s->edge_spread, s->n_edge, e + i * s->n_edge, out + i * s->n_edge);
 }

@@ -44,6 +44,7 @@ static void store_put(const ci_store *st, ci_json *j)
 
     for (int64_t g = 0; g < h->n_graph; g++) attacks += st->graph_label[g];
     ci_json_str(j, "kind", "store");
+    ci_json_str(j, "layout", ci_store_layout_name(h->layout));
     ci_json_str(j, "features", h->set);
     ci_json_str(j, "compat", h->compat ? "reference" : "none");
     ci_json_bool(j, "simulated", h->simulated);
@@ -53,6 +54,7 @@ static void store_put(const ci_store *st, ci_json *j)
     ci_json_int(j, "attack_graphs", attacks);
     ci_json_int(j, "nodes", h->n_node);
     ci_json_int(j, "edges", h->n_edge);
+    ci_json_num(j, "bytes_per_graph", h->n_graph ? (double)ci_store_bytes(h) / (double)h->n_graph : 0);
     ci_json_int(j, "vocabulary", h->n_vocab);
     ci_json_int(j, "captures", h->n_capture);
     ci_json_str(j, "source_sha256", h->source);

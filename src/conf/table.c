@@ -33,6 +33,7 @@ const ci_setting ci_settings[] = {
     CI_CONTRACT_KINDS(KIND)
 #undef KIND
 
+    ROW(CI_CHOICE, store.layout, "auto", "auto|compact|float32|messages", "", "compact: nodes in half precision, edges exact; float32: as computed; messages: frames, graphs are built when read; auto: compact where the features have it, else float32"),
     ROW(CI_I64,    store.chunk, "256", "[1, 1048576]", "graphs", "built and written at a time"),
     ROW(CI_I64,    store.flush, "4096", "[1, 1000000000]", "graphs", "after which a rank hands what it has to the disk and the ranks agree"),
 

@@ -16,6 +16,7 @@ struct work {
     const ci_plan *plan;
     struct reuse reuse;
     ci_store_writer *store;
+    bool frames;                 /* the store keeps frames, not graphs */
     ci_contract contract;
     ci_loader *loader;
     ci_builder *builder;
@@ -28,12 +29,12 @@ struct work {
     int32_t taken;               /* capture of the plan that is being taken over */
     int64_t take, last_take;     /* of the graphs taken over, one capture after the other: the next, behind the last */
     int64_t take_first;          /* of these, the first of `taken` */
-    int64_t done, share;         /* graphs put; of so many */
+    int64_t done, share;         /* graphs put, and blocks of frames; of so many */
 };
 
 static bool used(const struct work *w, int32_t block)
 {
-    return !w->reuse.skip[w->plan->block[block].capture] && w->plan->block[block].graphs > 0;
+    return !w->reuse.skip[w->plan->block[block].capture] && (w->plan->block[block].graphs > 0 || w->frames);
 }
 
 /* Captures of the store are the used ones: their number is what is left when the others go. */
@@ -63,7 +64,7 @@ static ci_rc work_init(struct work *w, const ci_store_head *head)
     w->take = ci_part(w->reuse.graphs, w->comm->rank, w->comm->size);
     w->last_take = ci_part(w->reuse.graphs, w->comm->rank + 1, w->comm->size);
     w->share = w->last_take - w->take;
-    for (int32_t b = w->block; b < w->end; b++) w->share += used(w, b) ? p->block[b].graphs : 0;
+    for (int32_t b = w->block; b < w->end; b++) w->share += used(w, b) ? p->block[b].graphs + w->frames : 0;
 done:
     return rc;
 }
@@ -78,7 +79,7 @@ static void work_release(struct work *w)
     reuse_release(&w->reuse);
 }
 
-/* Load the next block that has windows; false when none is left. */
+/* Load the next block that has windows, or frames to keep; false when none is left. */
 static ci_rc block_next(struct work *w, bool *out_some)
 {
     ci_rc rc = CI_OK;
@@ -98,6 +99,8 @@ static ci_rc block_next(struct work *w, bool *out_some)
     w->node = b->first_node;
     w->edge = b->first_edge;
     w->capture = stored_number(p, b->capture);
+    if (w->frames) CI_TRY(ci_store_put_frames(w->store, w->capture, &w->table));
+    w->done += w->frames;
     w->block++;
     *out_some = true;
 done:
@@ -117,7 +120,7 @@ static ci_rc chunk_put(struct work *w)
         if (row + w->plan->rows > w->table.n)
             CI_FAIL(CI_EDATA, "%s changed since it was scanned: window at row %lld is cut off; scan again",
                     w->plan->capture[w->plan->block[w->block - 1].capture].path, (long long)(row + w->table.first_row));
-        CI_TRY(ci_window_build(w->builder, &w->table, (ci_lid)row, &w->graphs));
+        CI_TRY((w->frames ? ci_window_outline : ci_window_build)(w->builder, &w->table, (ci_lid)row, &w->graphs));
         w->window++;
     }
     CI_TRY(ci_store_put(w->store, w->capture, w->graph, w->node, w->edge, &w->graphs));
@@ -215,6 +218,7 @@ ci_rc ci_build(const ci_comm *comm, const ci_conf *conf, const ci_plan *p, const
     CI_TRY_ALL(comm, "build.path", ci_path_join(path, conf->run.dir, "store.h5"));
     CI_TRY_ALL(comm, "build.head", ci_build_head(p, conf, &head));
     CI_TRY(reuse_agree(comm, conf, p, &head, previous, previous_sha, &w.reuse));
+    w.frames = head.layout == CI_MESSAGES;
     CI_TRY_ALL(comm, "build.init", work_init(&w, &head));
     CI_TRY(ci_store_create(comm, path, &head, &w.store));
     CI_TRY_ALL(comm, "build.reuse", w.reuse.from ? ci_store_reuse(w.store, w.reuse.from) : CI_OK);

@@ -69,8 +69,10 @@ ci_rc ci_build_head(const ci_plan *p, const ci_conf *conf, ci_store_head *out)
     snprintf(h.set, sizeof h.set, "%.31s", conf->features.set);
     h.simulated = p->simulated;
     h.compat = strcmp(conf->features.compat, "reference") == 0;
+    CI_TRY(ci_store_layout_of(conf->store.layout, ci_feature_set_find(h.set), &h.layout));
     ci_plan_digest(p, h.source);
     CI_TRY(captures_fill(p, &h));
+    for (int32_t i = 0; i < h.n_capture; i++) h.n_frame += h.capture[i].n_graph ? h.capture[i].rows : 0;
     CI_TRY(ids_fill(p, &h));
     *out = h;
     h = (ci_store_head){0};

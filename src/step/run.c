@@ -126,9 +126,11 @@ done:
 static bool store_fits(const struct run *r, const ci_store_head *h)
 {
     char source[CI_SHA256_HEX];
+    ci_store_layout layout;
 
+    if (ci_store_layout_of(r->conf->store.layout, ci_feature_set_find(r->conf->features.set), &layout) != CI_OK) return false;
     ci_plan_digest(&r->plan, source);
-    return strcmp(h->source, source) == 0 && strcmp(h->set, r->conf->features.set) == 0 &&
+    return h->layout == layout && strcmp(h->source, source) == 0 && strcmp(h->set, r->conf->features.set) == 0 &&
            h->compat == (strcmp(r->conf->features.compat, "reference") == 0);
 }
 
@@ -147,7 +149,7 @@ static bool store_there(const struct run *r, struct verdict *v)
     v->usable = 1;
     same = store_fits(r, &st->head);
     snprintf(v->why, sizeof v->why, same ? "the store is of this data and these settings"
-                                         : "the data or the settings of windows and features changed");
+                                         : "the data or the settings of windows and features changed, or store.layout");
     ci_store_close(&st);
     return same;
 }
@@ -198,7 +200,7 @@ static ci_rc store_have(struct run *r)
     if (r->store_sha[0]) CI_TRY_ALL(r->comm, "run.store.map", ci_store_open(path, &r->store)); /* read back just now */
     else CI_TRY(ci_store_open_all(r->comm, path, r->store_sha, &r->store));
     if (!store_fits(r, &r->store->head)) /* the same on every rank */
-        CI_FAIL(CI_ECONF, "%s was built from other data or with other features.*: build it again", path);
+        CI_FAIL(CI_ECONF, "%s was built from other data or with other features.* or store.layout: build it again", path);
 done:
     return rc;
 }

@@ -16,6 +16,9 @@ static ci_rc attributes_read(const ci_h5_view *v, const char *path, ci_store_hea
     if (n != CI_STORE_VERSION)
         CI_FAIL(CI_EFORMAT, "%s: store of version %lld, this program reads %d; build it again", path,
                 (long long)n, CI_STORE_VERSION);
+    CI_TRY(ci_h5_text(v, "layout", text, sizeof text));
+    while (h->layout < CI_MESSAGES && strcmp(text, ci_store_layout_name(h->layout)) != 0) h->layout++;
+    if (strcmp(text, ci_store_layout_name(h->layout)) != 0) CI_FAIL(CI_EFORMAT, "%s: unknown layout \"%s\"", path, text);
     CI_TRY(ci_h5_text(v, "features", h->set, sizeof h->set));
     CI_TRY(ci_h5_text(v, "compat", text, sizeof text));
     h->compat = strcmp(text, "reference") == 0;
@@ -65,8 +68,9 @@ static ci_rc captures_read(const ci_h5_view *v, ci_store_head *h)
         c->rows = rows[i];
         c->first_graph = graph[i];
         c->n_graph = graph[i + 1] - graph[i];
-        if (c->folder < 0 || c->folder >= F || c->n_graph < 0 || (i == 0 && graph[0] != 0))
+        if (c->folder < 0 || c->folder >= F || c->n_graph < 0 || c->rows < 0 || c->rows > (int64_t)1 << 48 || (i == 0 && graph[0] != 0))
             CI_FAIL(CI_EFORMAT, "capture %lld of the store is out of order", (long long)i);
+        h->n_frame += store_frames(c);
     }
     h->n_graph = graph[C];
     for (int64_t i = 0; i < F; i++) {
@@ -100,44 +104,103 @@ done:
     return rc;
 }
 
-static ci_rc columns_map(ci_store *st)
+static ci_rc built_map(ci_store *st)
 {
     ci_rc rc = CI_OK;
     const ci_h5_view *v = st->view;
     ci_store_head *h = &st->head;
-    const int64_t G = h->n_graph;
+    const bool half = h->layout == CI_COMPACT;
+    const ci_type local = store_local_kind(h);
+    const void *x;
     int64_t N, E;
-    const ci_type local = store_local_kind(h), id = store_id_kind(h);
+
+    CI_TRY(ci_h5_array(v, "node_x", half ? CI_TYPE_F16 : CI_TYPE_F32, -1, st->set->n_node, &x, &N));
+    CI_TRY(ci_h5_array(v, "node_id", store_id_kind(h), N, 1, &st->node_id, NULL));
+    CI_TRY(ci_h5_array(v, "edge_src", local, -1, 1, &st->edge_src, &E));
+    CI_TRY(ci_h5_array(v, "edge_dst", local, E, 1, &st->edge_dst, NULL));
+    if (half) {
+        st->node_half = x;
+        CI_TRY(ci_h5_array(v, "edge_iat", CI_TYPE_F32, E, 1, (const void **)&st->edge_iat, NULL));
+        CI_TRY(ci_h5_array(v, "edge_freq", local, E, 1, &st->edge_freq, NULL));
+        CI_TRY(ci_h5_array(v, "edge_byte", CI_TYPE_U8, E, 8, (const void **)&st->edge_byte, NULL));
+        CI_TRY(ci_h5_array(v, "edge_bidir", CI_TYPE_U8, E, 1, (const void **)&st->edge_bidir, NULL));
+    } else {
+        st->node_x = x;
+        CI_TRY(ci_h5_array(v, "edge_x", CI_TYPE_F32, E, st->set->n_edge, (const void **)&st->edge_x, NULL));
+    }
+    h->n_node = N;
+    h->n_edge = E;
+done:
+    return rc;
+}
+
+static ci_rc frames_map(ci_store *st)
+{
+    ci_rc rc = CI_OK;
+    const ci_h5_view *v = st->view;
+    ci_store_head *h = &st->head;
+    const int64_t C = h->n_capture, M = h->n_frame;
+
+    CI_TRY(ci_h5_array(v, "capture_frame", CI_TYPE_I64, C + 1, 1, (const void **)&st->capture_frame, NULL));
+    CI_TRY(ci_h5_array(v, "frame_time", CI_TYPE_I64, M, 1, (const void **)&st->frame_time, NULL));
+    CI_TRY(ci_h5_array(v, "frame_id", store_id_kind(h), M, 1, &st->frame_id, NULL));
+    CI_TRY(ci_h5_array(v, "frame_data", CI_TYPE_U8, M, 8, (const void **)&st->frame_data, NULL));
+    CI_TRY(ci_h5_array(v, "frame_len", CI_TYPE_U8, M, 1, (const void **)&st->frame_len, NULL));
+    CI_TRY(ci_h5_array(v, "frame_label", CI_TYPE_U8, M, 1, (const void **)&st->frame_label, NULL));
+    if ((uintptr_t)st->frame_data % sizeof(uint64_t) != 0) CI_FAIL(CI_EFORMAT, "array frame_data is not aligned to its rows");
+    for (int64_t c = 0, at = 0; c <= C; at += c < C ? store_frames(&h->capture[c]) : 0, c++)
+        if (st->capture_frame[c] != at)
+            CI_FAIL(CI_EFORMAT, "capture %lld of the store begins at frame %lld, wanted %lld", (long long)c,
+                    (long long)st->capture_frame[c], (long long)at);
+    h->n_node = st->graph_node[h->n_graph]; /* nowhere in the file: there is nothing they could contradict */
+    h->n_edge = st->graph_edge[h->n_graph];
+done:
+    return rc;
+}
+
+/* Graphs are where the offsets say, and windows within their captures. */
+static ci_rc graphs_check(ci_store *st)
+{
+    ci_rc rc = CI_OK;
+    const ci_store_head *h = &st->head;
+    const int64_t G = h->n_graph;
+    const ci_lid rows = ci_feature_rows(st->set, h->frames, h->compat), most = ci_feature_edges(st->set, h->frames, h->compat);
+
+    if (st->graph_node[0] != 0 || st->graph_node[G] != h->n_node || st->graph_edge[0] != 0 || st->graph_edge[G] != h->n_edge)
+        CI_FAIL(CI_EFORMAT, "offsets of the store do not span its %lld nodes and %lld edges",
+                (long long)h->n_node, (long long)h->n_edge);
+    for (int64_t g = 0; g < G; g++) {
+        const int64_t n = st->graph_node[g + 1] - st->graph_node[g];
+        const int64_t edges = st->graph_edge[g + 1] - st->graph_edge[g];
+        if (n < 1 || n > rows || edges < 0 || edges > most ||
+            st->graph_capture[g] < 0 || st->graph_capture[g] >= h->n_capture || st->graph_label[g] > 1)
+            CI_FAIL(CI_EFORMAT, "graph %lld of the store cannot be: %lld nodes in windows of %d frames",
+                    (long long)g, (long long)n, h->frames);
+        if (st->graph_row[g] < 0 || st->graph_row[g] > h->capture[st->graph_capture[g]].rows - rows)
+            CI_FAIL(CI_EFORMAT, "graph %lld of the store begins at row %lld of a capture of %lld", (long long)g,
+                    (long long)st->graph_row[g], (long long)h->capture[st->graph_capture[g]].rows);
+        if (edges > st->max_edge) st->max_edge = (ci_lid)edges;
+    }
+done:
+    return rc;
+}
+
+static ci_rc columns_map(ci_store *st)
+{
+    ci_rc rc = CI_OK;
+    const ci_h5_view *v = st->view;
+    const ci_store_head *h = &st->head;
+    const int64_t G = h->n_graph;
 
     CI_TRY(ci_h5_array(v, "graph_capture", CI_TYPE_I32, G, 1, (const void **)&st->graph_capture, NULL));
     CI_TRY(ci_h5_array(v, "graph_row", CI_TYPE_I64, G, 1, (const void **)&st->graph_row, NULL));
     CI_TRY(ci_h5_array(v, "graph_label", CI_TYPE_U8, G, 1, (const void **)&st->graph_label, NULL));
     CI_TRY(ci_h5_array(v, "graph_node", CI_TYPE_I64, G + 1, 1, (const void **)&st->graph_node, NULL));
     CI_TRY(ci_h5_array(v, "graph_edge", CI_TYPE_I64, G + 1, 1, (const void **)&st->graph_edge, NULL));
-    CI_TRY(ci_h5_array(v, "node_x", CI_TYPE_F16, -1, st->set->n_node, (const void **)&st->node_x, &N));
-    CI_TRY(ci_h5_array(v, "edge_iat", CI_TYPE_F32, -1, 1, (const void **)&st->edge_iat, &E));
-    CI_TRY(ci_h5_array(v, "node_id", id, N, 1, &st->node_id, NULL));
-    CI_TRY(ci_h5_array(v, "edge_src", local, E, 1, &st->edge_src, NULL));
-    CI_TRY(ci_h5_array(v, "edge_dst", local, E, 1, &st->edge_dst, NULL));
-    CI_TRY(ci_h5_array(v, "edge_freq", local, E, 1, &st->edge_freq, NULL));
-    CI_TRY(ci_h5_array(v, "edge_byte", CI_TYPE_U8, E, 8, (const void **)&st->edge_byte, NULL));
-    CI_TRY(ci_h5_array(v, "edge_bidir", CI_TYPE_U8, E, 1, (const void **)&st->edge_bidir, NULL));
-    h->n_node = N;
-    h->n_edge = E;
-    st->wide_id = id == CI_TYPE_U32;
-    st->wide_local = local == CI_TYPE_U16;
-    if (st->graph_node[0] != 0 || st->graph_node[G] != N || st->graph_edge[0] != 0 || st->graph_edge[G] != E)
-        CI_FAIL(CI_EFORMAT, "offsets of the store do not span its %lld nodes and %lld edges",
-                (long long)N, (long long)E);
-    for (int64_t g = 0; g < G; g++) {
-        const int64_t n = st->graph_node[g + 1] - st->graph_node[g];
-        const int64_t edges = st->graph_edge[g + 1] - st->graph_edge[g];
-        if (n < 1 || n > h->frames + h->compat || edges < 0 || edges > h->frames ||
-            st->graph_capture[g] < 0 || st->graph_capture[g] >= h->n_capture || st->graph_label[g] > 1)
-            CI_FAIL(CI_EFORMAT, "graph %lld of the store cannot be: %lld nodes in windows of %d frames",
-                    (long long)g, (long long)n, h->frames);
-        if (edges > st->max_edge) st->max_edge = (ci_lid)edges;
-    }
+    st->wide_id = store_id_kind(h) == CI_TYPE_U32;
+    st->wide_local = store_local_kind(h) == CI_TYPE_U16;
+    CI_TRY(h->layout == CI_MESSAGES ? frames_map(st) : built_map(st));
+    CI_TRY(graphs_check(st));
 done:
     return rc;
 }

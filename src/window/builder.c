@@ -175,27 +175,54 @@ ci_lid ci_window_edges(ci_builder *b, const ci_table *t, ci_lid r, ci_lid n_node
     return ci_merge(b, n_node, b->list, b->list + b->rows);
 }
 
+/** Count the nodes of the window and see that its graph has room behind those of g. */
+static ci_rc window_begin(ci_builder *b, const ci_table *t, ci_lid r, const ci_graphs *g, ci_lid *out_node, uint8_t *out_attack)
+{
+    ci_rc rc = CI_OK;
+
+    if (r < 0 || r > t->n - b->rows)
+        CI_FAIL(CI_EARG, "rows %d to %d of a table of %d", r, r + b->rows - 1, t->n);
+    *out_node = ci_window_nodes(b, t, r, out_attack);
+    if (g->set != b->set || g->n_graph == g->cap_graph || *out_node > g->cap_node - g->n_node ||
+        b->n_edge > g->cap_edge - g->n_edge)
+        CI_FAIL(CI_EARG, "no room for a graph of %d nodes and %d edges after %d graphs", *out_node, b->n_edge,
+                g->n_graph);
+done:
+    return rc;
+}
+
+static void window_end(const ci_table *t, ci_lid r, ci_lid n_node, ci_lid n_edge, uint8_t attack, ci_graphs *g)
+{
+    g->row[g->n_graph] = t->first_row + r;
+    g->attack[g->n_graph] = attack;
+    g->n_graph++;
+    g->n_node += n_node;
+    g->n_edge += n_edge;
+    g->node_first[g->n_graph] = g->n_node;
+    g->edge_first[g->n_graph] = g->n_edge;
+}
+
 ci_rc ci_window_build(ci_builder *b, const ci_table *t, ci_lid r, ci_graphs *g)
 {
     ci_rc rc = CI_OK;
     ci_lid n_node;
     uint8_t attack;
 
-    if (r < 0 || r > t->n - b->rows)
-        CI_FAIL(CI_EARG, "rows %d to %d of a table of %d", r, r + b->rows - 1, t->n);
-    n_node = ci_window_nodes(b, t, r, &attack);
-    if (g->set != b->set || g->n_graph == g->cap_graph || n_node > g->cap_node - g->n_node ||
-        b->n_edge > g->cap_edge - g->n_edge)
-        CI_FAIL(CI_EARG, "no room for a graph of %d nodes and %d edges after %d graphs", n_node, b->n_edge,
-                g->n_graph);
+    CI_TRY(window_begin(b, t, r, g, &n_node, &attack));
     ci_distinct_order(b, t->id + r, g->id + g->n_node);
-    g->n_edge += b->kernel(b, t, r, n_node, g);
-    g->row[g->n_graph] = t->first_row + r;
-    g->attack[g->n_graph] = attack;
-    g->n_graph++;
-    g->n_node += n_node;
-    g->node_first[g->n_graph] = g->n_node;
-    g->edge_first[g->n_graph] = g->n_edge;
+    window_end(t, r, n_node, b->kernel(b, t, r, n_node, g), attack, g);
+done:
+    return rc;
+}
+
+ci_rc ci_window_outline(ci_builder *b, const ci_table *t, ci_lid r, ci_graphs *g)
+{
+    ci_rc rc = CI_OK;
+    ci_lid n_node;
+    uint8_t attack;
+
+    CI_TRY(window_begin(b, t, r, g, &n_node, &attack));
+    window_end(t, r, n_node, ci_window_edges(b, t, r, n_node), attack, g);
 done:
     return rc;
 }

@@ -49,19 +49,20 @@ static float scaled(double v, double mean, double spread)
 
 static void plain_make(int64_t g, struct plain *p)
 {
-    ci_graphs one;
+    ci_graphs one, half;
 
     memset(p, 0, sizeof *p);
     assert_int_equal(ci_graphs_init(&one, store->set, 1, with.max_node, made_edges(&with)), CI_OK);
     made_append(&with, g, 0, &one);
+    assert_int_equal(ci_graphs_init(&half, store->set, 1, with.max_node, made_edges(&with)), CI_OK);
+    made_read(store, g, &half); /* rounded to half precision */
     p->n = one.n_node;
     p->label = one.attack[0];
     for (int i = 0; i < p->n; i++) {
         const int k = ((int)one.id[i] - 5) / 3; /* every odd identifier is known, up to the 15th */
-        float got[F];
         p->id[i] = k % 2 && k / 2 < with.n_vocab ? k / 2 + 1 : 0;
-        ci_store_node_x(store, store->graph_node[g] + i, 1, got); /* rounded to half precision */
-        for (int k2 = 0; k2 < F; k2++) p->x[i][k2] = scaled((double)got[k2], scaler.node_mean[k2], scaler.node_spread[k2]);
+        for (int k2 = 0; k2 < F; k2++)
+            p->x[i][k2] = scaled((double)half.x[i * F + k2], scaler.node_mean[k2], scaler.node_spread[k2]);
     }
     for (int i = 0; i < one.n_edge; i++) {
         const int d = one.dst[i];
@@ -84,6 +85,7 @@ static void plain_make(int64_t g, struct plain *p)
         }
     }
     ci_graphs_release(&one);
+    ci_graphs_release(&half);
 }
 
 static int clipped, lonely, looped;

@@ -48,17 +48,18 @@ static struct column second_computation(bool edge, ci_lid k)
     __float128 mean = 0, square = 0;
     int64_t n = 0;
     struct column c;
+    ci_graphs one;
+
+    assert_int_equal(ci_graphs_init(&one, store->set, 1, with.frames, with.frames), CI_OK);
 
     for (int pass = 0; pass < 2; pass++) {
         for (int64_t i = 0; i < n_graph; i++) {
             const int64_t g = graph[i];
             if (store->graph_label[g]) continue;
-            for (int64_t at = edge ? store->graph_edge[g] : store->graph_node[g]; at < (edge ? store->graph_edge[g + 1] : store->graph_node[g + 1]); at++) {
-                float row[64];
-                __float128 v;
-                if (edge) ci_store_edge(store, at, row);
-                else ci_store_node_x(store, at, 1, row);
-                v = (__float128)row[k];
+            made_read(store, g, &one);
+            for (ci_lid at = 0; at < (edge ? one.n_edge : one.n_node); at++) {
+                const float *row = edge ? one.e + at * store->set->n_edge : one.x + at * store->set->n_node;
+                __float128 v = (__float128)row[k];
                 if (edge && k == 0) v = (__float128)llrint(ldexp((double)row[0], 30)) / (1 << 30); /* times count in 2^-30 s */
                 if (pass == 0) {
                     mean += v;
@@ -68,6 +69,7 @@ static struct column second_computation(bool edge, ci_lid k)
         }
         if (pass == 0) mean /= n;
     }
+    ci_graphs_release(&one);
     c.mean = (double)mean;
     c.spread = fmax(sqrt((double)(square / n)), 1e-6 * fmax(1, fabs(c.mean)));
     return c;
@@ -124,6 +126,7 @@ static void scaler_fit__floors_a_spread_of_nothing(void **state)
     made flat = with;
     char folder[CI_PATH_MAX] = "", sha[CI_SHA256_HEX], path[CI_PATH_MAX + 16];
     ci_store *st;
+    ci_graphs got;
 
     (void)state;
     flat.max_node = 1; /* one node: its every column is constant */
@@ -133,12 +136,14 @@ static void scaler_fit__floors_a_spread_of_nothing(void **state)
     st = made_store(comm, &flat, path, sha);
     while (st->graph_label[one]) one++;
     assert_int_equal(ci_scaler_fit(comm, st, &one, 1, &s), CI_OK);
+    assert_int_equal(ci_graphs_init(&got, st->set, 1, with.frames, with.frames), CI_OK);
+    made_read(st, one, &got);
     for (ci_lid k = 0; k < s.n_node; k++) {
-        float x[64];
-        ci_store_node_x(st, st->graph_node[one], 1, x);
+        const float *x = got.x;
         assert_true(s.node_mean[k] == (double)x[k]);
         assert_true(s.node_spread[k] == 1e-6 * fmax(1, fabs((double)x[k])));
     }
+    ci_graphs_release(&got);
     ci_store_close(&st);
 }
 
@@ -163,10 +168,10 @@ static void scaler__clips_at_ten_spreads(void **state)
     const float want[] = {1, 0, 9.9995f, 10, 10, -10, -9.75f, 10, 0, 0};
 
     (void)state;
-    ci_scaler_nodes(&s, x, 5);
+    ci_scaler_nodes(&s, x, 5, x);
     for (size_t i = 0; i < CI_COUNT(x); i++)
         if (fabsf(x[i] - want[i]) > 1e-3f * (i == 3 ? 100 : 1)) fail_msg("%zu: %g, wanted %g", i, (double)x[i], (double)want[i]);
-    ci_scaler_edge(&s, e);
+    ci_scaler_edges(&s, e, 1, e);
     assert_true(e[0] == -2);
 }
 

@@ -18,6 +18,7 @@ static const char *const conf_sample[] = {
 #define SAMPLE(KIND, name, what) "contract." #name "=quarantine",
     CI_CONTRACT_KINDS(SAMPLE)
 #undef SAMPLE
+    "store.layout=messages",
     "store.chunk=1048576",
     "store.flush=1000000000",
     "split.blocks=7",

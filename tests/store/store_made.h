@@ -23,6 +23,7 @@ typedef struct made {
     uint32_t seed;
     int32_t frames, stride;
     bool compat;
+    ci_store_layout layout;      /**< compact or float32 */
     bool merged;           /**< the number of edges differs from graph to graph */
     int32_t n_id, n_vocab; /**< identifiers 3k + 5, the first n_vocab of the odd ones in the vocabulary */
     int32_t max_node;
@@ -111,7 +112,7 @@ MADE int64_t made_row(const made *m, int64_t window)
 
 MADE void made_head(const made *m, ci_store_head *h)
 {
-    *h = (ci_store_head){.set = "kd35", .compat = m->compat, .simulated = m->seed % 2 == 0, .frames = m->frames, .stride = m->stride, .n_id = m->n_id};
+    *h = (ci_store_head){.set = "kd35", .compat = m->compat, .layout = m->layout, .simulated = m->seed % 2 == 0, .frames = m->frames, .stride = m->stride, .n_id = m->n_id};
     memset(h->source, 'a', CI_SHA256_HEX - 1);
     h->folder = ci_new(MADE_CAPTURES, sizeof *h->folder);
     h->capture = ci_new(MADE_CAPTURES, sizeof *h->capture);
@@ -144,6 +145,7 @@ MADE void made_head(const made *m, ci_store_head *h)
             h->n_edge += made_n_edge(m, h->n_graph + i);
         }
         h->n_graph += c->n_graph;
+        h->n_frame += c->n_graph ? s->rows : 0;
         h->n_capture++;
     }
 }
@@ -178,6 +180,30 @@ MADE void made_write_in(const ci_comm *comm, const made *m, int64_t chunk, const
     assert_null(w);
     ci_graphs_release(&g);
     ci_store_head_release(&h);
+}
+
+/** Graph g into `out`, cleared; by a reader of its own. */
+MADE void made_read(const ci_store *st, int64_t g, ci_graphs *out)
+{
+    ci_reader *r = NULL;
+    ci_graph_view v;
+
+    assert_int_equal(ci_reader_create(st, &r), CI_OK);
+    ci_store_graph(r, g, &v);
+    ci_graphs_clear(out);
+    assert_true(v.n_node <= out->cap_node && v.n_edge <= out->cap_edge);
+    for (ci_lid i = 0; i < v.n_node; i++) out->id[i] = st->head.id[v.id[i]];
+    memcpy(out->x, v.x, (size_t)v.n_node * (size_t)st->set->n_node * sizeof *v.x);
+    memcpy(out->src, v.src, (size_t)v.n_edge * sizeof *v.src);
+    memcpy(out->dst, v.dst, (size_t)v.n_edge * sizeof *v.dst);
+    memcpy(out->e, v.e, (size_t)v.n_edge * (size_t)st->set->n_edge * sizeof *v.e);
+    out->n_graph = 1;
+    out->n_node = out->node_first[1] = v.n_node;
+    out->n_edge = out->edge_first[1] = v.n_edge;
+    out->row[0] = st->graph_row[g];
+    out->attack[0] = st->graph_label[g];
+    ci_reader_destroy(&r);
+    assert_null(r);
 }
 
 /** Write and open. */

@@ -44,7 +44,7 @@ def schema_matches(store):
             wrong.append("log2_scale")
         attrs = {k: v.decode() if isinstance(v, bytes) else int(v) for k, v in f.attrs.items()}
         source = attrs.pop("source_sha256")
-        want = {"format": "canids graph store", "format_version": 1, "features": "kd35", "features_version": 1, "compat": "none", "window_frames": 100, "window_stride": 100, "simulated": 1,
+        want = {"format": "canids graph store", "format_version": 2, "layout": "compact", "features": "kd35", "features_version": 1, "compat": "none", "window_frames": 100, "window_stride": 100, "simulated": 1,
                 "vocabulary": int((f["id_vocab"][:] > 0).sum()), "title": "sliding-window graphs of CAN captures"}
         if attrs != want or len(source) != 64:
             wrong.append("file attributes %s" % attrs)
@@ -137,7 +137,11 @@ def text(s):
 
 
 CASES = [
-    ("another_version", attribute("format_version", np.int64(2)), "version 2, this program reads 1"),
+    ("an_older_version", attribute("format_version", np.int64(1)), "store of version 1, this program reads 2; build it again"),
+    ("no_layout", attribute("layout", None), "attribute layout is missing"),
+    ("unknown_layout", attribute("layout", text("zip")), "unknown layout \"zip\""),
+    ("another_layout", attribute("layout", text("float32")), "node_x is"),
+    ("a_layout_without_its_arrays", attribute("layout", text("messages")), "capture_frame is missing"),
     ("no_version", attribute("format_version", None), "attribute format_version is missing"),
     ("another_format", attribute("format", text("canids checkpoint")), "not a graph store"),
     ("no_format", attribute("format", None), "not a graph store"),

@@ -1,0 +1,175 @@
+/* Runs of graphs and of frames at the places that scan counted out. */
+#include <string.h>
+#include "ci/arena.h"
+#include "ci/table.h"
+#include "store_priv.h"
+
+ci_rc store_room(ci_store_writer *w, size_t bytes)
+{
+    return ci_grow(&w->room, &w->cap_room, bytes, 1);
+}
+
+static ci_rc put_offsets(ci_store_writer *w, size_t array, int64_t at, int64_t base,
+                         const ci_lid *first, ci_lid n)
+{
+    ci_rc rc = CI_OK;
+    int64_t *v;
+
+    CI_TRY(store_room(w, (size_t)n * sizeof *v));
+    v = w->room;
+    for (ci_lid i = 0; i < n; i++) v[i] = base + first[i];
+    CI_TRY(ci_h5_write(w->file, array, at, n, v));
+done:
+    return rc;
+}
+
+static ci_rc put_capture(ci_store_writer *w, int32_t capture, int64_t at, ci_lid n)
+{
+    ci_rc rc = CI_OK;
+    int32_t *v;
+
+    CI_TRY(store_room(w, (size_t)n * sizeof *v));
+    v = w->room;
+    for (ci_lid i = 0; i < n; i++) v[i] = capture;
+    CI_TRY(ci_h5_write(w->file, A_GRAPH_CAPTURE, at, n, v));
+done:
+    return rc;
+}
+
+int32_t store_id_index(const ci_store_writer *w, uint32_t id)
+{
+    int32_t lo = 0, hi = w->n_id;
+
+    while (lo < hi) {
+        const int32_t mid = lo + (hi - lo) / 2;
+        if (w->id[mid] < id) lo = mid + 1;
+        else hi = mid;
+    }
+    return lo < w->n_id && w->id[lo] == id ? lo : -1;
+}
+
+static ci_rc put_ids(ci_store_writer *w, size_t array, int64_t at, ci_lid n, const uint32_t *id)
+{
+    ci_rc rc = CI_OK;
+
+    CI_TRY(store_room(w, (size_t)n * 4));
+    for (ci_lid i = 0; i < n; i++) {
+        const int32_t k = store_id_index(w, id[i]);
+        if (k < 0) CI_FAIL(CI_EDATA, "identifier %X was not there when the data was scanned; scan again", id[i]);
+        if (w->id_kind == CI_TYPE_U16) ((uint16_t *)w->room)[i] = (uint16_t)k;
+        else ((uint32_t *)w->room)[i] = (uint32_t)k;
+    }
+    CI_TRY(ci_h5_write(w->file, array, at, n, w->room));
+done:
+    return rc;
+}
+
+/* A block of nodes at a time, so that the scaled copy stays in cache. */
+static ci_rc put_halves(ci_store_writer *w, int64_t at, const ci_graphs *g)
+{
+    enum { ROWS = 16 };
+    ci_rc rc = CI_OK;
+    const ci_lid F = w->set->n_node;
+    float scaled[ROWS * 128], by[128];
+
+    if (F > 128) CI_FAIL(CI_EINTERNAL, "%d columns", F);
+    for (ci_lid k = 0; k < F; k++) by[k] = __builtin_ldexpf(1, w->set->node[k].log2_scale);
+    CI_TRY(store_room(w, (size_t)g->n_node * (size_t)F * 2));
+    for (ci_lid r = 0; r < g->n_node; r += ROWS) {
+        const ci_lid n = CI_MIN(ROWS, g->n_node - r);
+        const float *x = g->x + (size_t)r * (size_t)F;
+        for (ci_lid i = 0; i < n; i++)
+            for (ci_lid k = 0; k < F; k++) scaled[i * F + k] = x[i * F + k] * by[k];
+        ci_half_from_f32(scaled, (size_t)(n * F), (uint16_t *)w->room + (size_t)r * (size_t)F);
+    }
+    CI_TRY(ci_h5_write(w->file, A_NODE_X, at, g->n_node, w->room));
+done:
+    return rc;
+}
+
+static ci_rc put_local(ci_store_writer *w, size_t array, int64_t at, ci_lid n, const ci_lid *v)
+{
+    ci_rc rc = CI_OK;
+
+    CI_TRY(store_room(w, (size_t)n * 2));
+    if (w->local_kind == CI_TYPE_U8)
+        for (ci_lid i = 0; i < n; i++) ((uint8_t *)w->room)[i] = (uint8_t)v[i];
+    else
+        for (ci_lid i = 0; i < n; i++) ((uint16_t *)w->room)[i] = (uint16_t)v[i];
+    CI_TRY(ci_h5_write(w->file, array, at, n, w->room));
+done:
+    return rc;
+}
+
+/* Edge features of kd35: iat, eight byte differences, bidir, freq. */
+static ci_rc put_exact(ci_store_writer *w, int64_t at, const ci_graphs *g)
+{
+    ci_rc rc = CI_OK;
+    const ci_lid n = g->n_edge, F = w->set->n_edge;
+    float *iat;
+    uint8_t *byte;
+
+    CI_TRY(store_room(w, (size_t)n * 8));
+    iat = w->room;
+    for (ci_lid i = 0; i < n; i++) iat[i] = g->e[(size_t)i * (size_t)F];
+    CI_TRY(ci_h5_write(w->file, A_EDGE_IAT, at, n, iat));
+    byte = w->room;
+    for (ci_lid i = 0; i < n; i++)
+        for (ci_lid k = 0; k < 8; k++) byte[8 * i + k] = (uint8_t)g->e[(size_t)i * (size_t)F + 1 + (size_t)k];
+    CI_TRY(ci_h5_write(w->file, A_EDGE_BYTE, at, n, byte));
+    for (ci_lid i = 0; i < n; i++) byte[i] = (uint8_t)g->e[(size_t)i * (size_t)F + 9];
+    CI_TRY(ci_h5_write(w->file, A_EDGE_BIDIR, at, n, byte));
+    if (w->local_kind == CI_TYPE_U8)
+        for (ci_lid i = 0; i < n; i++) byte[i] = (uint8_t)g->e[(size_t)i * (size_t)F + 10];
+    else
+        for (ci_lid i = 0; i < n; i++) ((uint16_t *)w->room)[i] = (uint16_t)g->e[(size_t)i * (size_t)F + 10];
+    CI_TRY(ci_h5_write(w->file, A_EDGE_FREQ, at, n, w->room));
+done:
+    return rc;
+}
+
+ci_rc ci_store_put(ci_store_writer *w, int32_t capture, int64_t first_graph, int64_t first_node,
+                   int64_t first_edge, const ci_graphs *g)
+{
+    ci_rc rc = CI_OK;
+
+    if (g->n_graph == 0) goto done;
+    CI_TRY(put_capture(w, capture, first_graph, g->n_graph));
+    CI_TRY(ci_h5_write(w->file, A_GRAPH_ROW, first_graph, g->n_graph, g->row));
+    CI_TRY(ci_h5_write(w->file, A_GRAPH_LABEL, first_graph, g->n_graph, g->attack));
+    CI_TRY(put_offsets(w, A_GRAPH_NODE, first_graph, first_node, g->node_first, g->n_graph));
+    CI_TRY(put_offsets(w, A_GRAPH_EDGE, first_graph, first_edge, g->edge_first, g->n_graph));
+    if (w->layout == CI_MESSAGES) goto done;
+    CI_TRY(put_ids(w, A_NODE_ID, first_node, g->n_node, g->id));
+    CI_TRY(put_local(w, A_EDGE_SRC, first_edge, g->n_edge, g->src));
+    CI_TRY(put_local(w, A_EDGE_DST, first_edge, g->n_edge, g->dst));
+    if (w->layout == CI_COMPACT) {
+        CI_TRY(put_halves(w, first_node, g));
+        CI_TRY(put_exact(w, first_edge, g));
+    } else {
+        CI_TRY(ci_h5_write(w->file, A_NODE_X, first_node, g->n_node, g->x));
+        CI_TRY(ci_h5_write(w->file, A_EDGE_X, first_edge, g->n_edge, g->e));
+    }
+done:
+    return rc;
+}
+
+ci_rc ci_store_put_frames(ci_store_writer *w, int32_t capture, const ci_table *t)
+{
+    ci_rc rc = CI_OK;
+    int64_t at;
+
+    if (w->layout != CI_MESSAGES || capture < 0 || capture >= w->n_capture)
+        CI_FAIL(CI_EARG, "frames of capture %d in a store of layout %s", capture, ci_store_layout_name(w->layout));
+    at = w->frame[capture] + t->first_row;
+    if (t->first_row < 0 || at + t->n_own > w->frame[capture + 1])
+        CI_FAIL(CI_EARG, "rows %lld to %lld of capture %d of %lld rows", (long long)t->first_row,
+                (long long)(t->first_row + t->n_own), capture, (long long)(w->frame[capture + 1] - w->frame[capture]));
+    CI_TRY(ci_h5_write(w->file, A_FRAME_TIME, at, t->n_own, t->t_ns));
+    CI_TRY(put_ids(w, A_FRAME_ID, at, t->n_own, t->id));
+    CI_TRY(ci_h5_write(w->file, A_FRAME_DATA, at, t->n_own, t->data)); /* byte k in bits 8k: little-endian words */
+    CI_TRY(ci_h5_write(w->file, A_FRAME_LEN, at, t->n_own, t->len));
+    CI_TRY(ci_h5_write(w->file, A_FRAME_LABEL, at, t->n_own, t->attack));
+done:
+    return rc;
+}
