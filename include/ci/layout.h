@@ -90,10 +90,21 @@ struct ci_frame;
  *  \param [in]  accepts    bits (1 << kind) of what is repaired instead of refused
  *                          (ci_contract_accepts); kinds without repair are refused all the same
  *  \param [in]  line, n    the bytes of one line without its line end; borrowed
- *  \param [out] out        CI_LINE_FRAME: the frame, out->repaired the repairs; CI_LINE_NONE: only
+ *  \param [out] out        CI_LINE_FRAME: the frame, out->repaired the repairs; CI_LINE_NONE: the
+ *                          same of an error frame (CI_FRAME_ERROR in flags), of all else only
  *                          out->repaired means something; otherwise untouched
  *  \param [out] out_fault  written only on CI_LINE_BAD */
 ci_line ci_line_read(const ci_layout *layout, uint64_t accepts, const char *line, size_t n,
                      struct ci_frame *out, ci_fault *out_fault);
+
+enum { CI_FRAME_LINE = 192 }; /**< bytes of the longest line that ci_frame_line writes          */
+
+/** A frame as a line with its newline, in CI_DIALECT_FOUR_COLUMN or CI_DIALECT_CANDUMP (interface
+ *  can0), with its label or without.  Read again, it is the same frame; four columns have no place
+ *  for the flags CI_FRAME_FD, BRS, ESI and SENT.
+ *  \return bytes, without a final 0; 0 when the dialect cannot say it: another dialect; candump: a
+ *          CAN FD length that there is not; four columns: more than 8 bytes, a remote or an error
+ *          frame, an identifier of the 29-bit kind not above 7FF */
+size_t ci_frame_line(const struct ci_frame *f, ci_dialect as, bool labelled, char out[CI_FRAME_LINE]);
 
 #endif

@@ -86,6 +86,9 @@ bool ci_slice_is(const ci_reader *r, ci_slice f, const char *word); /**< in any 
 /** The next word, of n 0 when there is none. */
 ci_slice ci_reader_word(ci_reader *r);
 
+/** Can a CAN FD frame have so many bytes? */
+bool ci_fd_length(size_t n);
+
 /** Cut at commas.  \return fields of the line, at most `most` of which are in out */
 size_t ci_reader_split(const ci_reader *r, ci_slice *out, size_t most);
 

@@ -180,15 +180,16 @@ bool ci_reader_special(ci_reader *r)
     const ci_slice all = {0, r->n};
     ci_frame *f = &r->frame;
 
+    if (f->flags & CI_FRAME_REMOTE) { /* no payload, whatever stands there */
+        f->len = 0;
+        f->data = 0;
+        memset(f->more, 0, sizeof f->more);
+    }
     if (f->flags & CI_FRAME_ERROR) {
         r->none = true;
         return ci_reader_pass(r, CI_KIND_ERROR_FRAME, all, 0);
     }
-    if (f->flags & CI_FRAME_REMOTE) {
-        f->len = 0;
-        f->data = 0;
-        return ci_reader_pass(r, CI_KIND_REMOTE, all, 0);
-    }
+    if (f->flags & CI_FRAME_REMOTE) return ci_reader_pass(r, CI_KIND_REMOTE, all, 0);
     if (f->len > 8) f->flags |= CI_FRAME_FD;
     return f->len <= 8 || ci_reader_pass(r, CI_KIND_FD, all, 0);
 }
@@ -243,9 +244,6 @@ ci_line ci_line_read(const ci_layout *layout, uint64_t accepts, const char *line
         *out_fault = r.fault;
         return CI_LINE_BAD;
     }
-    if (r.none)
-        out->repaired = r.frame.repaired;
-    else
-        *out = r.frame;
+    *out = r.frame;
     return r.none ? CI_LINE_NONE : CI_LINE_FRAME;
 }

@@ -81,10 +81,10 @@ bool ci_line_columns(ci_reader *r)
         return false;
     if (error) r->frame.flags |= CI_FRAME_ERROR;
     if (remote) r->frame.flags |= CI_FRAME_REMOTE;
-    if (!ci_reader_id(r, field[l->id], extended)) return false;
+    if (!ci_reader_id(r, field[l->id], extended || error)) return false; /* classes of errors have 29 bits */
     if (!(base64 ? base64_read : ci_reader_hex)(r, field[l->payload], most)) return false;
     if (l->dlc >= 0) {
-        if (!ci_reader_length(r, field[l->dlc], (int)most, &dlc)) return false;
+        if (!ci_reader_length(r, field[l->dlc], remote ? 8 : (int)most, &dlc)) return false;
         if (remote && r->frame.len == 0)
             r->frame.dlc = (uint8_t)CI_MAX(dlc, 0);
         else if (!ci_reader_dlc(r, dlc, field[l->dlc]))

@@ -19,11 +19,6 @@ static bool time_in_parens(ci_reader *r)
     return ci_reader_time(r, (ci_slice){w.from + 1, w.n - 2});
 }
 
-static bool is_fd_length(size_t n)
-{
-    return n <= 8 || n == 12 || n == 16 || n == 20 || n == 24 || n == 32 || n == 48 || n == 64;
-}
-
 /* ##<flags>bytes */
 static bool body_fd(ci_reader *r, ci_slice f)
 {
@@ -35,7 +30,7 @@ static bool body_fd(ci_reader *r, ci_slice f)
     if (flags & 2) r->frame.flags |= CI_FRAME_ESI;
     f.from++, f.n--;
     if (!ci_reader_hex(r, f, 64)) return false;
-    return is_fd_length(r->frame.len) || ci_reader_pass(r, CI_KIND_DLC, f, f.n);
+    return ci_fd_length(r->frame.len) || ci_reader_pass(r, CI_KIND_DLC, f, f.n);
 }
 
 /* #R or #R4, perhaps with _9 to _F behind it as below */
@@ -138,13 +133,14 @@ bool ci_line_candump_screen(ci_reader *r)
         return w.n == 0 ? missing(r) : ci_reader_refuse(r, CI_KIND_DLC, w, 0);
     length = (ci_slice){w.from + 1, w.n - 2};
     fd = length.n == 2; /* candump writes the length of FD frames with two digits */
-    if (fd) r->frame.flags |= CI_FRAME_FD;
     if (!ci_reader_length(r, length, fd ? 64 : 8, &dlc)) return false;
     w = ci_reader_word(r);
     if (ci_slice_is(r, w, "remote")) {
         r->frame.flags |= CI_FRAME_REMOTE;
-        r->frame.dlc = (uint8_t)CI_MAX(dlc, 0);
+        r->frame.dlc = (uint8_t)(fd ? 0 : CI_MAX(dlc, 0));
+        if (fd && !ci_reader_pass(r, CI_KIND_DLC, length, 0)) return false; /* CAN FD has none */
     } else {
+        if (fd) r->frame.flags |= CI_FRAME_FD;
         r->at = w.from;
         if (!bytes_by_words(r, fd ? 64 : 8, dlc, length)) return false;
     }

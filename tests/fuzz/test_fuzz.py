@@ -7,6 +7,7 @@ What libFuzzer finds on its way stays in a folder of this run; with CANIDS_FUZZ_
 makes the committed corpus of it)."""
 import base64
 import concurrent.futures
+import json
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "run"))
-from common import ROOT, SHARED, skipped, told  # noqa: E402
+from common import PROGRAM, ROOT, SHARED, skipped, told  # noqa: E402
 
 PROGRAMS = os.path.join(ROOT, os.environ.get("CANIDS_BUILD", "build") + "-fuzz", "tests", "fuzz")
 SECONDS = int(os.environ.get("CANIDS_FUZZ_SECONDS", "5"))
@@ -25,8 +26,10 @@ KEEP = os.environ.get("CANIDS_FUZZ_KEEP")
 SEED_BYTES = 3000
 LIMITS = ["-timeout=20", "-rss_limit_mb=1024", "-malloc_limit_mb=600"]
 # Targets that read what the fixtures are; the longest input that helps each target (libFuzzer's own guess is 4096).
-REAL = {"rows": r"reencoded/ctt|edge/|crlf/"}
-LONGEST = {"commit": 1000, "set": 1500, "vocab": 2000}
+REAL = {"rows": r"reencoded/ctt|edge/|crlf/", "four_column": r"reencoded/ctt|edge/|crlf/", "candump": r"candump(_L)?\.log",
+        "candump_screen": r"candump_ta", "hcrl": r"hcrl_car_hacking", "hcrl_challenge": r"hcrl_challenge", "hcrl_text": r"hcrl_normal",
+        "gvret": r"GVRET", "layout": r"."}
+LONGEST = {"plan": 8000, "commit": 1000, "set": 1500, "vocab": 2000}
 
 
 def fixtures():
@@ -53,6 +56,28 @@ def real_seeds(target, folder):
     return n
 
 
+def made_seeds(target, folder):
+    """A plan of this program's own, cut down: its version changes too often for a committed one."""
+    if target != "plan" or not os.access(PROGRAM, os.X_OK):
+        return
+    with tempfile.TemporaryDirectory() as place:
+        conf = os.path.join(place, "sim.yaml")
+        with open(conf, "w", encoding="utf-8") as f:
+            f.write("data: {root: %s, set: s}\nrun: {dir: %s/run}\nsim: {vehicles: 2, seconds: 3, ids_min: 4, ids_max: 5}\n" % (place, place))
+        for verb in ("sim", "scan"):
+            subprocess.run([PROGRAM, verb, conf], capture_output=True)
+        try:
+            with open(os.path.join(place, "run", "plan.json"), encoding="utf-8") as f:
+                plan = json.load(f)
+        except OSError:
+            return
+    for name in ("vocabulary", "ids"):
+        plan[name] = plan[name][:4]
+    plan["captures"], plan["blocks"], plan["root"] = plan["captures"][:2], [b for b in plan["blocks"] if b["capture"] < 2], "s"
+    with open(os.path.join(folder, "made"), "w", encoding="utf-8") as f:
+        json.dump(plan, f)
+
+
 def words(target):
     """What inputs of this target are made of: keys of the settings' table, names in the seeds."""
     found = set()
@@ -74,6 +99,7 @@ def fuzz(target, place):
     for folder in (grown, os.path.join(there, "real"), os.path.join(there, "scratch"), os.path.join(there, "found")):
         os.makedirs(folder, exist_ok=True)
     real_seeds(target, os.path.join(there, "real"))
+    made_seeds(target, os.path.join(there, "real"))
     env = dict(os.environ, CANIDS_FUZZ_SCRATCH=os.path.join(there, "scratch"), CANIDS_CONFIG=os.path.join(ROOT, "config"),
                ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1", UBSAN_OPTIONS="print_stacktrace=1",
                LSAN_OPTIONS="print_suppressions=0:suppressions=" + os.path.join(ROOT, "tests/lsan.supp"))
@@ -96,6 +122,12 @@ def fuzz(target, place):
             found.append("%s: %s" % (name, base64.b64encode(f.read(3000)).decode()))
     runs = re.search(r"stat::number_of_executed_units: (\d+)", said)
     return child.returncode, said, found, int(runs.group(1)) if runs else 0
+
+
+def headline(said):
+    """What was wrong, out of all that libFuzzer and the sanitizers say."""
+    lines = re.findall(r"^(?:\S+\.[ch]:\d+: .*|.*runtime error: .*|==\d+== ?ERROR: .*|ALARM: .*)$", said, re.M)
+    return " | ".join(lines[:3]) or said[-600:]
 
 
 def scratch_home():
@@ -121,7 +153,7 @@ def main():
             for target, done in [(t, pool.submit(fuzz, t, place)) for t in built]:
                 code, said, found, runs = done.result()
                 good = told(code == 0 and not found and runs > 0, "fuzz_%s__runs_without_a_finding" % target,
-                            "code %d | %s | %s" % (code, " | ".join(found), said[-2500:]))
+                            "code %d | %s | %s" % (code, headline(said), " | ".join(found)))
                 print("# fuzz_%s: %d inputs in %d s" % (target, runs, SECONDS))
                 bad += not good
                 if not good:

@@ -1,0 +1,5 @@
+#define _GNU_SOURCE /* memfd_create */
+/** HCRL text and OTIDS. */
+#include "line.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) { return capture_check(data, n, CI_DIALECT_HCRL_TEXT); }
