@@ -61,7 +61,7 @@ typedef struct ci_conf {
     } run;
     struct { int32_t frames, stride; } window;
     struct {
-        char set[CI_TEXT_MAX];     /**< kd35                                                   */
+        char set[CI_TEXT_MAX];     /**< kd35, kd11                                             */
         char compat[CI_TEXT_MAX];  /**< none, reference                                        */
     } features;
     struct { char scope[CI_TEXT_MAX]; } vocab;        /**< train, benign                       */

@@ -6,6 +6,7 @@
 #include "ci/store.h"
 
 enum { CI_SCALER_MAX = 128 };
+#define CI_SCALER_NOTHING 1e300 /**< spread of a column that is an index (CI_SCALE_INDEX): every value becomes 0 */
 
 typedef struct ci_scaler {
     ci_lid n_node, n_edge;

@@ -92,6 +92,10 @@ ci_rc ci_scaler_fit(const ci_comm *comm, const ci_store *st, const int64_t *grap
     for (ci_lid k = 0; k < out->n_node; k++) {
         moments(s->n_node, s->node[k], s->node2[k], u.node[k],
                 &out->node_mean[k], &out->node_spread[k]);
+        if (st->set->node[k].scaling == CI_SCALE_INDEX) {
+            out->node_mean[k] = 0;
+            out->node_spread[k] = CI_SCALER_NOTHING;
+        }
     }
     for (ci_lid k = 0; k < out->n_edge; k++) {
         if (s->n_edge == 0) out->edge_spread[k] = 1;

@@ -23,7 +23,7 @@ const ci_setting ci_settings[] = {
     ROW(CI_I32,    window.frames, "100", "[2, 1048576]", "frames", "length of one graph's window"),
     ROW(CI_I32,    window.stride, "100", "[1, 1048576]", "frames", "from one window's first frame to the next's"),
 
-    ROW(CI_CHOICE, features.set, "kd35", "kd35|!kd11|!agnostic", "", "feature set of nodes and edges"),
+    ROW(CI_CHOICE, features.set, "kd35", "kd35|kd11|!agnostic", "", "feature set of nodes and edges"),
     ROW(CI_CHOICE, features.compat, "none", "none|reference", "", "reference: the published edges, W-2 and one step behind"),
 
     ROW(CI_CHOICE, vocab.scope, "train", "train|benign", "", "folders that the vocabulary is built from"),

@@ -11,6 +11,7 @@ static const char *const conf_sample[] = {
     "run.log=debug",
     "window.frames=1048576",
     "window.stride=1",
+    "features.set=kd11",
     "features.compat=reference",
     "vocab.scope=benign",
     "contract.policy=quarantine",

@@ -97,7 +97,7 @@ static const struct bad {
     CASE("open end below", "train:\n  lr: 0\n", ":2:7: train.lr: 0 is out of range; write a value in (0, 10]"),
     CASE("open end above", "train:\n  dropout: 1\n", ":2:12: train.dropout: 1 is out of range; write a value in [0, 1)"),
     /* texts */
-    CASE("unknown choice", "features:\n  set: kd36\n", ":2:8: features.set: \"kd36\" is not known; write kd35"),
+    CASE("unknown choice", "features:\n  set: kd36\n", ":2:8: features.set: \"kd36\" is not known; write one of kd35, kd11"),
     CASE("a choice of a later release", "model:\n  name: vgae\n", ":2:9: model.name: \"vgae\" is not in this release; write gat"),
     CASE("dqn", "model:\n  name: dqn\n", ":2:9: model.name: \"dqn\" is not in this release; write gat"),
     CASE("choice in capitals", "vocab:\n  scope: Train\n", ":2:10: vocab.scope: \"Train\" is not known; write one of train, benign"),
