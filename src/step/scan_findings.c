@@ -52,7 +52,7 @@ static int64_t line_of(const ci_scan_state *s, const ci_capture *c, int64_t row)
     int64_t lines = 0;
 
     for (int32_t b = c->first_block; b < c->first_block + c->n_block; b++) lines += s->lines[b];
-    return row >= 0 && lines - c->count.rows <= 2 ? row + 2 : 0;
+    return row >= 0 && lines - c->layout.header - c->count.rows <= 1 ? row + 1 + c->layout.header : 0;
 }
 
 /* ---- the contract */
@@ -65,14 +65,17 @@ static const ci_reject *reject_of(const ci_scan_state *s, int32_t capture, int k
     return NULL;
 }
 
-static const char *advice_of(ci_kind kind, char out[CI_TEXT_MAX])
+static const char *advice_of(const ci_capture *c, ci_kind kind, char out[CI_TEXT_MAX])
 {
     const char *name = ci_kind_name(kind), *repair = ci_kind_repair(kind);
+    const char *convert = ci_dialect_advice((ci_dialect)c->layout.dialect);
+
+    if (kind == CI_KIND_DIALECT && convert) return convert;
 
     if (kind == CI_KIND_NO_LABEL)
         return "name its folder in data.attack_free if there is no attack in it; otherwise give it labels";
     if (kind == CI_KIND_HEADER || kind == CI_KIND_DIALECT)
-        return "give it a header or convert it to a layout that is read; see canids convert";
+        return "convert it to a layout that is read, or leave it out";
     if (repair)
         snprintf(out, CI_TEXT_MAX, "correct it, or set contract.%s=quarantine (left out) or =accept (%s)", name, repair);
     else
@@ -91,7 +94,7 @@ static void refused_put(const ci_scan_state *s, int32_t i, int kind, ci_json *li
                               c->left_out == kind ? fails ? "scan refuses the set" : "the whole capture is left out"
                               : fails             ? "scan refuses the set"
                                                   : "these lines are left out; windows close over them",
-                              advice_of((ci_kind)kind, advice)};
+                              advice_of(c, (ci_kind)kind, advice)};
 
     if (r) ci_reject_value(r, place, sizeof place);
     if (ci_kind_of_file((ci_kind)kind))
@@ -102,8 +105,25 @@ static void refused_put(const ci_scan_state *s, int32_t i, int kind, ci_json *li
             r ? "; the first has " : "", place);
 }
 
+/* Lines that would be in quarantine by the settings, all those of captures left out. */
+static int64_t quarantined(const ci_scan_state *s)
+{
+    int64_t n = 0;
+
+    for (int32_t i = 0; i < s->plan.n_capture; i++) {
+        const ci_capture *c = &s->plan.capture[i];
+        const bool out = c->left_out && s->policy[c->left_out] == CI_POLICY_QUARANTINE;
+        for (int32_t b = c->first_block; out && b < c->first_block + c->n_block; b++) n += s->lines[b];
+        for (int k = 1; !out && k < CI_KIND_COUNT; k++)
+            if (s->policy[k] == CI_POLICY_QUARANTINE) n += c->refused[k];
+    }
+    return n;
+}
+
 static void contract_put(const ci_scan_state *s, ci_json *list)
 {
+    const int64_t would = quarantined(s);
+
     for (int32_t i = 0; i < s->plan.n_capture; i++) {
         const ci_capture *c = &s->plan.capture[i];
         for (int k = 1; k < CI_KIND_COUNT; k++) {
@@ -115,12 +135,11 @@ static void contract_put(const ci_scan_state *s, ci_json *list)
                     ci_kind_reason((ci_kind)k), ci_kind_repair((ci_kind)k));
         }
     }
-    if (s->n_quarantine > 0 && (double)s->n_quarantine > s->max_share * (double)s->n_line) {
+    if (would > 0 && (double)would > s->max_share * (double)s->n_line) {
         const struct finding f = {ERROR, "quarantine", NULL, 0, 0, -1, "scan refuses the set",
                                   "correct the files, or raise contract.max_share"};
         put(list, &f, "%lld of %lld lines (%.4g %%) would be in quarantine, %.4g %% may",
-            (long long)s->n_quarantine, (long long)s->n_line,
-            100 * (double)s->n_quarantine / (double)s->n_line, 100 * s->max_share);
+            (long long)would, (long long)s->n_line, 100 * (double)would / (double)s->n_line, 100 * s->max_share);
     }
 }
 

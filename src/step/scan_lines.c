@@ -142,7 +142,7 @@ static void duplicates_mark(ci_plan *p)
     }
 }
 
-/* The header, line 1, is no row. */
+/* A header, line 1, is no row. */
 static void blocks_number(ci_scan_state *s)
 {
     for (int32_t i = 0; i < s->plan.n_capture; i++) {
@@ -150,7 +150,7 @@ static void blocks_number(ci_scan_state *s)
         int64_t line = 0;
         for (int32_t b = c->first_block; b < c->first_block + c->n_block; b++) {
             s->plan.block[b].first_line = line + 1;
-            s->plan.block[b].first_row = CI_MAX(0, line - 1);
+            s->plan.block[b].first_row = CI_MAX(0, line - c->layout.header);
             s->plan.block[b].rows = s->lines[b];
             line += s->lines[b];
         }

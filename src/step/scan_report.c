@@ -98,6 +98,8 @@ static ci_json *file_json(const ci_scan_state *s, int32_t i)
     ci_json_str(j, "same_as", c->same_as < 0 ? NULL : p->capture[c->same_as].path);
     ci_json_str(j, "attack_type", ci_attack_name(c->attack_type));
     ci_json_int(j, "bytes", c->bytes);
+    ci_json_str(j, "dialect", ci_dialect_name((ci_dialect)c->layout.dialect));
+    ci_json_bool(j, "header", c->layout.header != 0);
     ci_json_str(j, "eol", c->layout.crlf ? "crlf" : "lf");
     ci_xxh_hex(c->hash, text);
     ci_json_str(j, "xxh128", text);
