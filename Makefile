@@ -60,7 +60,7 @@ warn    := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-pro
            $(if $(filter 1,$(WERROR)),-Werror)
 san     := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 always  := -std=gnu11 -ffp-contract=off -fno-math-errno -pthread
-ext     := hdf5 mpi yaml jansson xxhash crypto random123
+ext     := hdf5 mpi yaml jansson xxhash crypto random123 z lzma zstd
 inc     := $(foreach l,$(ext),$($(l).inc))
 flags    = $(always) $(warn) $(CFLAGS) $(san) -Iinclude $(CPPFLAGS) $(inc)
 libs    := $(foreach l,$(ext),$($(l).lib)) -lm

@@ -51,7 +51,7 @@ static void plan_of(const char *path, ci_plan *p)
     must(p->folder && p->capture, "memory");
     snprintf(p->root, sizeof p->root, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
     snprintf(p->capture->path, sizeof p->capture->path, "%s", name);
-    p->capture->bytes = ftell(f);
+    p->capture->bytes = p->capture->file_bytes = ftell(f);
     p->capture->layout = ci_layout_plain(4);
     p->capture->same_as = -1;
     fclose(f);

@@ -99,6 +99,9 @@ plain() { # variable, pkg-config name, header, library, sentence
 plain yaml yaml-0.1 yaml.h -lyaml "libyaml was not found: install Debian libyaml-dev, Fedora libyaml-devel, Spack libyaml."
 plain jansson jansson jansson.h -ljansson "jansson was not found: install Debian libjansson-dev, Fedora jansson-devel, Spack jansson."
 plain xxhash libxxhash xxhash.h -lxxhash "xxHash was not found: install Debian libxxhash-dev, Fedora xxhash-devel, Spack xxhash."
+plain z zlib zlib.h -lz "zlib was not found: install Debian zlib1g-dev, Fedora zlib-devel, Spack zlib."
+plain lzma liblzma lzma.h -llzma "liblzma was not found: install Debian liblzma-dev, Fedora xz-devel, Spack xz."
+plain zstd libzstd zstd.h -lzstd "Zstandard was not found: install Debian libzstd-dev, Fedora libzstd-devel, Spack zstd."
 plain crypto libcrypto openssl/evp.h -lcrypto "OpenSSL's libcrypto was not found: install Debian libssl-dev, Fedora openssl-devel, Spack openssl."
 if compiles '#include <Random123/philox.h>' ""; then
     row random123 "header Random123/philox.h" "" ""

@@ -53,6 +53,8 @@ typedef struct ci_conf {
         ci_text_list train;        /**< training folders; empty: every train_*                 */
         ci_text_list test;         /**< test folders; empty: every test_*                      */
         ci_text_list attack_free;  /**< folders whose files may lack a label column            */
+        char format[CI_TEXT_MAX];  /**< auto, or the dialect of all captures                   */
+        int64_t expand_max;        /**< bytes that a compressed capture may expand to          */
         int64_t block;             /**< bytes of one scan block                                */
     } data;
     struct {

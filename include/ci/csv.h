@@ -131,16 +131,30 @@ void ci_reject_value(const ci_reject *r, char *out, size_t n);
  *  \return text to free(), NULL when memory is short */
 char *ci_rejects_csv(const ci_plan *p, const ci_rejects *r, size_t *out_n);
 
-/** List the captures of data.root/data.set and cut them into blocks of data.block bytes: folders,
- *  captures and blocks of the plan, nothing counted yet.  Not collective: rank 0 finds, then
- *  broadcasts.
+/** List the captures of data.root/data.set: folders and captures of the plan; sizes of compressed
+ *  ones are -1, and there are no blocks yet.  Not collective: rank 0 lists, then broadcasts.
  *
  *  Folders are those of data.train and data.test, or, when both lists are empty, every train_*
- *  and test_*; captures are their *.csv (names that begin with a dot do not count), sorted by
- *  their bytes.
+ *  and test_*.  Captures are their *.csv, whatever is in them, and those of their *.log and *.txt
+ *  (and files of tools whose logs are known but not read, such as *.asc) that are of a known
+ *  dialect: a README.txt is none.  Each may end in .gz, .xz or .zst.  Names that begin with a dot
+ *  do not count.  Sorted by their bytes.
  *  \return CI_OK, CI_ENOMEM; CI_ECONF: no data.set, no training folder, a name twice or with a
- *          '/'; CI_ENOENT: no root, set or folder, or it is a file, or it has no *.csv; CI_EPERM:
- *          unreadable; CI_EDATA: x.csv is not a regular file, a name is too long; CI_EIO */
+ *          '/'; CI_ENOENT: no root, set or folder, or it is a file, or it has no capture; CI_EPERM:
+ *          unreadable; CI_EDATA: x.csv is not a regular file, a name is too long, a damaged
+ *          compressed stream, a wrong side-car (sidecar.h); CI_EIO */
+ci_rc ci_csv_list(const ci_conf *conf, ci_plan *out);
+
+/** Uncompressed size of a listed capture; a compressed one is read to its end.  Not collective.
+ *  \return CI_OK, CI_ENOMEM, CI_EIO, ...; CI_EDATA: damaged, or of more than `most` bytes;
+ *          CI_ETEMP: stopped by a signal */
+ci_rc ci_csv_measure(const ci_plan *p, int32_t capture, int64_t most, int64_t *out);
+
+/** Cut captures of known sizes into blocks of `block` bytes, nothing counted yet.  Not collective;
+ *  the same on every rank.  \return CI_OK, CI_ENOMEM; CI_ECONF: too many blocks */
+ci_rc ci_csv_cut(ci_plan *p, int64_t block);
+
+/** All three, by one process.  \return as those */
 ci_rc ci_csv_find(const ci_conf *conf, ci_plan *out);
 
 #endif

@@ -39,7 +39,9 @@ typedef struct ci_capture {
     int32_t same_as;           /**< capture of equal content that is used instead, or -1       */
     int32_t fault;             /**< ci_kind: what its beginning shows to be wrong with all of it */
     int32_t left_out;          /**< ci_kind for which the whole capture is in quarantine, or 0 */
-    int64_t bytes;
+    int32_t packing;           /**< ci_packing of the file                                     */
+    int64_t file_bytes;        /**< of the file                                                */
+    int64_t bytes;             /**< of the text, uncompressed                                  */
     ci_xxh hash;               /**< of the XXH3-128 values of its 4 MiB pieces, in order; does not
                                     depend on data.block                                       */
     ci_layout layout;          /**< how its lines are read                                     */

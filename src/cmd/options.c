@@ -22,6 +22,7 @@ static const struct {
 static const char options_help[] =
     "options:\n"
     "  --set KEY=VALUE   override one setting, any number of times (train.epochs=5)\n"
+    "  --format NAME     the dialect of the captures, short for --set data.format=NAME\n"
     "  --resume          train, run: there must be a checkpoint to go on from\n"
     "  --json            doctor, inspect, info: one JSON object\n"
     "  --help, --version\n"
@@ -53,6 +54,19 @@ static ci_rc set_add(struct options *o, const char *text)
     if (!text || !strchr(text, '=')) CI_FAIL(CI_EUSAGE, "--set wants KEY=VALUE, not \"%s\"", text ? text : "");
     if (o->n_set == SET_MAX) CI_FAIL(CI_EUSAGE, "more than %d --set", SET_MAX);
     o->set[o->n_set++] = text;
+done:
+    return rc;
+}
+
+static ci_rc format_add(struct options *o, const char *name)
+{
+    static char text[128]; /* lives as long as the options */
+    ci_rc rc = CI_OK;
+
+    if (!name) CI_FAIL(CI_EUSAGE, "--format wants a name");
+    if (snprintf(text, sizeof text, "data.format=%s", name) >= (int)sizeof text)
+        CI_FAIL(CI_EUSAGE, "--format: \"%s\" is no format", name);
+    CI_TRY(set_add(o, text));
 done:
     return rc;
 }
@@ -104,6 +118,8 @@ ci_rc options_read(int argc, char **argv, struct options *out)
         else if (strcmp(a, "--resume") == 0) o.resume = true;
         else if (strcmp(a, "--set") == 0) CI_TRY(set_add(&o, ++i < argc ? argv[i] : NULL));
         else if (strncmp(a, "--set=", 6) == 0) CI_TRY(set_add(&o, a + 6));
+        else if (strcmp(a, "--format") == 0) CI_TRY(format_add(&o, ++i < argc ? argv[i] : NULL));
+        else if (strncmp(a, "--format=", 9) == 0) CI_TRY(format_add(&o, a + 9));
         else if (a[0] == '-' && a[1]) CI_FAIL(CI_EUSAGE, "\"%s\" is no option; canids --help lists them", a);
         else CI_TRY(operand_add(&o, a));
     }

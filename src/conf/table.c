@@ -15,6 +15,8 @@ const ci_setting ci_settings[] = {
     ROW(CI_LIST,   data.train, "", "", "", "training folders; empty: every train_*"),
     ROW(CI_LIST,   data.test, "", "", "", "test folders; empty: every test_*"),
     ROW(CI_LIST,   data.attack_free, "", "", "", "folders whose files may lack a label column"),
+    ROW(CI_CHOICE, data.format, "auto", "auto|four-column|hcrl|hcrl-challenge|hcrl-text|candump|candump-screen|python-can|gvret", "", "dialect of the captures; auto: each is recognised by its beginning"),
+    ROW(CI_BYTES,  data.expand_max, "68719476736", "[4096, 4611686018427387904]", "bytes", "that a compressed capture may expand to"),
     ROW(CI_BYTES,  data.block, "4194304", "[4096, 1073741824]", "bytes", "size of one scan block"),
 
     ROW(CI_PATH,   run.dir, "runs/run", "", "", "run directory"),

@@ -22,7 +22,7 @@ static const struct {
     [CI_KIND_TIME_DIGITS] = {"more than 9 digits behind the point",
                              "digits behind the ninth are cut off"},
     [CI_KIND_TIME_RANGE] = {"beyond 9223372036.854775807 seconds", NULL},
-    [CI_KIND_ID] = {"not a hexadecimal number without prefix", NULL},
+    [CI_KIND_ID] = {"not a hexadecimal number", NULL},
     [CI_KIND_ID_RANGE] = {"more than 29 bits or 8 digits", NULL},
     [CI_KIND_PAYLOAD] = {"not hexadecimal", NULL},
     [CI_KIND_PAYLOAD_ODD] = {"an odd number of hexadecimal digits", "the last digit is left out"},

@@ -1,16 +1,16 @@
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "ci/arena.h"
 #include "ci/graph.h"
 #include "ci/json.h"
-#include "csv_priv.h"
+#include "ci/log.h"
+#include "ci/sidecar.h"
+#include "capture_priv.h"
 
 /* A growing list of names. */
 struct names {
@@ -42,9 +42,8 @@ static int by_bytes(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* All names of a folder that begin with `head` and end with `tail`, sorted; not those that begin
- * with a dot. */
-static ci_rc folder_list(const char *path, const char *head, const char *tail, struct names *out)
+/* All names of a folder that begin with `head`, sorted; not those that begin with a dot. */
+static ci_rc folder_list(const char *path, const char *head, struct names *out)
 {
     ci_rc rc = CI_OK;
     DIR *dir = opendir(path);
@@ -52,10 +51,7 @@ static ci_rc folder_list(const char *path, const char *head, const char *tail, s
 
     if (!dir) CI_FAIL(ci_rc_errno(errno), "%s: cannot list: %s", path, strerror(errno));
     for (errno = 0; (e = readdir(dir)); errno = 0) {
-        const size_t n = strlen(e->d_name), n_tail = strlen(tail);
-        if (e->d_name[0] == '.' || n < n_tail || strcmp(e->d_name + n - n_tail, tail) != 0
-            || strncmp(e->d_name, head, strlen(head)) != 0)
-            continue;
+        if (e->d_name[0] == '.' || strncmp(e->d_name, head, strlen(head)) != 0) continue;
         CI_TRY(names_add(out, e->d_name));
     }
     if (errno) CI_FAIL(CI_EIO, "%s: cannot list: %s", path, strerror(errno));
@@ -116,7 +112,7 @@ static ci_rc folders_present(const char *head, ci_role role, ci_plan *p)
     ci_rc rc = CI_OK;
     struct names found = {0};
 
-    CI_TRY(folder_list(p->root, head, "", &found));
+    CI_TRY(folder_list(p->root, head, &found));
     for (size_t i = 0; i < found.n; i++) {
         char path[2 * CI_PATH_MAX];
         struct stat s;
@@ -148,96 +144,73 @@ done:
     return rc;
 }
 
-/* How the capture is laid out, from its first bytes; whether it is right is for the parser to say,
- * with all that is wrong in the file. */
-static ci_rc layout_read(int fd, const char *path, ci_capture *c)
+static ci_rc capture_add(ci_plan *p, int32_t folder, const char *name, ci_dialect format, size_t *cap)
 {
     ci_rc rc = CI_OK;
-    char text[CI_LAYOUT_SAMPLE];
-    ssize_t n;
+    ci_capture c = {.folder = folder, .same_as = -1};
+    char path[CI_PATH_MAX];
+    bool is_capture = false;
+    const int n = snprintf(c.path, sizeof c.path, "%s/%s", p->folder[folder].name, name);
 
-    do
-        n = pread(fd, text, sizeof text, 0);
-    while (n < 0 && errno == EINTR);
-    if (n < 0) CI_FAIL(CI_EIO, "%s: cannot read: %s", path, strerror(errno));
-    ci_layout_find(text, (size_t)n, CI_DIALECT_NONE, &c->layout);
-    c->fault = c->layout.fault;
+    if (n >= (int)sizeof c.path)
+        CI_FAIL(CI_EDATA, "%s/%s/%s: a name of %d bytes; %zu are the most", p->root,
+                p->folder[folder].name, name, n, sizeof c.path - 1);
+    c.attack_type = ci_attack_type(c.path);
+    CI_TRY(ci_grow((void **)&p->capture, cap, (size_t)p->n_capture + 1, sizeof c));
+    p->capture[p->n_capture] = c;
+    CI_TRY(ci_plan_path(p, p->n_capture, path));
+    CI_TRY(ci_capture_open(path, format, &p->capture[p->n_capture], &is_capture));
+    if (is_capture)
+        p->n_capture++;
+    else
+        ci_log(CI_INFO, "%s: of no dialect that is known, left out", path);
 done:
     return rc;
 }
 
-static ci_rc capture_read(const char *path, ci_capture *c)
+/* A side-car belongs to a capture beside it. */
+static ci_rc sidecar_check(const char *dir, const char *name, const struct names *found)
 {
     ci_rc rc = CI_OK;
-    struct stat s;
-    int fd = -1;
+    const size_t n = strlen(name) - strlen(CI_SIDECAR_END);
 
-    if (stat(path, &s) != 0) CI_FAIL(ci_rc_errno(errno), "%s: %s", path, strerror(errno));
-    if (!S_ISREG(s.st_mode))
-        CI_FAIL(CI_EDATA, "%s: %s, not a file", path, S_ISDIR(s.st_mode) ? "a folder" : "a device");
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) CI_FAIL(ci_rc_errno(errno), "%s: cannot open: %s", path, strerror(errno));
-    c->bytes = s.st_size;
-    CI_TRY(layout_read(fd, path, c));
+    for (size_t i = 0; i < found->n; i++)
+        if (strlen(found->name[i]) == n && memcmp(found->name[i], name, n) == 0) goto done;
+    CI_FAIL(CI_EDATA, "%s/%s: there is no capture %.*s beside it", dir, name, (int)n, name);
 done:
-    if (fd >= 0) close(fd);
     return rc;
 }
 
-static ci_rc captures_of_folder(ci_plan *p, int32_t folder, size_t *cap)
+static ci_rc captures_of_folder(ci_plan *p, int32_t folder, ci_dialect format, size_t *cap)
 {
     ci_rc rc = CI_OK;
     struct names found = {0};
-    char dir[CI_PATH_MAX], path[CI_PATH_MAX];
-    const char *name = p->folder[folder].name;
+    char dir[CI_PATH_MAX];
+    const int32_t before = p->n_capture;
 
-    CI_TRY(ci_path_join(dir, p->root, name));
+    CI_TRY(ci_path_join(dir, p->root, p->folder[folder].name));
     CI_TRY(folder_check(dir, p->folder[folder].role == CI_TRAIN ? "data.train" : "data.test"));
-    CI_TRY(folder_list(dir, "", ".csv", &found));
-    if (found.n == 0) CI_FAIL(CI_ENOENT, "%s: no *.csv in it", dir);
+    CI_TRY(folder_list(dir, "", &found));
     for (size_t i = 0; i < found.n; i++) {
-        ci_capture c = {.folder = folder, .same_as = -1};
-        const int n = snprintf(c.path, sizeof c.path, "%s/%s", name, found.name[i]);
-        if (n >= (int)sizeof c.path)
-            CI_FAIL(CI_EDATA, "%s/%s: a name of %d bytes; %zu are the most", dir, found.name[i], n,
-                    sizeof c.path - 1);
-        CI_TRY(ci_grow((void **)&p->capture, cap, (size_t)p->n_capture + 1, sizeof c));
-        c.attack_type = ci_attack_type(c.path);
-        p->capture[p->n_capture] = c;
-        CI_TRY(ci_plan_path(p, p->n_capture, path));
-        CI_TRY(capture_read(path, &p->capture[p->n_capture++]));
+        const ci_name_kind kind = ci_capture_name(found.name[i]);
+        if (kind == CI_NAME_SIDECAR) CI_TRY(sidecar_check(dir, found.name[i], &found));
+        if (kind == CI_NAME_CSV || kind == CI_NAME_MAYBE)
+            CI_TRY(capture_add(p, folder, found.name[i], format, cap));
     }
+    if (p->n_capture == before) CI_FAIL(CI_ENOENT, "%s: no *.csv in it, nor a log that is known", dir);
 done:
     names_release(&found);
     return rc;
 }
 
-/* An empty file has one empty block, so that somebody says that it is empty. */
-static ci_rc blocks_cut(ci_plan *p, int64_t block)
+/* One line for each dialect that there is. */
+static void dialects_log(const ci_plan *p)
 {
-    ci_rc rc = CI_OK;
-    int64_t n = 0;
+    int32_t n[CI_DIALECT_COUNT] = {0};
 
-    for (int32_t i = 0; i < p->n_capture; i++)
-        n += CI_MAX(1, (p->capture[i].bytes + block - 1) / block);
-    if (n > INT32_MAX)
-        CI_FAIL(CI_ECONF, "data.block: %lld bytes make %lld blocks; choose a larger one",
-                (long long)block, (long long)n);
-    p->block = ci_new((size_t)n, sizeof *p->block);
-    if (!p->block) CI_FAIL(CI_ENOMEM, "no memory for %lld blocks", (long long)n);
-    for (int32_t i = 0; i < p->n_capture; i++) {
-        ci_capture *c = &p->capture[i];
-        int64_t offset = 0;
-        c->first_block = p->n_block;
-        do {
-            const int64_t bytes = CI_MIN(block, c->bytes - offset);
-            p->block[p->n_block++] = (ci_block){.capture = i, .offset = offset, .bytes = bytes};
-            offset += bytes;
-        } while (offset < c->bytes);
-        c->n_block = p->n_block - c->first_block;
-    }
-done:
-    return rc;
+    for (int32_t i = 0; i < p->n_capture; i++) n[p->capture[i].layout.dialect]++;
+    for (int d = 0; d < CI_DIALECT_COUNT; d++)
+        if (n[d]) ci_log(CI_INFO, "dialect %s: captures %d", ci_dialect_name((ci_dialect)d), n[d]);
 }
 
 /* Simulated traffic must stay recognisable in whatever it leads to. */
@@ -256,7 +229,7 @@ static int32_t is_simulated(const char *root)
     return yes;
 }
 
-ci_rc ci_csv_find(const ci_conf *conf, ci_plan *out)
+ci_rc ci_csv_list(const ci_conf *conf, ci_plan *out)
 {
     ci_rc rc = CI_OK;
     ci_plan p = {.frames = conf->window.frames, .stride = conf->window.stride};
@@ -266,15 +239,30 @@ ci_rc ci_csv_find(const ci_conf *conf, ci_plan *out)
     if (!set) CI_FAIL(CI_ECONF, "features.set: \"%s\" is unknown", conf->features.set);
     p.rows = ci_feature_rows(set, p.frames, strcmp(conf->features.compat, "reference") == 0);
     if (!conf->data.set[0]) CI_FAIL(CI_ECONF, "data.set: names no data set");
-    if (conf->data.block < 1)
-        CI_FAIL(CI_ECONF, "data.block: %lld bytes", (long long)conf->data.block);
     CI_TRY(folder_check(conf->data.root, "data.root"));
     CI_TRY(ci_path_join(p.root, conf->data.root, conf->data.set));
     CI_TRY(folder_check(p.root, "data.set"));
     p.simulated = is_simulated(p.root);
     CI_TRY(folders_find(conf, &p));
-    for (int32_t i = 0; i < p.n_folder; i++) CI_TRY(captures_of_folder(&p, i, &cap));
-    CI_TRY(blocks_cut(&p, conf->data.block));
+    for (int32_t i = 0; i < p.n_folder; i++)
+        CI_TRY(captures_of_folder(&p, i, ci_dialect_find(conf->data.format), &cap));
+    dialects_log(&p);
+    *out = p;
+    p = (ci_plan){0};
+done:
+    ci_plan_release(&p);
+    return rc;
+}
+
+ci_rc ci_csv_find(const ci_conf *conf, ci_plan *out)
+{
+    ci_rc rc = CI_OK;
+    ci_plan p = {0};
+
+    CI_TRY(ci_csv_list(conf, &p));
+    for (int32_t i = 0; i < p.n_capture; i++)
+        CI_TRY(ci_csv_measure(&p, i, conf->data.expand_max, &p.capture[i].bytes));
+    CI_TRY(ci_csv_cut(&p, conf->data.block));
     *out = p;
     p = (ci_plan){0};
 done:

@@ -28,6 +28,7 @@ static const struct field count_fields[] = {
 
 static const struct field capture_fields[] = {
     FIELD(ci_capture, folder),      FIELD(ci_capture, same_as),     FIELD(ci_capture, bytes),
+    FIELD(ci_capture, packing),     FIELD(ci_capture, file_bytes),
     FIELD(ci_capture, sidecar),     FIELD(ci_capture, n_id),
     FIELD(ci_capture, fault),       FIELD(ci_capture, left_out),
     FIELD(ci_capture, attack_type), FIELD(ci_capture, first_graph), FIELD(ci_capture, first_node),
@@ -240,7 +241,7 @@ static bool capture_read(const ci_json *j, const ci_plan *p, int32_t i, ci_captu
            && hash_read(j, "sidecar_hash", &c->sidecar_hash)
            && layout_read(ci_json_get(j, "layout"), &c->layout)
            && c->folder >= 0 && c->folder < p->n_folder && c->same_as >= -1 && c->same_as < i
-           && c->bytes >= 0 && c->first_block >= 0
+           && c->bytes >= 0 && c->file_bytes >= 0 && c->first_block >= 0
            && c->n_block >= 1 && c->n_block <= p->n_block - c->first_block && count
            && c->left_out >= 0 && c->left_out < CI_KIND_COUNT
            && kinds_read(j, "refused", c->refused) && kinds_read(j, "repaired", c->repaired);

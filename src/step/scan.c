@@ -155,7 +155,7 @@ done:
 
 void ci_scan_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
 {
-    static const char *const reads[] = {"data.root", "data.set", "data.train", "data.test", "data.attack_free",
+    static const char *const reads[] = {"data.root", "data.set", "data.train", "data.test", "data.attack_free", "data.format",
                                         "window.", "features.", "vocab.", "contract."};
 
     ci_conf_hash(conf, reads, CI_COUNT(reads), out);
@@ -169,15 +169,8 @@ static ci_rc capture_only(ci_plan *p, const char *only)
     int32_t n = 0;
 
     for (int32_t i = 0; i < p->n_capture; i++) {
-        ci_capture c = p->capture[i];
-        const int32_t first = c.first_block;
+        const ci_capture c = p->capture[i];
         if (strcmp(strchr(c.path, '/') + 1, name) != 0) continue;
-        c.first_block = 0;
-        for (int32_t b = 0; b < c.n_block; b++) {
-            p->block[b] = p->block[first + b];
-            p->block[b].capture = 0;
-        }
-        p->n_block = c.n_block;
         p->capture[0] = c;
         n = 1;
         break;
@@ -192,9 +185,39 @@ static ci_rc find(ci_scan_state *s, const char *only)
 {
     ci_rc rc = CI_OK;
 
-    CI_TRY(ci_csv_find(s->conf, &s->plan));
+    CI_TRY(ci_csv_list(s->conf, &s->plan));
     if (only) CI_TRY(capture_only(&s->plan, only));
 done:
+    return rc;
+}
+
+/* Sizes of compressed captures, of which each rank reads its share to the end. */
+static ci_rc sizes_mine(const ci_scan_state *s, int64_t *bytes)
+{
+    ci_rc rc = CI_OK;
+    int32_t k = 0;
+
+    for (int32_t i = 0; i < s->plan.n_capture; i++)
+        if (s->plan.capture[i].bytes < 0 && k++ % s->comm->size == s->comm->rank)
+            CI_TRY(ci_csv_measure(&s->plan, i, s->conf->data.expand_max, &bytes[i]));
+done:
+    return rc;
+}
+
+static ci_rc cut(ci_scan_state *s)
+{
+    ci_rc rc = CI_OK;
+    const size_t n = (size_t)s->plan.n_capture;
+    int64_t *bytes = ci_new(n, sizeof *bytes);
+
+    CI_TRY_ALL(s->comm, "scan.sizes.room", bytes ? CI_OK : CI_ENOMEM);
+    CI_TRY_ALL(s->comm, "scan.sizes.measure", sizes_mine(s, bytes));
+    CI_TRY(ci_comm_sum_i64(s->comm, "scan.sizes.sum", bytes, n));
+    for (size_t i = 0; i < n; i++)
+        if (s->plan.capture[i].bytes < 0) s->plan.capture[i].bytes = bytes[i];
+    CI_TRY_ALL(s->comm, "scan.cut", ci_csv_cut(&s->plan, s->conf->data.block));
+done:
+    free(bytes);
     return rc;
 }
 
@@ -210,6 +233,7 @@ ci_rc ci_scan_survey(ci_scan_state *s, const char *only)
     ci_scan_settings(s->conf, s->plan.settings);
     CI_TRY(ci_plan_bcast(comm, &s->plan));
     CI_TRY_ALL(comm, "scan.stamps", first ? stamps_take(&s->plan, &before) : CI_OK);
+    CI_TRY(cut(s));
     ci_scan_files(s);
     CI_TRY(ci_scan_lines(s));
     CI_TRY(ci_scan_rows(s));

@@ -1,11 +1,9 @@
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ci/arena.h"
 #include "ci/log.h"
+#include "ci/source.h"
 #include "ci/tick.h"
 #include "scan_priv.h"
 
@@ -56,34 +54,43 @@ static void lines_count(ci_scan_state *s, int32_t capture, const char *text, int
     }
 }
 
-static ci_rc piece_read(ci_scan_state *s, const struct piece *piece, char *buffer, ci_xxh *out)
+/* Pieces of one capture follow each other: its file stays open. */
+static ci_rc source_take(const ci_plan *p, int32_t capture, ci_source **source)
 {
     ci_rc rc = CI_OK;
     char path[CI_PATH_MAX];
+
+    CI_TRY(ci_plan_path(p, capture, path));
+    if (*source && strcmp(ci_source_path(*source), path) == 0) goto done;
+    ci_source_close(source);
+    CI_TRY(ci_source_open(path, source));
+done:
+    return rc;
+}
+
+static ci_rc piece_read(ci_scan_state *s, const struct piece *piece, char *buffer, ci_source **source,
+                        ci_xxh *out)
+{
+    ci_rc rc = CI_OK;
     const int64_t to = piece->offset + piece->bytes;
     ci_xxh_state *hash = ci_xxh_begin();
-    int fd = -1;
 
     if (!hash) CI_FAIL(CI_ENOMEM, "no memory for a hash");
-    CI_TRY(ci_plan_path(&s->plan, piece->capture, path));
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) CI_FAIL(ci_rc_errno(errno), "%s: cannot open: %s", path, strerror(errno));
+    CI_TRY(source_take(&s->plan, piece->capture, source));
     for (int64_t at = piece->offset; at < to;) {
-        const ssize_t n = pread(fd, buffer, (size_t)CI_MIN(READ, to - at), at);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) CI_FAIL(CI_EIO, "%s: cannot read at byte %lld: %s", path, (long long)at,
-                           strerror(errno));
-        if (n == 0) CI_FAIL(CI_EIO, "%s: ends at byte %lld of %lld: the file changed", path,
-                            (long long)at, (long long)s->plan.capture[piece->capture].bytes);
-        ci_xxh_add(hash, buffer, (size_t)n);
-        lines_count(s, piece->capture, buffer, at, n);
-        at += n;
+        size_t n = 0;
+        CI_TRY(ci_source_read(*source, at, buffer, (size_t)CI_MIN(READ, to - at), &n));
+        if (n == 0) CI_FAIL(CI_EIO, "%s: ends at byte %lld of %lld: the file changed",
+                            ci_source_path(*source), (long long)at,
+                            (long long)s->plan.capture[piece->capture].bytes);
+        ci_xxh_add(hash, buffer, n);
+        lines_count(s, piece->capture, buffer, at, (int64_t)n);
+        at += (int64_t)n;
         ci_tick();
     }
     *out = ci_xxh_end(&hash);
 done:
     if (hash) ci_xxh_end(&hash);
-    if (fd >= 0) close(fd);
     return rc;
 }
 
@@ -95,17 +102,19 @@ static ci_rc pieces_read(ci_scan_state *s, const struct piece *piece, size_t n, 
     const size_t first = (size_t)ci_part((ci_gid)n, s->comm->rank, s->comm->size);
     const size_t end = (size_t)ci_part((ci_gid)n, s->comm->rank + 1, s->comm->size);
     char *buffer = ci_new(READ, 1);
+    ci_source *source = NULL;
     ci_xxh *hash = ci_new(end - first, sizeof *hash);
 
     if (!buffer || !hash) CI_FAIL(CI_ENOMEM, "no memory for %zu hashes", end - first);
     for (size_t i = first; i < end; i++) {
         CI_TRY(ci_scan_interrupted());
-        CI_TRY(piece_read(s, &piece[i], buffer, &hash[i - first]));
+        CI_TRY(piece_read(s, &piece[i], buffer, &source, &hash[i - first]));
     }
     *out = hash;
     *out_n = end - first;
     hash = NULL;
 done:
+    ci_source_close(&source);
     free(buffer);
     free(hash);
     return rc;
@@ -120,6 +129,8 @@ static ci_rc captures_hash(ci_plan *p, const struct piece *piece, const ci_xxh *
         ci_xxh_state *state = ci_xxh_begin();
         if (!state) CI_FAIL(CI_ENOMEM, "no memory for a hash");
         for (; i < n && piece[i].capture == c; i++) ci_xxh_add(state, &hash[i], sizeof *hash);
+        if (p->capture[c].sidecar) /* the labels are content, too */
+            ci_xxh_add(state, &p->capture[c].sidecar_hash, sizeof *hash);
         p->capture[c].hash = ci_xxh_end(&state);
     }
 done:

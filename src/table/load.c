@@ -163,6 +163,9 @@ static ci_rc block_read(ci_loader *l, const ci_plan *p, int32_t block, ci_lid ha
     t->n_own = t->n;
     CI_TRY(ci_table_reserve(t, t->n + halo));
     CI_TRY(rows_take(&r, false, t->n + halo));
+    if (p->capture[b->capture].sidecar)
+        for (ci_lid i = 0; i < t->n; i++)
+            t->attack[i] = ci_sidecar_attack(&l->sidecar, t->t_ns[i], t->id[i]);
     CI_TRY(ci_place_finish(&r.at, out_hash));
 done:
     ci_place_release(&r.at);

@@ -1,9 +1,6 @@
-#include <errno.h>
-#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "ci/arena.h"
 #include "ci/tick.h"
@@ -19,7 +16,6 @@ ci_rc ci_loader_create(const ci_contract *contract, ci_loader **out)
 
     *out = NULL;
     if (!l) CI_FAIL(CI_ENOMEM, "no memory for a loader");
-    l->fd = -1;
     l->contract = contract;
     l->accepts = ci_contract_accepts(contract);
     l->raw = ci_new(CI_ROWS_BEFORE + CARRY + CI_PIECE + CI_ROWS_BEHIND, 1);
@@ -34,28 +30,43 @@ done:
 void ci_loader_destroy(ci_loader **l)
 {
     if (!l || !*l) return;
-    if ((*l)->fd >= 0) close((*l)->fd);
+    ci_source_close(&(*l)->source);
+    ci_sidecar_release(&(*l)->sidecar);
     free((*l)->raw);
     free(*l);
     *l = NULL;
 }
 
-/* Blocks of one capture follow each other: its file stays open. */
-static ci_rc file_open(ci_loader *l, const char *path, int64_t bytes)
+static ci_rc sidecar_take(ci_loader *l, const ci_capture *c)
 {
     ci_rc rc = CI_OK;
-    struct stat now;
+    char name[CI_PATH_MAX + sizeof CI_SIDECAR_END];
 
-    if (l->fd < 0 || strcmp(l->path, path) != 0) {
-        if (l->fd >= 0) close(l->fd);
-        l->fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (l->fd < 0) CI_FAIL(ci_rc_errno(errno), "%s: cannot open: %s", path, strerror(errno));
+    snprintf(name, sizeof name, "%s" CI_SIDECAR_END, l->path);
+    CI_TRY(ci_sidecar_read(name, &l->sidecar));
+    if (l->sidecar.hash.lo != c->sidecar_hash.lo || l->sidecar.hash.hi != c->sidecar_hash.hi)
+        CI_FAIL(CI_EIO, "%s: the file changed; run scan again", name);
+done:
+    return rc;
+}
+
+/* Blocks of one capture follow each other: its file stays open. */
+static ci_rc file_open(ci_loader *l, const char *path, const ci_capture *c)
+{
+    ci_rc rc = CI_OK;
+    int64_t now = 0;
+
+    if (!l->source || strcmp(l->path, path) != 0) {
+        ci_source_close(&l->source);
+        ci_sidecar_release(&l->sidecar);
         strcpy(l->path, path);
+        if (c->sidecar) CI_TRY(sidecar_take(l, c));
+        CI_TRY(ci_source_open(path, &l->source));
     }
-    if (fstat(l->fd, &now) != 0) CI_FAIL(CI_EIO, "%s: %s", path, strerror(errno));
-    if (now.st_size != bytes)
+    CI_TRY(ci_source_file_bytes(l->source, &now));
+    if (now != c->file_bytes)
         CI_FAIL(CI_EIO, "%s: has %lld bytes, had %lld when scan began: the file changed; run scan "
-                "again", path, (long long)now.st_size, (long long)bytes);
+                "again", path, (long long)now, (long long)c->file_bytes);
 done:
     return rc;
 }
@@ -69,17 +80,10 @@ ci_rc ci_place_fill(ci_place *s)
     size_t got = 0;
 
     if (left) memmove(text, s->p, left);
-    while (got < want) {
-        const ssize_t n = pread(s->loader->fd, text + left + got, want - got,
-                                s->at + (int64_t)got);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) CI_FAIL(CI_EIO, "%s: cannot read at byte %lld: %s", s->loader->path,
-                           (long long)s->at, strerror(errno));
-        if (n == 0) CI_FAIL(CI_EIO, "%s: ends at byte %lld of %lld: the file changed; run scan "
-                            "again", s->loader->path, (long long)(s->at + (int64_t)got),
-                            (long long)s->size);
-        got += (size_t)n;
-    }
+    CI_TRY(ci_source_read(s->loader->source, s->at, text + left, want, &got));
+    if (got < want)
+        CI_FAIL(CI_EIO, "%s: ends at byte %lld of %lld: the file changed; run scan again",
+                s->loader->path, (long long)(s->at + (int64_t)got), (long long)s->size);
     ci_tick();
     const int64_t a = CI_MAX(s->at, s->from), b = CI_MIN(s->at + (int64_t)got, s->to);
     if (a < b) ci_xxh_add(s->hash, text + left + (a - s->at), (size_t)(b - a));
@@ -128,7 +132,7 @@ ci_rc ci_place_open(ci_loader *l, const ci_plan *p, int32_t block, ci_place *out
                   .to = b->offset + b->bytes};
 
     CI_TRY(ci_plan_path(p, b->capture, path));
-    CI_TRY(file_open(l, path, s.size));
+    CI_TRY(file_open(l, path, &p->capture[b->capture]));
     s.hash = ci_xxh_begin();
     if (!s.hash) CI_FAIL(CI_ENOMEM, "%s: no memory for its hash", path);
     /* A line begins here when the byte before is a newline: look for it from there. */

@@ -1,6 +1,8 @@
 #ifndef CI_TABLE_PRIV_H
 #define CI_TABLE_PRIV_H
 /** The bytes of a capture in pieces, with whole lines to hand: what load.c reads rows from. */
+#include "ci/sidecar.h"
+#include "ci/source.h"
 #include "ci/table.h"
 
 enum { CI_PIECE = 256 << 10 }; /**< bytes of one read: they stay in the cache while parsed */
@@ -9,7 +11,8 @@ struct ci_loader {
     const ci_contract *contract;
     uint64_t accepts;        /**< its ci_contract_accepts                                */
     char *raw;               /**< owned: room in front, a cut line, a piece, room behind */
-    int fd;                  /**< of `path`, -1: none                                    */
+    ci_source *source;       /**< of `path`, NULL: none                                  */
+    ci_sidecar sidecar;      /**< of `path`, if its capture has one                      */
     char path[CI_PATH_MAX];
 };
 

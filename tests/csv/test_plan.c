@@ -39,7 +39,7 @@ static ci_plan plan_make(void)
         snprintf(c->path, sizeof c->path, "%s/x%d.csv", folders[i].name, i);
         c->folder = i;
         c->same_as = -1;
-        c->bytes = 10000 + i;
+        c->bytes = c->file_bytes = 10000 + i;
         c->hash = (ci_xxh){UINT64_C(0xfedcba9876543210) + (uint64_t)i, 1};
         c->layout = ci_layout_plain(4 - i);
         c->layout.crlf = i;

@@ -55,7 +55,7 @@ def missing_library(tmp):
     rc, out = make("BUILD=" + tmp + "/b", "CC=" + tmp + "/cc", "lib",
                    env={"PATH": tools_only(tmp), "PKG_CONFIG_LIBDIR": tmp + "/none", "PKG_CONFIG_PATH": ""})
     words = ["MPI was not found: install Debian libopenmpi-dev", "parallel HDF5 was not found", "Debian libyaml-dev, Fedora libyaml-devel, Spack libyaml",
-             "Debian libjansson-dev", "Debian libxxhash-dev", "Debian libssl-dev", "Debian librandom123-dev"]
+             "Debian libjansson-dev", "Debian libxxhash-dev", "Debian libssl-dev", "Debian librandom123-dev", "Debian zlib1g-dev", "Debian liblzma-dev", "Debian libzstd-dev"]
     return rc != 0 and all(w in out for w in words), out
 
 

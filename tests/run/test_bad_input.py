@@ -67,7 +67,7 @@ def said(name, done, code, *parts, left=None, clean=None):
 ROWS = [
     ("an empty file", "", "1:1", ["is empty"]),
     ("a header only", HEADER, "2:1", ["no rows"]),
-    ("another header", "time,id,data,attack\n" + GOOD, "1:1", ["'time,id,data,attack'", "the first line is not"]),
+    ("another header", "when,who,what,bad\n" + GOOD, "1:1", ["'when,who,what,bad'", "the first line is not"]),
     ("five columns", HEADER + GOOD + "0.000200,1A0,00FF,0,7\n", "3:", ["another number of columns"]),
     ("three columns", HEADER + GOOD + "0.000200,1A0,00FF\n", "3:", ["another number of columns"]),
     ("letters in time", HEADER + GOOD + "0.0x02,1A0,00FF,0\n", "3:", ["0.0x02", "not a decimal number of seconds"]),
@@ -75,7 +75,7 @@ ROWS = [
     ("odd hex", HEADER + GOOD + "0.000200,1A0,00F,0\n", "3:17", ["'00F'", "odd number"]),
     ("no hex", HEADER + GOOD + "0.000200,1A0,00XY,0\n", "3:", ["00XY", "not hexadecimal"]),
     ("an identifier above 29 bits", HEADER + GOOD + "0.000200,20000000,00FF,0\n", "3:10", ["'20000000'", "29 bits"]),
-    ("an identifier with a prefix", HEADER + GOOD + "0.000200,0x1A0,00FF,0\n", "3:", ["0x1A0", "without prefix"]),
+    ("an identifier with two prefixes", HEADER + GOOD + "0.000200,0x0x1A0,00FF,0\n", "3:", ["0x0x1A0", "not a hexadecimal number"]),
     ("no identifier", HEADER + GOOD + "0.000200,,00FF,0\n", "3:10", ["not a hexadecimal number"]),
     ("a payload over 8 bytes", HEADER + GOOD + "0.000200,1A0,000102030405060708,0\n", "3:30", ["'000102030405060708'", "more than 8 bytes"]),
     ("label 2", HEADER + GOOD + "0.000200,1A0,00FF,2\n", "3:19", ["'2'", "neither 0 nor 1"]),

@@ -118,7 +118,7 @@ int main(void)
         char *text = malloc(n + 1);
         must(text && fread(text, 1, n, stdin) == n, "the rest of a mutant");
         must(ftruncate(fd, 0) == 0 && pwrite(fd, text, n, 0) == (ssize_t)n, "its file");
-        p.capture->bytes = n;
+        p.capture->bytes = p.capture->file_bytes = n;
         for (int k = 0; k < (int)CI_COUNT(isas); k++) {
             if (!ci_csv_isa(isas[k])) continue;
             load(l, &p, &t, text, block_of(k, n), k == 0 ? &first : &other);
