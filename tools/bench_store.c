@@ -35,6 +35,7 @@ static void graphs_make(const ci_comm *comm, ci_graphs *g)
         g->node_first[i] = g->n_node;
         g->edge_first[i] = g->n_edge;
         g->row[i] = (ci_gid)i * W;
+        g->attack[i] = i % 8 == 0;
         for (int k = 0; k < NODES; k++, g->n_node++) {
             g->id[g->n_node] = (uint32_t)k;
             for (ci_lid c = 0; c < set->n_node; c++)

@@ -67,6 +67,13 @@ typedef struct ci_graphs {
 ci_rc ci_graphs_init(ci_graphs *g, const ci_feature_set *set, ci_lid n_graph, ci_lid max_node,
                      ci_lid max_edge);
 void ci_graphs_clear(ci_graphs *g);   /**< no graphs, memory kept       */
+
+/** Is it what the store may take: offsets and labels that can be, identifiers ascending, edges between the
+ *  graph's own nodes, every value finite, counts not negative, shares in [0,1]?  Called on every run before it
+ *  is put: a bug of ours ends there, not in a model.
+ *  \return CI_OK, or CI_EINTERNAL with the window, the column and the value */
+ci_rc ci_graphs_check(const ci_graphs *g);
+
 void ci_graphs_release(ci_graphs *g); /**< NULL-safe; leaves *g zero    */
 
 #endif
