@@ -10,7 +10,8 @@
  *  A reader trusts the record only.  A crash leaves the old generation or the new one, never
  *  neither: a reader that finds NAME unlike its record but equal to .NAME.next takes the new one,
  *  and the next writer finishes that commit before it begins its own.  Records are JSON: bytes,
- *  sha256, block, and xxh128 of every block.
+ *  block, xxh128 of every block, and sha256 of the bytes or, for files that several ranks hash,
+ *  tree_sha256: SHA-256 of a text with size, block and those hashes.
  *  Nothing here is collective: one rank commits, the others hear of it by agreement. */
 #include <stddef.h>
 #include <stdint.h>
@@ -35,6 +36,30 @@ typedef struct ci_extent {
  *          CI_ENOMEM */
 ci_rc ci_extent_verify(const char *path, const ci_extent *e, size_t n);
 
+/** A file's blocks of CI_COMMIT_BLOCK bytes, each with its hash. */
+typedef struct ci_hashed {
+    int64_t bytes;
+    size_t n;      /**< blocks                                                             */
+    ci_xxh *block; /**< (n) owned                                                          */
+} ci_hashed;
+
+void ci_hashed_release(ci_hashed *h); /**< NULL-safe; leaves *h zero */
+
+/** Hash blocks of a file as they are on disk, for instance those that one rank looks at.
+ *  \param [in]  block, n  which ones, ascending
+ *  \param [in]  cold      drop them from the page cache first
+ *  \param [out] out       (n)
+ *  \return CI_OK, CI_EIO (also: it is too short), CI_ENOENT, CI_EPERM, CI_ENOMEM */
+ci_rc ci_commit_blocks(const char *path, const int64_t *block, size_t n, bool cold, ci_xxh *out);
+
+/** Publish .NAME.tmp, which was flushed and read back as `h`.  Its identity is then not the SHA-256 of its bytes,
+ *  which one process alone would have to read in order, but that of its size and the hashes of its blocks.
+ *  Otherwise as ci_commit_publish. */
+ci_rc ci_commit_publish_hashed(const char *path, const ci_hashed *h, char out_sha[CI_SHA256_HEX]);
+
+/** ci_commit_check of a file that was just read as `h`; falls back on reading it again. */
+ci_rc ci_commit_check_hashed(const char *path, const ci_hashed *h, char out_sha[CI_SHA256_HEX]);
+
 /** Publish .NAME.tmp, already complete, as `path`: fsync, hash, rename, record.  With `expect`
  *  not NULL the file must have these bytes (SHA-256) when it is read back.  A failure leaves
  *  the previous generation as it was and .NAME.tmp removed; only when the folder cannot be
@@ -49,7 +74,7 @@ ci_rc ci_commit_bytes(const char *path, const void *bytes, size_t n);
 /** Is `path` what its record says, or its next record where a commit was cut short between its two
  *  renames?  Reads the whole file.  Changes nothing, so that it may run beside a live writer: what
  *  looks left behind may be work in progress, and the next commit clears it away.
- *  \param [out] out_sha  may be NULL
+ *  \param [out] out_sha  its sha256 or tree_sha256; may be NULL
  *  \return CI_OK; CI_ENOENT when there is no committed file; CI_EFORMAT when its bytes are not
  *          the recorded ones, with the first byte range that differs, or when its record is
  *          damaged; CI_EPERM, CI_EIO, CI_ENOMEM */

@@ -45,17 +45,29 @@ ci_rc ci_h5_create(const ci_comm *comm, const char *path, const ci_array *array,
 
 /** Write n rows from row `first` of array number `i`.  Not collective: agree afterwards, before
  *  the next collective.  What was written is remembered for ci_h5_finish.
- *  \return CI_OK, CI_EARG (rows that are not there), CI_EHDF5, CI_ENOMEM */
+ *  \return CI_OK, CI_EARG (rows that are not there), CI_EIO, CI_ENOMEM */
 ci_rc ci_h5_write(ci_h5 *f, size_t i, int64_t first, int64_t n, const void *rows);
 
-/** Close, fsync, read back what this rank wrote and compare.  Collective as ci_h5_create was.
- *  Frees f, on failure too.
+/** Write what is still in buffers.  With `end` the buffers are given back to the system too.  Not
+ *  collective.  \return CI_OK, CI_EIO, CI_ENOMEM */
+ci_rc ci_h5_flush(ci_h5 *f, bool end);
+
+/** Write what is in buffers, close, fsync, read back what this rank wrote and compare.  Collective as
+ *  ci_h5_create was.  Frees f, on failure too.
  *  \return CI_OK, CI_EIO, CI_EHDF5 */
 ci_rc ci_h5_finish(ci_h5 **f);
+
+/** The same, and hashes of the whole file as it is on disk now, which every rank has taken a part of.
+ *  \param [out] out  on CI_OK the caller's, on rank 0 whole and elsewhere zero, to ci_hashed_release */
+ci_rc ci_h5_finish_hashed(ci_h5 **f, ci_hashed *out);
 
 /** Let go of a file whose writing failed: nothing is flushed or closed, for closing has hung and
  *  crashed after failed writes.  The process should end soon.  NULL-safe. */
 void ci_h5_abandon(ci_h5 **f);
+
+/** ci_commit_check by all ranks, each of which reads a part.  Collective.
+ *  \param [out] out_sha  on every rank */
+ci_rc ci_h5_check(const ci_comm *comm, const char *path, char out_sha[CI_SHA256_HEX]);
 
 /** A file opened for reading: its arrays, mapped into memory. */
 typedef struct ci_h5_view ci_h5_view;

@@ -125,7 +125,12 @@ ci_rc ci_store_reuse(ci_store_writer *w, const struct ci_store *from);
 ci_rc ci_store_copy(ci_store_writer *w, int64_t from, int64_t n, int32_t capture, int64_t first_graph,
                     int64_t first_node, int64_t first_edge);
 
-/** Close, read back, publish.  Collective.  Frees w, on failure too. */
+/** Hand what was put to the disk.  With `end` the buffers go back to the system too.  Not collective.
+ *  \return CI_OK, CI_EIO, CI_ENOMEM */
+ci_rc ci_store_flush(ci_store_writer *w, bool end);
+
+/** Close, read back, publish.  Collective.  Frees w, on failure too.
+ *  \param [out] out_sha  identity of the store, on every rank: SHA-256 of its size and the hashes of its blocks */
 ci_rc ci_store_commit(ci_store_writer **w, char out_sha[CI_SHA256_HEX]);
 
 /** Leave a store whose writing failed: the previous one stays.  The job should end by
@@ -167,7 +172,7 @@ typedef struct ci_store {
 ci_rc ci_store_open(const char *path, ci_store **out);
 void ci_store_close(ci_store **st); /**< NULL-safe */
 
-/** Check the store of a run, by rank 0, and open it on every rank.  Collective. */
+/** Check the store of a run, each rank a part of it, and open it on every rank.  Collective. */
 ci_rc ci_store_open_all(const ci_comm *comm, const char *path, char out_sha[CI_SHA256_HEX],
                         ci_store **out);
 

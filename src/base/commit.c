@@ -112,7 +112,7 @@ static ci_rc settle(const struct names *n)
     if (access(n->next, F_OK) != 0) return CI_OK;
     CI_TRY(record_try(n->next, &next, &have_next));
     if (have_next == CI_OK && access(n->path, F_OK) == 0) {
-        CI_TRY(ci_record_of_file(n->path, &file));
+        CI_TRY(ci_record_of_file(n->path, next.sha[0], &file));
         if (ci_record_same(&file, &next)) CI_TRY(promote(n));
     }
     CI_TRY(drop(n->next));
@@ -145,35 +145,65 @@ done:
     return rc;
 }
 
+/* Publish what has this record; the caller's to release.  A failure after the record is known clears away .NAME.tmp. */
+static ci_rc publish(const struct names *n, const ci_record *r)
+{
+    ci_rc rc = CI_OK;
+    bool own_temp = true, own_next = false; /* what a failure has to clear away */
+
+    CI_TRY(settle(n));
+    ci_commit_point();
+    own_next = true;
+    CI_TRY(write_next(n, r));
+    if (rename(n->temp, n->path) != 0) CI_TRY(ci_file_create_failed(n->path, errno));
+    own_temp = own_next = false; /* from here on .next is the truth */
+    ci_commit_point();
+    CI_TRY(ci_dir_sync(n->dir));
+    ci_commit_point();
+    CI_TRY(promote(n));
+    ci_commit_point();
+done:
+    if (rc != CI_OK && own_next) unlink(n->next);
+    if (rc != CI_OK && own_temp) unlink(n->temp); /* a full disk needs the room */
+    return rc;
+}
+
 ci_rc ci_commit_publish(const char *path, const char *expect, char out_sha[CI_SHA256_HEX])
 {
     ci_rc rc = CI_OK;
-    bool own_temp = false, own_next = false; /* what a failure has to clear away */
+    bool own_temp = false;
     struct names n;
     ci_record r = {0};
 
     CI_TRY(names_of(path, &n));
     own_temp = true;
     ci_commit_point();
-    CI_TRY(ci_record_of_file(n.temp, &r));
+    CI_TRY(ci_record_of_file(n.temp, true, &r));
     ci_commit_point();
     if (expect && strcmp(expect, r.sha) != 0)
         CI_FAIL(CI_EIO, "%s: read back as SHA-256 %s, written as %s", n.temp, r.sha, expect);
-    CI_TRY(settle(&n));
-    ci_commit_point();
-    own_next = true;
-    CI_TRY(write_next(&n, &r));
-    if (rename(n.temp, path) != 0) CI_TRY(ci_file_create_failed(path, errno));
-    own_temp = own_next = false; /* from here on .next is the truth */
-    ci_commit_point();
-    CI_TRY(ci_dir_sync(n.dir));
-    ci_commit_point();
-    CI_TRY(promote(&n));
-    ci_commit_point();
+    own_temp = false;
+    CI_TRY(publish(&n, &r));
     if (out_sha) memcpy(out_sha, r.sha, CI_SHA256_HEX);
 done:
-    if (rc != CI_OK && own_next) unlink(n.next);
-    if (rc != CI_OK && own_temp) unlink(n.temp); /* a full disk needs the room */
+    if (rc != CI_OK && own_temp) unlink(n.temp);
+    ci_record_release(&r);
+    return rc;
+}
+
+ci_rc ci_commit_publish_hashed(const char *path, const ci_hashed *h, char out_sha[CI_SHA256_HEX])
+{
+    ci_rc rc = CI_OK;
+    struct names n;
+    ci_record r = {0};
+
+    CI_TRY(names_of(path, &n));
+    ci_commit_point();
+    CI_TRY(ci_record_of_blocks(path, h, &r));
+    ci_commit_point();
+    CI_TRY(publish(&n, &r));
+    if (out_sha) memcpy(out_sha, r.tree, CI_SHA256_HEX);
+done:
     ci_record_release(&r);
     return rc;
 }
@@ -221,7 +251,8 @@ static void look_release(struct look *l)
     ci_record_release(&l->next);
 }
 
-static ci_rc look_at(const struct names *n, struct look *out)
+/* known: the file's blocks, when somebody has just hashed them; NULL: read it. */
+static ci_rc look_at(const struct names *n, const ci_hashed *known, struct look *out)
 {
     ci_rc rc = CI_OK;
 
@@ -229,7 +260,8 @@ static ci_rc look_at(const struct names *n, struct look *out)
     CI_TRY(record_try(n->next, &out->next, &out->have_next));
     if (out->have_record == CI_ENOENT && out->have_next != CI_OK)
         CI_FAIL(CI_ENOENT, "%s: was never committed", n->path);
-    CI_TRY(ci_record_of_file(n->path, &out->file));
+    if (known) CI_TRY(ci_record_of_blocks(n->path, known, &out->file));
+    else CI_TRY(ci_record_of_file(n->path, out->record.sha[0] || out->next.sha[0], &out->file));
 done:
     return rc;
 }
@@ -248,10 +280,12 @@ static ci_rc check_once(const struct names *n, char out_sha[CI_SHA256_HEX], bool
 {
     ci_rc rc = CI_OK;
     struct look l = {.have_record = CI_ENOENT, .have_next = CI_ENOENT};
+    const ci_record *it = NULL;
 
-    CI_TRY(look_at(n, &l));
-    if (l.have_record == CI_OK && ci_record_same(&l.file, &l.record)) goto good;
-    if (l.have_next == CI_OK && ci_record_same(&l.file, &l.next)) goto good;
+    CI_TRY(look_at(n, NULL, &l));
+    if (l.have_record == CI_OK && ci_record_same(&l.file, &l.record)) it = &l.record;
+    else if (l.have_next == CI_OK && ci_record_same(&l.file, &l.next)) it = &l.next;
+    if (it) goto good;
     /* Or a writer committed while we read: then it is worth another look. */
     *out_moved = changed(n->record, &l.record, l.have_record)
               || changed(n->next, &l.next, l.have_next);
@@ -261,7 +295,7 @@ static ci_rc check_once(const struct names *n, char out_sha[CI_SHA256_HEX], bool
                 n->record);
     CI_FAIL(CI_ENOENT, "%s: was never committed", n->path);
 good:
-    if (out_sha) memcpy(out_sha, l.file.sha, CI_SHA256_HEX);
+    if (out_sha) memcpy(out_sha, ci_record_identity(it), CI_SHA256_HEX);
 done:
     look_release(&l);
     return rc;
@@ -279,6 +313,24 @@ ci_rc ci_commit_check(const char *path, char out_sha[CI_SHA256_HEX])
         rc = check_once(&n, out_sha, &moved);
     }
 done:
+    return rc;
+}
+
+ci_rc ci_commit_check_hashed(const char *path, const ci_hashed *h, char out_sha[CI_SHA256_HEX])
+{
+    ci_rc rc = CI_OK;
+    struct names n;
+    struct look l = {.have_record = CI_ENOENT, .have_next = CI_ENOENT};
+    bool good = false;
+
+    CI_TRY(names_of(path, &n));
+    if (look_at(&n, h, &l) == CI_OK && l.have_record == CI_OK && ci_record_same(&l.file, &l.record)) {
+        good = true;
+        if (out_sha) memcpy(out_sha, ci_record_identity(&l.record), CI_SHA256_HEX);
+    }
+    if (!good) CI_TRY(ci_commit_check(path, out_sha)); /* which says what is wrong, or knows better */
+done:
+    look_release(&l);
     return rc;
 }
 

@@ -33,7 +33,27 @@ done:
     return rc;
 }
 
-ci_rc ci_record_of_file(const char *path, ci_record *out)
+/* The text that stands for the file when several processes hash it. */
+static ci_rc tree_of(ci_record *r)
+{
+    ci_rc rc = CI_OK;
+    char line[64], hex[CI_XXH_HEX];
+    ci_sha256 *s = ci_sha256_begin();
+
+    if (!s) CI_FAIL(CI_ENOMEM, "no memory to hash %zu hashes", r->n_block);
+    snprintf(line, sizeof line, "bytes %lld block %d\n", (long long)r->bytes, CI_COMMIT_BLOCK);
+    ci_sha256_add(s, line, strlen(line));
+    for (size_t i = 0; i < r->n_block; i++) {
+        ci_xxh_hex(r->block[i], hex);
+        hex[CI_XXH_HEX - 1] = '\n';
+        ci_sha256_add(s, hex, sizeof hex);
+    }
+    ci_sha256_end(&s, r->tree);
+done:
+    return rc;
+}
+
+ci_rc ci_record_of_file(const char *path, bool whole, ci_record *out)
 {
     ci_rc rc = CI_OK;
     int fd = -1;
@@ -41,10 +61,10 @@ ci_rc ci_record_of_file(const char *path, ci_record *out)
     struct stat st;
     ci_record r = {0};
     unsigned char *buffer = malloc(CI_COMMIT_BLOCK);
-    ci_sha256 *sha = ci_sha256_begin();
+    ci_sha256 *sha = whole ? ci_sha256_begin() : NULL;
 
     *out = r;
-    if (!buffer || !sha) CI_FAIL(CI_ENOMEM, "%s: no memory to hash it", path);
+    if (!buffer || (whole && !sha)) CI_FAIL(CI_ENOMEM, "%s: no memory to hash it", path);
     CI_TRY(open_cold(path, &fd));
     if (fstat(fd, &st)) CI_FAIL(CI_EIO, "%s: cannot stat: %s", path, strerror(errno));
     CI_TRY(ci_grow((void **)&r.block, &room, n_block_of(st.st_size) + 1, sizeof *r.block));
@@ -56,9 +76,10 @@ ci_rc ci_record_of_file(const char *path, ci_record *out)
         CI_TRY(ci_grow((void **)&r.block, &room, r.n_block + 1, sizeof *r.block));
         r.block[r.n_block++] = ci_xxh_of(buffer, n);
         r.bytes += (int64_t)n;
-        ci_sha256_add(sha, buffer, n);
+        if (sha) ci_sha256_add(sha, buffer, n);
     } while (n == CI_COMMIT_BLOCK);
-    ci_sha256_end(&sha, r.sha);
+    if (sha) ci_sha256_end(&sha, r.sha);
+    CI_TRY(tree_of(&r));
     *out = r;
     r = (ci_record){0};
 done:
@@ -69,13 +90,66 @@ done:
     return rc;
 }
 
+ci_rc ci_record_of_blocks(const char *path, const ci_hashed *h, ci_record *out)
+{
+    ci_rc rc = CI_OK;
+    ci_record r = {.bytes = h->bytes, .n_block = h->n, .block = ci_new(h->n, sizeof *r.block)};
+
+    *out = (ci_record){0};
+    if (!r.block) CI_FAIL(CI_ENOMEM, "%s: %zu hashes", path, h->n);
+    if (h->n != n_block_of(h->bytes))
+        CI_FAIL(CI_EARG, "%s: %zu hashes of %lld bytes", path, h->n, (long long)h->bytes);
+    if (h->n) memcpy(r.block, h->block, h->n * sizeof *r.block);
+    CI_TRY(tree_of(&r));
+    *out = r;
+    r = (ci_record){0};
+done:
+    ci_record_release(&r);
+    return rc;
+}
+
+ci_rc ci_commit_blocks(const char *path, const int64_t *block, size_t n, bool cold, ci_xxh *out)
+{
+    ci_rc rc = CI_OK;
+    int fd = -1;
+    unsigned char *buffer = malloc(CI_COMMIT_BLOCK);
+
+    if (!buffer) CI_FAIL(CI_ENOMEM, "%s: no memory to hash it", path);
+    CI_TRY(ci_file_open(path, &fd));
+    if (cold && n) { /* only these: others are read by others now */
+        CI_TRY(ci_file_sync(fd, path));
+        (void)posix_fadvise(fd, block[0] * CI_COMMIT_BLOCK, (block[n - 1] - block[0] + 1) * CI_COMMIT_BLOCK, POSIX_FADV_DONTNEED);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const int64_t at = block[i] * CI_COMMIT_BLOCK;
+        size_t got = 0;
+        if (lseek(fd, at, SEEK_SET) < 0) CI_FAIL(CI_EIO, "%s: cannot seek to byte %lld: %s", path, (long long)at, strerror(errno));
+        CI_TRY(ci_file_read(fd, path, buffer, CI_COMMIT_BLOCK, &got));
+        if (got == 0) CI_FAIL(CI_EIO, "%s: ends before byte %lld", path, (long long)at);
+        ci_tick();
+        out[i] = ci_xxh_of(buffer, got);
+    }
+done:
+    ci_file_close(&fd);
+    free(buffer);
+    return rc;
+}
+
+void ci_hashed_release(ci_hashed *h)
+{
+    if (!h) return;
+    free(h->block);
+    *h = (ci_hashed){0};
+}
+
 char *ci_record_text(const ci_record *r)
 {
     ci_json *j = ci_json_object(), *blocks = ci_json_array();
     char hex[CI_XXH_HEX], *text;
 
     ci_json_int(j, "bytes", r->bytes);
-    ci_json_str(j, "sha256", r->sha);
+    if (r->sha[0]) ci_json_str(j, "sha256", r->sha);
+    else ci_json_str(j, "tree_sha256", r->tree);
     ci_json_int(j, "block", CI_COMMIT_BLOCK);
     for (size_t i = 0; i < r->n_block; i++) {
         ci_xxh_hex(r->block[i], hex);
@@ -103,14 +177,14 @@ static uint64_t hex_u64(const char *s)
 static bool parse(const ci_json *j, ci_record *r)
 {
     const ci_json *blocks = ci_json_get(j, "xxh128");
-    const char *sha = ci_json_get_str(j, "sha256");
+    const char *sha = ci_json_get_str(j, "sha256"), *tree = ci_json_get_str(j, "tree_sha256");
 
     r->bytes = ci_json_get_int(j, "bytes");
     r->n_block = ci_json_len(blocks);
     if (r->bytes < 0 || ci_json_get_int(j, "block") != CI_COMMIT_BLOCK
-        || !is_hex(sha, CI_SHA256_HEX - 1) || r->n_block != n_block_of(r->bytes))
+        || !is_hex(sha ? sha : tree, CI_SHA256_HEX - 1) || r->n_block != n_block_of(r->bytes))
         return false;
-    memcpy(r->sha, sha, sizeof r->sha);
+    memcpy(sha ? r->sha : r->tree, sha ? sha : tree, sizeof r->sha);
     for (size_t i = 0; i < r->n_block; i++) {
         const char *hex = ci_json_as_str(ci_json_at(blocks, i));
         if (!is_hex(hex, CI_XXH_HEX - 1)) return false;
@@ -140,13 +214,21 @@ done:
 
 static bool same_hash(ci_xxh a, ci_xxh b) { return a.lo == b.lo && a.hi == b.hi; }
 
-bool ci_record_same(const ci_record *a, const ci_record *b)
+bool ci_record_same(const ci_record *file, const ci_record *record)
 {
-    if (a->bytes != b->bytes || a->n_block != b->n_block || strcmp(a->sha, b->sha) != 0)
+    const bool whole = record->sha[0];
+
+    if (file->bytes != record->bytes || file->n_block != record->n_block ||
+        strcmp(whole ? file->sha : file->tree, whole ? record->sha : record->tree) != 0)
         return false;
-    for (size_t i = 0; i < a->n_block; i++)
-        if (!same_hash(a->block[i], b->block[i])) return false;
+    for (size_t i = 0; i < file->n_block; i++)
+        if (!same_hash(file->block[i], record->block[i])) return false;
     return true;
+}
+
+const char *ci_record_identity(const ci_record *record)
+{
+    return record->sha[0] ? record->sha : record->tree;
 }
 
 ci_rc ci_record_differs(const char *path, const ci_record *file, const ci_record *record)

@@ -20,7 +20,7 @@ static ci_rc attributes_read(const ci_h5_view *v, const char *path, ci_ckpt *c)
                 (long long)version, CI_CKPT_VERSION);
     CI_TRY(ci_h5_text(v, "features", c->set, sizeof c->set));
     CI_TRY(ci_h5_text(v, "settings_sha256", c->settings, sizeof c->settings));
-    CI_TRY(ci_h5_text(v, "store_sha256", c->store, sizeof c->store));
+    CI_TRY(ci_h5_text(v, "store_tree_sha256", c->store, sizeof c->store));
     CI_TRY(ci_h5_number(v, "step", &c->at.step));
     CI_TRY(ci_h5_number(v, "epoch", &c->at.epoch));
     CI_TRY(ci_h5_number(v, "batch", &c->at.batch));

@@ -92,7 +92,7 @@ ci_rc ci_ckpt_write(const ci_ckpt *c, const ci_model *m, const char *path)
         {"format_version", NULL, CI_CKPT_VERSION},
         {"features", c->set, 0},
         {"settings_sha256", c->settings, 0},
-        {"store_sha256", c->store, 0},
+        {"store_tree_sha256", c->store, 0},
         {"step", NULL, c->at.step},
         {"epoch", NULL, c->at.epoch},
         {"batch", NULL, c->at.batch},

@@ -80,18 +80,25 @@ static void ckpt_put(const ci_ckpt *c, ci_json *j)
     ci_json_num(j, "threshold", c->at.threshold);
     ci_json_str(j, "weights_sha256", weights);
     ci_json_str(j, "settings_sha256", c->settings);
-    ci_json_str(j, "store_sha256", c->store);
+    ci_json_str(j, "store_tree_sha256", c->store);
 }
 
-/* Against its record when there is one; a copy without a record is read all the same. */
-static ci_rc check(const char *path, char sha[CI_SHA256_HEX])
+/* Against its record when there is one; a copy without a record is read all the same.  The identity in a record is
+ * that of the bytes, or for what several ranks wrote that of their hashes: then the bytes are read once more. */
+static ci_rc check(const char *path, ci_json *j)
 {
-    ci_rc rc = ci_commit_check(path, sha);
+    ci_rc rc = CI_OK;
+    char identity[CI_SHA256_HEX] = "", sha[CI_SHA256_HEX];
 
-    if (rc == CI_ENOENT && access(path, R_OK) == 0) {
+    rc = ci_commit_check(path, identity);
+    if (rc == CI_ENOENT && access(path, R_OK) == 0)
         ci_log(CI_WARN, "%s has no commit record beside it: its bytes cannot be checked", path);
-        rc = ci_sha256_file(path, sha);
-    }
+    else
+        CI_TRY(rc);
+    CI_TRY(ci_sha256_file(path, sha));
+    ci_json_str(j, "sha256", sha);
+    if (identity[0] && strcmp(identity, sha) != 0) ci_json_str(j, "tree_sha256", identity);
+done:
     return rc;
 }
 
@@ -144,17 +151,16 @@ static ci_rc print_it(const struct options *o)
 {
     ci_rc rc = CI_OK;
     ci_json *j = ci_json_object();
-    char sha[CI_SHA256_HEX] = "", *text = NULL;
+    char *text = NULL;
     struct stat s;
 
     if (stat(o->file, &s) == 0 && S_ISDIR(s.st_mode)) {
         CI_TRY(run_print(o));
         goto done;
     }
-    CI_TRY(check(o->file, sha));
+    CI_TRY(check(o->file, j));
     CI_TRY(read_it(o->file, j));
     if (stat(o->file, &s) == 0) ci_json_int(j, "bytes", s.st_size);
-    ci_json_str(j, "sha256", sha);
     text = ci_json_text(j, !o->json);
     if (!text) CI_FAIL(CI_ENOMEM, "%s", o->file);
     printf("%s\n", text);

@@ -34,7 +34,7 @@ static char *json_text(const struct results *r)
 
     ci_json_str(j, "settings_sha256", r->settings);
     ci_json_str(j, "code", r->code);
-    ci_json_str(j, "store_sha256", r->store);
+    ci_json_str(j, "store_tree_sha256", r->store);
     ci_json_str(j, "weights_sha256", r->weights);
     ci_json_int(j, "best_epoch", r->best_epoch + 1);
     ci_json_num(j, "threshold", r->threshold);

@@ -122,7 +122,7 @@ bool reuse_reads_same(const ci_conf *conf, const char *store_sha)
     if (ci_path_join(path, conf->run.dir, "build.json") == CI_OK && ci_commit_check(path, NULL) == CI_OK &&
         ci_json_load(path, &j) == CI_OK) {
         was = ci_json_get_str(j, "reading_sha256");
-        of = ci_json_get_str(j, "store_sha256");
+        of = ci_json_get_str(j, "store_tree_sha256");
         good = was && of && now[0] && strcmp(was, now) == 0 && strcmp(of, store_sha) == 0;
     }
     ci_json_free(&j);
@@ -136,7 +136,7 @@ ci_rc reuse_record(const ci_conf *conf, const ci_store_head *h, const struct reu
     char path[CI_PATH_MAX], digest[CI_SHA256_HEX], *text = NULL;
 
     reading(conf, digest);
-    ci_json_str(j, "store_sha256", store_sha);
+    ci_json_str(j, "store_tree_sha256", store_sha);
     ci_json_str(j, "reading_sha256", digest);
     ci_json_int(j, "captures", h->n_capture);
     ci_json_int(j, "captures_taken_over", r->captures);

@@ -258,7 +258,7 @@ static bool results_there(const struct run *r, struct verdict *v)
     ci_eval_settings(r->conf, settings);
     if (ci_ckpt_read(best, &ck) == CI_OK) ci_ckpt_weights(&ck, weights);
     const char *was_settings = ci_json_get_str(j, "settings_sha256"), *was_code = ci_json_get_str(j, "code"),
-               *was_weights = ci_json_get_str(j, "weights_sha256"), *was_store = ci_json_get_str(j, "store_sha256");
+               *was_weights = ci_json_get_str(j, "weights_sha256"), *was_store = ci_json_get_str(j, "store_tree_sha256");
     same = was_settings && was_code && was_weights && was_store && strcmp(was_settings, settings) == 0 &&
            strcmp(was_code, r->code) == 0 && strcmp(was_weights, weights) == 0 && strcmp(was_store, r->store_sha) == 0;
     snprintf(v->why, sizeof v->why, same ? "the results are of these weights, settings and this program"

@@ -118,14 +118,24 @@ done:
     return rc;
 }
 
+ci_rc ci_store_flush(ci_store_writer *w, bool end)
+{
+    if (end) {
+        free(w->room);
+        w->room = NULL;
+        w->cap_room = 0;
+    }
+    return ci_h5_flush(w->file, end);
+}
+
 /* What a reader would say of it decides whether it becomes true. */
-static ci_rc publish(const ci_store_writer *w, char out_sha[CI_SHA256_HEX])
+static ci_rc publish(const ci_store_writer *w, const ci_hashed *h, char out_sha[CI_SHA256_HEX])
 {
     ci_rc rc = CI_OK;
     ci_store *st = NULL;
 
     CI_TRY(ci_store_open(w->temp, &st));
-    CI_TRY(ci_commit_publish(w->path, NULL, out_sha));
+    CI_TRY(ci_commit_publish_hashed(w->path, h, out_sha));
 done:
     ci_store_close(&st);
     return rc;
@@ -136,13 +146,15 @@ ci_rc ci_store_commit(ci_store_writer **writer, char out_sha[CI_SHA256_HEX])
     ci_rc rc = CI_OK;
     ci_store_writer *w = *writer;
     const ci_comm *comm = w->comm;
+    ci_hashed hashed = {0};
 
     *writer = NULL;
-    CI_TRY(ci_h5_finish(&w->file));
-    CI_TRY_ALL(comm, "store.commit.publish", comm->rank == 0 ? publish(w, out_sha) : CI_OK);
+    CI_TRY(ci_h5_finish_hashed(&w->file, &hashed));
+    CI_TRY_ALL(comm, "store.commit.publish", comm->rank == 0 ? publish(w, &hashed, out_sha) : CI_OK);
     CI_TRY(ci_comm_bcast(comm, "store.commit.sha", 0, out_sha, CI_SHA256_HEX));
 done:
     if (rc != CI_OK && comm->rank == 0) unlink(w->temp);
+    ci_hashed_release(&hashed);
     writer_free(w);
     return rc;
 }

@@ -9,21 +9,6 @@
 #include "ci/tick.h"
 #include "h5_priv.h"
 
-struct ci_h5 {
-    const ci_comm *comm; /* NULL: this process alone */
-    char path[CI_PATH_MAX];
-    hid_t file;
-    size_t n;
-    struct set {
-        hid_t id;
-        ci_type kind;
-        int64_t rows, cols;
-        int64_t offset; /* of row 0 in the file */
-    } set[DESCRIBED_MAX];
-    ci_extent *wrote; /* (n_wrote) */
-    size_t n_wrote, cap_wrote;
-};
-
 static ci_rc agreed(const ci_h5 *f, const char *site, ci_rc mine)
 {
     return f->comm ? ci_agree(f->comm, site, mine) : mine;
@@ -67,13 +52,13 @@ static herr_t describe(hid_t on, const ci_array *a)
 
 static herr_t array_create(ci_h5 *f, const ci_array *a, hid_t dcpl)
 {
-    struct set *s = &f->set[f->n];
+    struct h5_set *s = &f->set[f->n];
     const hsize_t dim[2] = {(hsize_t)a->rows, (hsize_t)a->cols};
     hid_t type = h5_type(a->kind, a->cols);
     hid_t space = H5Screate_simple(a->cols == 1 || a->kind == CI_TYPE_TEXT ? 1 : 2, dim, NULL);
 
-    *s = (struct set){H5Dcreate2(f->file, a->name, type, space, H5P_DEFAULT, dcpl, H5P_DEFAULT),
-                      a->kind, a->rows, a->cols, 0};
+    *s = (struct h5_set){H5Dcreate2(f->file, a->name, type, space, H5P_DEFAULT, dcpl, H5P_DEFAULT),
+                         a->kind, a->rows, a->cols, 0, .base = -1};
     H5Sclose(space);
     H5Tclose(type);
     if (s->id < 0) return -1;
@@ -137,7 +122,7 @@ static ci_rc reserve(const ci_h5 *f)
 
     if (fd < 0) CI_FAIL(ci_rc_errno(errno), "%s: %s", f->path, strerror(errno));
     for (size_t i = 0; i < f->n; i++) {
-        const struct set *s = &f->set[i];
+        const struct h5_set *s = &f->set[i];
         const int64_t bytes = s->rows * s->cols * (int64_t)ci_type_bytes(s->kind);
         end = CI_MAX(end, s->offset + bytes);
     }
@@ -192,6 +177,7 @@ ci_rc ci_h5_create(const ci_comm *comm, const char *path, const ci_array *array,
     rc = comm ? ci_agree(comm, "h5.create.possible", made) : made;
     if (rc != CI_OK) goto done;
     f->comm = comm;
+    f->fd = f->direct = -1;
     strncpy(f->path, path, sizeof f->path - 1);
     ci_comm_guard(comm, "h5.create.file.call");
     f->file = file_create(f);
@@ -205,43 +191,27 @@ ci_rc ci_h5_create(const ci_comm *comm, const char *path, const ci_array *array,
     ci_comm_unguard(comm);
     CI_TRY(agreed(f, "h5.create.arrays", made));
     CI_TRY(agreed(f, "h5.create.space", first ? reserve(f) : CI_OK));
+    CI_TRY(agreed(f, "h5.create.open", h5_rows_open(f)));
     *out = f;
     f = NULL;
 done:
     if (rc != CI_OK && f && f->path[0] && first) unlink(path);
+    if (f && f->path[0]) h5_rows_close(f);
     free(f);
     return rc;
-}
-
-static herr_t rows_write(const struct set *s, int64_t first, int64_t n, const void *rows)
-{
-    const int flat = s->cols == 1 || s->kind == CI_TYPE_TEXT;
-    const hsize_t at[2] = {(hsize_t)first, 0}, count[2] = {(hsize_t)n, (hsize_t)s->cols};
-    hid_t type = h5_type(s->kind, s->cols), file = H5Dget_space(s->id);
-    hid_t mem = H5Screate_simple(flat ? 1 : 2, count, NULL);
-    herr_t e = H5Sselect_hyperslab(file, H5S_SELECT_SET, at, NULL, count, NULL);
-
-    if (e >= 0) e = H5Dwrite(s->id, type, mem, file, H5P_DEFAULT, rows); /* independent */
-    H5Sclose(mem);
-    H5Sclose(file);
-    H5Tclose(type);
-    return e;
 }
 
 ci_rc ci_h5_write(ci_h5 *f, size_t i, int64_t first, int64_t n, const void *rows)
 {
     ci_rc rc = CI_OK;
-    const struct set *s = &f->set[i];
+    const struct h5_set *s = &f->set[i];
     const int64_t row = s->cols * (int64_t)ci_type_bytes(s->kind);
 
     if (n == 0) goto done;
     if (first < 0 || n < 0 || first + n > s->rows)
         CI_FAIL(CI_EARG, "rows %lld to %lld of an array of %lld", (long long)first,
                 (long long)(first + n), (long long)s->rows);
-    CI_TRY(ci_grow((void **)&f->wrote, &f->cap_wrote, f->n_wrote + 1, sizeof *f->wrote));
-    if (rows_write(s, first, n, rows) < 0) CI_TRY(h5_fail(CI_EHDF5, "writing", f->path));
-    f->wrote[f->n_wrote++] =
-        (ci_extent){s->offset + first * row, n * row, ci_xxh_of(rows, (size_t)(n * row))};
+    CI_TRY(h5_rows_put(f, &f->set[i], s->offset + first * row, rows, n * row));
 done:
     return rc;
 }
@@ -274,13 +244,22 @@ done:
     return rc;
 }
 
-ci_rc ci_h5_finish(ci_h5 **file)
+/* By place in the file, for reading back. */
+static int by_offset(const void *a, const void *b)
+{
+    const ci_extent *x = a, *y = b;
+
+    return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+/* Everything is on the disk, closed, and what this rank wrote is read back. */
+static ci_rc finish(ci_h5 *f)
 {
     ci_rc rc = CI_OK;
-    ci_h5 *f = *file;
     herr_t e = 0;
 
-    *file = NULL;
+    CI_TRY(agreed(f, "h5.finish.flush", ci_h5_flush(f, true)));
+    h5_rows_close(f);
     ci_comm_guard(f->comm, "h5.finish.close.call");
     for (size_t i = 0; i < f->n; i++)
         if (H5Dclose(f->set[i].id) < 0) e = -1;
@@ -289,16 +268,39 @@ ci_rc ci_h5_finish(ci_h5 **file)
     CI_TRY(all_written(f));
     CI_TRY(agreed(f, "h5.finish.close", e < 0 ? h5_fail(CI_EHDF5, "closing", f->path) : CI_OK));
     CI_TRY(agreed(f, "h5.finish.sync", sync_file(f->path)));
+    qsort(f->wrote, f->n_wrote, sizeof *f->wrote, by_offset);
     CI_TRY(agreed(f, "h5.finish.verify", ci_extent_verify(f->path, f->wrote, f->n_wrote)));
 done:
-    free(f->wrote);
-    free(f);
+    return rc;
+}
+
+ci_rc ci_h5_finish(ci_h5 **file)
+{
+    const ci_rc rc = finish(*file);
+
+    ci_h5_abandon(file);
+    return rc;
+}
+
+ci_rc ci_h5_finish_hashed(ci_h5 **file, ci_hashed *out)
+{
+    ci_rc rc = CI_OK;
+    ci_h5 *f = *file;
+
+    *out = (ci_hashed){0};
+    CI_TRY(finish(f));
+    CI_TRY(h5_hash_rest(f->comm, f->path, f->wrote, f->n_wrote, out));
+done:
+    ci_h5_abandon(file);
     return rc;
 }
 
 void ci_h5_abandon(ci_h5 **f)
 {
-    if (*f) free((*f)->wrote);
+    if (*f) {
+        h5_rows_close(*f);
+        free((*f)->wrote);
+    }
     free(*f);
     *f = NULL;
 }

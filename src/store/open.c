@@ -247,8 +247,7 @@ ci_rc ci_store_open_all(const ci_comm *comm, const char *path, char out_sha[CI_S
     ci_rc rc = CI_OK;
 
     *out = NULL;
-    CI_TRY_ALL(comm, "store.open.check", comm->rank == 0 ? ci_commit_check(path, out_sha) : CI_OK);
-    CI_TRY(ci_comm_bcast(comm, "store.open.sha", 0, out_sha, CI_SHA256_HEX));
+    CI_TRY(ci_h5_check(comm, path, out_sha));
     CI_TRY_ALL(comm, "store.open.map", ci_store_open(path, out));
 done:
     if (rc != CI_OK) ci_store_close(out);

@@ -316,7 +316,7 @@ static void eval__has_a_line_a_folder_and_an_attack(void **state)
     check_line(line_named(results, "folder", "test_02"), p, threshold, 120, 130, 0, 0);
     check_line(line_named(results, "folder", "test_03"), p, threshold, 130, 140, 0, 0);
     check_line(line_named(results, "attack", ci_attack_name(1)), p, threshold, 90, 110, 130, 140);
-    assert_string_equal(ci_json_get_str(j, "store_sha256"), sha);
+    assert_string_equal(ci_json_get_str(j, "store_tree_sha256"), sha);
     assert_string_equal(ci_json_get_str(j, "code"), "canids 1.2.3");
     assert_int_equal(ci_json_get_bool(j, "simulated"), store->head.simulated);
     assert_false(ci_json_get_bool(j, "leak_allowed"));

@@ -88,7 +88,7 @@ def main():
         table_agrees(lines, ran.stdout)
         counts_agree(lines, os.path.join(out, "store.h5"))
         numbers_hold_together(lines)
-        shas = [results[k] for k in ("settings_sha256", "store_sha256", "weights_sha256")]
+        shas = [results[k] for k in ("settings_sha256", "store_tree_sha256", "weights_sha256")]
         fixed = ran.stdout.find("fixed before the first test score: settings " + shas[0])
         report(all(re.fullmatch("[0-9a-f]{64}", s) for s in shas) and 0 <= fixed < ran.stdout.find("test windows scored"),
                "settings__are_fixed_before_the_first_score", shas)

@@ -74,14 +74,14 @@ def fail_told(done, site, rank):
 
 
 def others(sites, want):
-    done = sites.run("build.rounds", "delay", 1, **{"inject.seconds": DEADLINE + 20})
+    done = sites.run("build.round", "delay", 1, **{"inject.seconds": DEADLINE + 20})
     told(done.code == 75 and re.search(r"stalled: rank [02] waited 2 s at build.rounds.*rank 1 has not come", done.out) and not done.left and
          done.seconds < DEADLINE + 5, "delay__beyond_the_deadline_is_75_and_names_who_has_not_come", done)
     shutil.rmtree(done.there)
-    done = sites.run("build.rounds", "delay", 1, **dict(PATIENT, **{"inject.seconds": 1}))
+    done = sites.run("build.round", "delay", 1, **dict(PATIENT, **{"inject.seconds": 1}))
     now = hashes(done.there + "/run", want)
     told(done.code == 0 and now == want, "delay__within_the_deadline_changes_nothing", "%s %s" % (differ(now, want), done))
-    done = sites.run("build.rounds", "die", 1)
+    done = sites.run("build.round", "die", 1)
     told(done.code not in (0, "hang") and not done.left and done.seconds < DEADLINE + 5, "die__takes_the_job_down", done)
     again = run("run", sites.place.conf, ranks=2, settings=dict(sites.settings(done.there, {}), **PATIENT))
     now = hashes(done.there + "/run", want)

@@ -249,12 +249,49 @@ static void h5_write__fails_on_a_full_disk(void **state)
     assert_int_equal(ci_h5_create(NULL, own_path("full.h5"), &big, 1, NULL, 0, &f), CI_OK);
     limit(1 << 20);
     rc = ci_h5_write(f, 0, 0, 1 << 22, b);
+    if (rc == CI_OK) rc = ci_h5_flush(f, true);
     limit(RLIM_INFINITY);
-    assert_int_equal(rc, CI_EHDF5);
-    assert_non_null(strstr(ci_message(), "full.h5: writing failed"));
+    assert_int_equal(rc, CI_EIO);
+    assert_non_null(strstr(ci_message(), "full.h5: cannot write: File too large"));
     ci_h5_abandon(&f);
     assert_null(f);
     free(b);
+}
+
+/* Runs that begin and end anywhere, in sectors that they share with others, flushed and not. */
+static void h5_write__takes_runs_of_any_place_and_length(void **state)
+{
+    enum { N = 9 << 20, SHORT = 3001 };
+    const ci_array array[2] = {{"a", CI_TYPE_U8, SHORT, 1, NULL, "first", NULL}, {"b", CI_TYPE_U8, N, 1, NULL, "second", NULL}};
+    static uint8_t b[N], small[SHORT];
+    ci_h5_view *v = NULL;
+    const void *there;
+    ci_h5 *f = NULL;
+
+    (void)state;
+    for (int i = 0; i < N; i++) b[i] = (uint8_t)(i * 131 + i / 257);
+    for (int i = 0; i < SHORT; i++) small[i] = (uint8_t)(i * 7);
+    for (uint32_t seed = 0; seed < 6; seed++) {
+        assert_int_equal(ci_h5_create(NULL, own_path("runs.h5"), array, 2, NULL, 0, &f), CI_OK);
+        for (int part = 0, at; part < 2; part++) /* odd pieces first, then even ones: no run goes on */
+            for (at = 0; at < N;) {
+                const uint32_t k = ci_philox(seed, 5, (uint32_t)at, 0, 0, 0).v[0];
+                const int n = CI_MIN(N - at, 1 + (int)(k % (seed < 3 ? 9999 : 3 << 20)));
+                if ((int)(k >> 31) == part || seed % 3 == 0) {
+                    if (part == 0 || seed % 3) assert_int_equal(ci_h5_write(f, 1, at, n, b + at), CI_OK);
+                    if (k % 11 == 0) assert_int_equal(ci_h5_flush(f, k % 2), CI_OK);
+                }
+                at += n;
+            }
+        assert_int_equal(ci_h5_write(f, 0, 0, SHORT, small), CI_OK);
+        assert_int_equal(ci_h5_finish(&f), CI_OK);
+        assert_int_equal(ci_h5_open(own_path("runs.h5"), &v), CI_OK);
+        assert_int_equal(ci_h5_array(v, "b", CI_TYPE_U8, N, 1, &there, NULL), CI_OK);
+        assert_memory_equal(there, b, N);
+        assert_int_equal(ci_h5_array(v, "a", CI_TYPE_U8, SHORT, 1, &there, NULL), CI_OK);
+        assert_memory_equal(there, small, SHORT);
+        ci_h5_close(&v);
+    }
 }
 
 static void h5_finish__notices_bytes_that_did_not_arrive(void **state)
@@ -268,6 +305,7 @@ static void h5_finish__notices_bytes_that_did_not_arrive(void **state)
     assert_int_equal(ci_h5_create(NULL, own_path("lost.h5"), &big, 1, NULL, 0, &f), CI_OK);
     memset(b, 7, 1 << 20);
     assert_int_equal(ci_h5_write(f, 0, 0, 1 << 20, b), CI_OK);
+    assert_int_equal(ci_h5_flush(f, false), CI_OK);
     fd = open(own_path("lost.h5"), O_WRONLY);
     assert_int_equal(pwrite(fd, "x", 1, 1 << 19), 1);
     close(fd);
@@ -322,6 +360,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(h5_write__refuses_rows_that_are_not_there),
     cmocka_unit_test(h5_create__finds_that_the_disk_is_too_small),
     cmocka_unit_test(h5_write__fails_on_a_full_disk),
+    cmocka_unit_test(h5_write__takes_runs_of_any_place_and_length),
     cmocka_unit_test(h5_finish__notices_bytes_that_did_not_arrive),
     cmocka_unit_test(h5_open__refuses_what_is_no_file_of_arrays),
     cmocka_unit_test(type__has_the_name_and_size_that_numpy_gives_it),
