@@ -362,12 +362,44 @@ static int schema_print(const char *path)
     return 0;
 }
 
+/* Every graph as a reader gives it: OUT.n pairs of counts, OUT.id identifiers, OUT.x, OUT.ends, OUT.e. */
+static int dump(const char *path, const char *out)
+{
+    static const char *const name[] = {"n", "id", "x", "ends", "e"};
+    FILE *f[CI_COUNT(name)];
+    ci_store *st = NULL;
+    ci_graphs g;
+
+    if (ci_store_open(path, &st) != CI_OK) return 1;
+    for (size_t i = 0; i < CI_COUNT(name); i++) {
+        char to[CI_PATH_MAX];
+        snprintf(to, sizeof to, "%s.%s", out, name[i]);
+        f[i] = fopen(to, "wb");
+        if (!f[i]) return 1;
+    }
+    if (ci_graphs_init(&g, st->set, 1, st->head.frames + 1, st->head.frames) != CI_OK) return 1;
+    for (int64_t k = 0; k < st->head.n_graph; k++) {
+        made_read(st, k, &g);
+        fwrite((int32_t[]){g.n_node, g.n_edge}, sizeof(int32_t), 2, f[0]);
+        fwrite(g.id, sizeof *g.id, (size_t)g.n_node, f[1]);
+        fwrite(g.x, sizeof *g.x, (size_t)g.n_node * (size_t)st->set->n_node, f[2]);
+        fwrite(g.src, sizeof *g.src, (size_t)g.n_edge, f[3]);
+        fwrite(g.dst, sizeof *g.dst, (size_t)g.n_edge, f[3]);
+        fwrite(g.e, sizeof *g.e, (size_t)g.n_edge * (size_t)st->set->n_edge, f[4]);
+    }
+    for (size_t i = 0; i < CI_COUNT(name); i++) fclose(f[i]);
+    ci_graphs_release(&g);
+    ci_store_close(&st);
+    return 0;
+}
+
 static int act(int argc, char **argv)
 {
     char sha[CI_SHA256_HEX] = "";
 
     if (strcmp(argv[1], "open") == 0) return open_print(argv[2]);
     if (strcmp(argv[1], "schema") == 0) return schema_print(argv[2]);
+    if (strcmp(argv[1], "dump") == 0) return dump(argv[2], argv[3]);
     ci_test_start(&argc, &argv);
     comm = ci_test_comm;
     made_write_in(comm, &plain, 4, argv[2], sha);
