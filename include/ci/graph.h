@@ -27,7 +27,8 @@ typedef struct ci_feature_set {
     const char *name;          /**< "kd35"                                                     */
     int version;
     bool merged;               /**< edges of the same ends are one: graphs differ in edges      */
-    bool single;               /**< columns need single precision; log2_scale means nothing    */
+    bool single;               /**< columns need single precision; log2_scale only says how large
+                                    they get: below 2^(20 - log2_scale)                        */
     ci_lid n_node, n_edge;     /**< columns of a node, of an edge                              */
     const ci_feature *node;    /**< (n_node)                                                   */
     const ci_feature *edge;    /**< (n_edge)                                                   */

@@ -30,7 +30,7 @@ static struct units units_of(const ci_feature_set *set)
     struct units u = {.F = set->n_node, .K = set->n_edge};
 
     for (ci_lid k = 0; k < u.F; k++) u.node[k] = NODE_BITS + set->node[k].log2_scale;
-    for (ci_lid k = 0; k < u.K; k++) u.edge[k] = EDGE_BITS;
+    for (ci_lid k = 0; k < u.K; k++) u.edge[k] = EDGE_BITS + (set->single ? set->edge[k].log2_scale : 0);
     return u;
 }
 
@@ -99,7 +99,7 @@ ci_rc ci_scaler_fit(const ci_comm *comm, const ci_store *st, const int64_t *grap
     }
     for (ci_lid k = 0; k < out->n_edge; k++) {
         if (s->n_edge == 0) out->edge_spread[k] = 1;
-        else moments(s->n_edge, s->edge[k], s->edge2[k], EDGE_BITS, &out->edge_mean[k], &out->edge_spread[k]);
+        else moments(s->n_edge, s->edge[k], s->edge2[k], u.edge[k], &out->edge_mean[k], &out->edge_spread[k]);
     }
 done:
     free(s);

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include "ci/comm.h"
 #include "ci/conf.h"
+#include "ci/hash.h"
 #include "ci/rc.h"
 
 enum { SET_MAX = 256 };
@@ -14,7 +15,8 @@ struct options {
     const char *file;         /* the one operand, NULL when there is none */
     const char *set[SET_MAX]; /* key.path=value */
     size_t n_set;
-    bool json, resume, help, version;
+    const char *to, *out;     /* export: npy or csv; its folder */
+    bool json, resume, help, version, features;
 };
 
 /* \return CI_OK or CI_EUSAGE */
@@ -35,7 +37,14 @@ ci_rc doctor_settings(const struct options *o, ci_conf *c, struct doctor *out);
 /* Collective; rank 0 prints. */
 ci_rc doctor_run(const ci_comm *comm, const ci_conf *conf, const struct options *o, const struct doctor *d, bool *out_stops);
 
+ci_rc verb_export(const struct options *o);
 int verb_job(int *argc, char ***argv, const struct options *o); /* the verbs that need ranks; returns the exit code */
+
+/* Against its record when there is one; a copy without a record is read all the same, and its identity is "". */
+ci_rc file_check(const char *path, char identity[CI_SHA256_HEX]);
+
+/* Do it in a child that may crash, and end the process as the child ended; returns only when it crashed. */
+ci_rc in_child(const struct options *o, ci_rc (*work)(const struct options *));
 
 /* Say the last message, a line each, and: the exit code, 74 when standard output was lost. */
 void failure_say(void);

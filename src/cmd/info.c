@@ -6,11 +6,65 @@
 #include <unistd.h>
 #include "ci/comm.h"
 #include "ci/conf.h"
+#include "ci/graph.h"
 #include "ci/h5.h"
 #include "ci/json.h"
 #include "ci/ops.h"
 #include "cmd_priv.h"
 #include "version.h"
+
+static void columns_print(const char *of, const ci_feature *f, ci_lid n)
+{
+    for (ci_lid i = 0; i < n; i++)
+        printf("  %s %2d  %-17s %-6s %-7s %s\n", of, i, f[i].name, f[i].unit, f[i].scaling == CI_SCALE_INDEX ? "index" : "z-score",
+               f[i].formula);
+}
+
+static ci_json *columns_json(const ci_feature *f, ci_lid n)
+{
+    ci_json *a = ci_json_array();
+
+    for (ci_lid i = 0; i < n; i++) {
+        ci_json *j = ci_json_object();
+        ci_json_str(j, "name", f[i].name);
+        ci_json_str(j, "unit", f[i].unit);
+        ci_json_str(j, "scaling", f[i].scaling == CI_SCALE_INDEX ? "index" : "z-score");
+        ci_json_str(j, "formula", f[i].formula);
+        ci_json_add(a, j);
+    }
+    return a;
+}
+
+/* The feature sets as they are computed: this table is their documentation. */
+static ci_rc features_print(const struct options *o)
+{
+    ci_rc rc = CI_OK;
+    ci_json *all = ci_json_object();
+    char *text = NULL;
+    const ci_feature_set *s;
+
+    for (size_t i = 0; (s = ci_feature_set_at(i)); i++) {
+        ci_json *j = ci_json_object();
+        ci_json_int(j, "version", s->version);
+        ci_json_bool(j, "merged_edges", s->merged);
+        ci_json_put(j, "node", columns_json(s->node, s->n_node));
+        ci_json_put(j, "edge", columns_json(s->edge, s->n_edge));
+        ci_json_put(all, s->name, j);
+        if (o->json) continue;
+        printf("%s, version %d: %d columns of a node, %d of an edge; %s\n", s->name, s->version, s->n_node, s->n_edge,
+               s->merged ? "pairs of frames with the same ends are one edge" : "every pair of frames is an edge");
+        columns_print("node", s->node, s->n_node);
+        columns_print("edge", s->edge, s->n_edge);
+    }
+    text = ci_json_text(all, true);
+    if (!text) CI_FAIL(CI_ENOMEM, "info");
+    if (o->json) printf("%s\n", text);
+    else printf("z-score: (value - mean) / spread of the benign training windows, clipped at 10; index: embedded, 0 as a number\n");
+done:
+    free(text);
+    ci_json_free(&all);
+    return rc;
+}
 
 ci_rc verb_info(const struct options *o)
 {
@@ -19,6 +73,10 @@ ci_rc verb_info(const struct options *o)
     char *text = NULL;
     struct utsname u;
 
+    if (o->features) {
+        rc = features_print(o);
+        goto done;
+    }
     ci_json_str(j, "version", CI_VERSION);
     ci_json_str(j, "commit", CI_COMMIT);
     ci_json_str(j, "compiler", __VERSION__);

@@ -1,17 +1,13 @@
-/* What a store or a checkpoint is.  HDF5 has crashed on broken files: a child reads, and a crash of
- * the child is a verdict on the file. */
-#include <errno.h>
+/* What a store or a checkpoint is. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include "ci/arena.h"
 #include "ci/ckpt.h"
 #include "ci/commit.h"
 #include "ci/json.h"
-#include "ci/log.h"
 #include "ci/store.h"
 #include "cmd_priv.h"
 
@@ -83,18 +79,14 @@ static void ckpt_put(const ci_ckpt *c, ci_json *j)
     ci_json_str(j, "store_tree_sha256", c->store);
 }
 
-/* Against its record when there is one; a copy without a record is read all the same.  The identity in a record is
- * that of the bytes, or for what several ranks wrote that of their hashes: then the bytes are read once more. */
+/* The identity in a record is that of the bytes, or for what several ranks wrote that of their hashes: then the bytes
+ * are read once more. */
 static ci_rc check(const char *path, ci_json *j)
 {
     ci_rc rc = CI_OK;
-    char identity[CI_SHA256_HEX] = "", sha[CI_SHA256_HEX];
+    char identity[CI_SHA256_HEX], sha[CI_SHA256_HEX];
 
-    rc = ci_commit_check(path, identity);
-    if (rc == CI_ENOENT && access(path, R_OK) == 0)
-        ci_log(CI_WARN, "%s has no commit record beside it: its bytes cannot be checked", path);
-    else
-        CI_TRY(rc);
+    CI_TRY(file_check(path, identity));
     CI_TRY(ci_sha256_file(path, sha));
     ci_json_str(j, "sha256", sha);
     if (identity[0] && strcmp(identity, sha) != 0) ci_json_str(j, "tree_sha256", identity);
@@ -172,19 +164,5 @@ done:
 
 ci_rc verb_inspect(const struct options *o)
 {
-    ci_rc rc = CI_OK;
-    int status = 0;
-    pid_t child;
-
-    fflush(NULL);
-    child = fork();
-    if (child < 0) CI_FAIL(CI_ENOMEM, "fork: %s", strerror(errno));
-    if (child == 0) {
-        _exit(ended(print_it(o)));
-    }
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
-    if (WIFSIGNALED(status)) CI_FAIL(CI_EFORMAT, "%s is corrupt: reading it ended with signal %d", o->file, WTERMSIG(status));
-    _exit(WEXITSTATUS(status)); /* the child has said everything */
-done:
-    return rc;
+    return in_child(o, print_it);
 }

@@ -43,6 +43,7 @@ int main(int argc, char **argv)
     }
     if (strcmp(o.verb, "info") == 0) return ended(verb_info(&o));
     if (strcmp(o.verb, "inspect") == 0) return ended(verb_inspect(&o));
+    if (strcmp(o.verb, "export") == 0) return ended(verb_export(&o));
     if (strcmp(o.verb, "config") == 0) return ended(verb_config(&o));
     return verb_job(&argc, &argv, &o);
 }

@@ -15,7 +15,8 @@ static const struct {
     {"run", "FILE.yaml", "all steps of `pipeline` in order, skipping what is already true"},
     {"doctor", "[DATA|FILE.yaml]", "what a scan would find in a set, a folder or a file, as advice (--json)"},
     {"inspect", "FILE", "say what a store, a checkpoint or a run directory is (--json)"},
-    {"info", "", "program, libraries, machine (--json)"},
+    {"export", "STORE", "a store as NPY or CSV files in a new folder (--to npy|csv --out FOLDER)"},
+    {"info", "", "program, libraries, machine (--json); --features: what the columns are"},
     {"config", "[explain] [FILE]", "every setting, its value and where it came from"},
 };
 
@@ -25,6 +26,8 @@ static const char options_help[] =
     "  --format NAME     the dialect of the captures, short for --set data.format=NAME\n"
     "  --resume          train, run: there must be a checkpoint to go on from\n"
     "  --json            doctor, inspect, info: one JSON object\n"
+    "  --to, --out       export: npy or csv; the folder\n"
+    "  --features        info: every feature set, its columns, units and formulas\n"
     "  --help, --version\n"
     "\n"
     "The verbs with a FILE.yaml run under mpirun -n N, under srun, and alone.  USR1 ends them with a checkpoint.\n"
@@ -89,6 +92,22 @@ done:
     return rc;
 }
 
+static ci_rc export_complete(const struct options *o)
+{
+    ci_rc rc = CI_OK;
+
+    if (strcmp(o->verb, "export") != 0) {
+        if (o->to || o->out) CI_FAIL(CI_EUSAGE, "%s is for export, not for %s", o->to ? "--to" : "--out", o->verb);
+        goto done;
+    }
+    if (!o->file) CI_FAIL(CI_EUSAGE, "export wants a store");
+    if (!o->to || (strcmp(o->to, "npy") != 0 && strcmp(o->to, "csv") != 0))
+        CI_FAIL(CI_EUSAGE, "export wants --to npy or --to csv%s%s", o->to ? ", not " : "", o->to ? o->to : "");
+    if (!o->out || !o->out[0]) CI_FAIL(CI_EUSAGE, "export wants --out FOLDER");
+done:
+    return rc;
+}
+
 static ci_rc complete(const struct options *o)
 {
     ci_rc rc = CI_OK;
@@ -101,6 +120,8 @@ static ci_rc complete(const struct options *o)
     if (o->resume && strcmp(o->verb, "train") != 0 && strcmp(o->verb, "run") != 0)
         CI_FAIL(CI_EUSAGE, "--resume is for train and run, not for %s", o->verb);
     if (strcmp(o->verb, "inspect") == 0 && !o->file) CI_FAIL(CI_EUSAGE, "inspect wants a file");
+    if (o->features && strcmp(o->verb, "info") != 0) CI_FAIL(CI_EUSAGE, "--features is for info, not for %s", o->verb);
+    CI_TRY(export_complete(o));
 done:
     return rc;
 }
@@ -116,6 +137,9 @@ ci_rc options_read(int argc, char **argv, struct options *out)
         else if (strcmp(a, "--version") == 0) o.version = true;
         else if (strcmp(a, "--json") == 0) o.json = true;
         else if (strcmp(a, "--resume") == 0) o.resume = true;
+        else if (strcmp(a, "--features") == 0) o.features = true;
+        else if (strcmp(a, "--to") == 0) o.to = ++i < argc ? argv[i] : "";
+        else if (strcmp(a, "--out") == 0) o.out = ++i < argc ? argv[i] : "";
         else if (strcmp(a, "--set") == 0) CI_TRY(set_add(&o, ++i < argc ? argv[i] : NULL));
         else if (strncmp(a, "--set=", 6) == 0) CI_TRY(set_add(&o, a + 6));
         else if (strcmp(a, "--format") == 0) CI_TRY(format_add(&o, ++i < argc ? argv[i] : NULL));

@@ -26,7 +26,7 @@ const ci_setting ci_settings[] = {
     ROW(CI_I32,    window.stride, "100", "[1, 1048576]", "frames", "from one window's first frame to the next's"),
 
     ROW(CI_CHOICE, features.set, "kd35", "kd35|kd11|!agnostic", "", "feature set of nodes and edges"),
-    ROW(CI_CHOICE, features.compat, "none", "none|reference", "", "reference: the published edges, W-2 and one step behind"),
+    ROW(CI_CHOICE, features.compat, "none", "none|reference", "", "reference: the published pairs: kd35 W-2 edges, one step behind; kd11 W pairs of W+1 frames"),
 
     ROW(CI_CHOICE, vocab.scope, "train", "train|benign", "", "folders that the vocabulary is built from"),
     ROW(CI_CHOICE, contract.policy, "fail", "fail|quarantine|accept", "", "of kinds that say default; accept repairs those that can be repaired, the others fail"),

@@ -6,7 +6,7 @@
  *  first, so a node that is only there has c = 0.  p_1 < ... < p_c are the positions of the pairs from
  *  src to dst, d_j = p_{j+1} - p_j, deg(v) the ends of pairs that are v.
  *
- *  Products of degrees reach 4 w^2 and shares need all of their bits: single precision only. */
+ *  Products of degrees reach 4 w^2, below 2^36, and shares need all of their bits: single precision only. */
 #include "graph_priv.h"
 
 #define MEAN(k) {"byte" #k "_mean", "1", "mean over R of byte " #k " / 255; 0 if c = 0", 0, CI_SCALE_Z}
@@ -28,7 +28,7 @@ static const ci_feature edge[] = {
     {"last_position", "1", "p_c / w", 0, CI_SCALE_Z},
     {"duration", "1", "(p_c - p_1) / w", 0, CI_SCALE_Z},
     {"bidir", "1", "1 if the graph has an edge dst -> src, a self-loop included", 0, CI_SCALE_Z},
-    {"degree_product", "1", "deg(src) deg(dst)", 0, CI_SCALE_Z},
+    {"degree_product", "1", "deg(src) deg(dst)", -16, CI_SCALE_Z},
     {"degree_ratio", "1", "deg(src) / deg(dst)", 0, CI_SCALE_Z},
 };
 

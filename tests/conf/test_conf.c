@@ -463,7 +463,7 @@ static void conf_yaml__reads_back_as_the_same_bytes(void **state)
         const size_t n = strcspn(a, "#\n"), m = strcspn(b, "#\n");
         differ += n != m || memcmp(a, b, n) != 0;
     }
-    /* A choice of which this release has one cannot differ: features.set, model. */
+    /* A choice of which this release has one cannot differ: model. */
     assert_int_equal(differ, CI_COUNT(conf_sample));
     assert_int_equal(lines_of(text), lines_of(before));
     free(text);

@@ -25,7 +25,7 @@ OWNER = {
     "table": "table shard",
     "vocab": "vocab",
     "window": "window",
-    "store": "store h5",
+    "store": "store h5 export",
     "batch": "batch scaler split",
     "ops": "ops",
     "model": "model gat",
