@@ -125,6 +125,9 @@ ci_rc ci_store_reuse(ci_store_writer *w, const struct ci_store *from);
 ci_rc ci_store_copy(ci_store_writer *w, int64_t from, int64_t n, int32_t capture, int64_t first_graph,
                     int64_t first_node, int64_t first_edge);
 
+/** Bytes that a writer takes at most, whatever is put, beside what it takes for one run of graphs. */
+enum { CI_STORE_BUFFERS = 16 << 20 };
+
 /** Hand what was put to the disk.  With `end` the buffers go back to the system too.  Not collective.
  *  \return CI_OK, CI_EIO, CI_ENOMEM */
 ci_rc ci_store_flush(ci_store_writer *w, bool end);

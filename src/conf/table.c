@@ -20,6 +20,7 @@ const ci_setting ci_settings[] = {
     ROW(CI_BYTES,  data.block, "4194304", "[4096, 1073741824]", "bytes", "size of one scan block"),
 
     ROW(CI_PATH,   run.dir, "runs/run", "", "", "run directory"),
+    ROW(CI_BYTES,  run.memory, "0", "[0, 1125899906842624]", "bytes", "that a rank may take; 0: its share of what the job or the machine has"),
     ROW(CI_CHOICE, run.log, "info", "error|warn|info|debug", "", "how much is logged"),
 
     ROW(CI_I32,    window.frames, "100", "[2, 1048576]", "frames", "length of one graph's window"),
@@ -37,7 +38,7 @@ const ci_setting ci_settings[] = {
 
     ROW(CI_CHOICE, store.layout, "auto", "auto|compact|float32|messages", "", "compact: nodes in half precision, edges exact; float32: as computed; messages: frames, graphs are built when read; auto: compact where the features have it, else float32"),
     ROW(CI_I64,    store.chunk, "256", "[1, 1048576]", "graphs", "built and written at a time"),
-    ROW(CI_I64,    store.flush, "4096", "[1, 1000000000]", "graphs", "after which a rank hands what it has to the disk and the ranks agree"),
+    ROW(CI_I64,    store.flush, "16384", "[1, 1000000000]", "graphs", "after which a rank hands what it has to the disk and the ranks agree"),
 
     ROW(CI_I32,    split.blocks, "20", "[2, 10000]", "blocks", "that the windows of a training capture are cut into"),
     ROW(CI_I32,    split.every, "5", "[2, 10000]", "blocks", "one of so many is validation"),

@@ -29,6 +29,8 @@ struct work {
     int32_t taken;               /* capture of the plan that is being taken over */
     int64_t take, last_take;     /* of the graphs taken over, one capture after the other: the next, behind the last */
     int64_t take_first;          /* of these, the first of `taken` */
+    int64_t limit, looked;       /* of memory; graphs put when it was last looked at */
+    bool tight;                  /* it was said that memory is */
     int64_t done, share;         /* graphs put, and blocks of frames; of so many */
 };
 
@@ -37,13 +39,32 @@ static bool used(const struct work *w, int32_t block)
     return !w->reuse.skip[w->plan->block[block].capture] && (w->plan->block[block].graphs > 0 || w->frames);
 }
 
-/* Captures of the store are the used ones: their number is what is left when the others go. */
-static int32_t stored_number(const ci_plan *p, int32_t capture)
+/* What a rank takes at most, as its settings have it: before anything is taken. */
+static ci_rc memory_start(struct work *w)
 {
-    int32_t n = 0;
+    const ci_plan *p = w->plan;
+    const ci_feature_set *set = ci_feature_set_find(w->conf->features.set);
+    const int64_t chunk = w->conf->store.chunk, node = 4 * (1 + (set ? set->n_node : 0)), edge = 4 * (2 + (set ? set->n_edge : 0));
+    int64_t rows = 0;
 
-    for (int32_t i = 0; i < capture; i++) n += ci_capture_used(&p->capture[i]);
-    return n;
+    for (int32_t b = 0; b < p->n_block; b++) rows = CI_MAX(rows, p->block[b].rows);
+    w->limit = guard_limit(w->comm, w->conf);
+    return guard_start(w->limit, (rows + p->rows) * 22 * 3 / 2, chunk * p->rows * (node + edge + edge / 2), CI_STORE_BUFFERS);
+}
+
+/* When memory becomes scarce, what is buffered goes to the disk now. */
+static ci_rc memory_look(struct work *w)
+{
+    ci_rc rc = CI_OK;
+
+    w->looked = w->done;
+    if (!guard_tight(w->limit)) goto done;
+    if (!w->tight) ci_log(CI_INFO, "memory: more than 80 %% of %.1f MiB are taken: buffers go to the disk early", (double)w->limit / (1 << 20));
+    w->tight = true;
+    CI_TRY(ci_store_flush(w->store, true));
+    CI_TRY(guard_hold(w->limit));
+done:
+    return rc;
 }
 
 static ci_rc work_init(struct work *w, const ci_store_head *head)
@@ -98,7 +119,7 @@ static ci_rc block_next(struct work *w, bool *out_some)
     w->graph = b->first_graph;
     w->node = b->first_node;
     w->edge = b->first_edge;
-    w->capture = stored_number(p, b->capture);
+    w->capture = w->reuse.number[b->capture];
     if (w->frames) CI_TRY(ci_store_put_frames(w->store, w->capture, &w->table));
     w->done += w->frames;
     w->block++;
@@ -148,7 +169,7 @@ static ci_rc chunk_take(struct work *w)
     at = w->take - w->take_first;
     n = CI_MIN(CI_MIN(w->last_take - w->take, c->count.graphs - at), w->conf->store.chunk);
     first = from->head.capture[w->reuse.was[w->taken]].first_graph;
-    CI_TRY(ci_store_copy(w->store, first + at, n, stored_number(w->plan, w->taken), c->first_graph + at,
+    CI_TRY(ci_store_copy(w->store, first + at, n, w->reuse.number[w->taken], c->first_graph + at,
                          c->first_node + from->graph_node[first + at] - from->graph_node[first],
                          c->first_edge + from->graph_edge[first + at] - from->graph_edge[first]));
     w->take += n;
@@ -166,7 +187,10 @@ static ci_rc round_do(struct work *w)
     while (w->done < until) {
         CI_TRY(w->take < w->last_take ? chunk_take(w) : chunk_put(w));
         ci_tick();
+        if (w->done - w->looked >= 4096) CI_TRY(memory_look(w));
     }
+    CI_TRY(ci_store_flush(w->store, false));
+    CI_TRY(memory_look(w));
 done:
     return rc;
 }
@@ -220,6 +244,7 @@ ci_rc ci_build(const ci_comm *comm, const ci_conf *conf, const ci_plan *p, const
     CI_TRY_ALL(comm, "build.head", ci_build_head(p, conf, &head));
     CI_TRY(reuse_agree(comm, conf, p, &head, previous, previous_sha, &w.reuse));
     w.frames = head.layout == CI_MESSAGES;
+    CI_TRY_ALL(comm, "build.memory", memory_start(&w));
     CI_TRY_ALL(comm, "build.init", work_init(&w, &head));
     CI_TRY(ci_store_create(comm, path, &head, &w.store));
     CI_TRY_ALL(comm, "build.reuse", w.reuse.from ? ci_store_reuse(w.store, w.reuse.from) : CI_OK);

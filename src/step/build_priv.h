@@ -6,6 +6,7 @@
 struct reuse {
     const ci_store *from;  /* borrowed; NULL: nothing is taken over                                     */
     int32_t *was;          /* (captures of the plan) its number in the previous store, -1: not there; owned */
+    int32_t *number;       /* (captures of the plan) in the store to be; owned                          */
     bool *skip;            /* (captures of the plan) no block of it is read: a duplicate, too short, or taken over; owned */
     int32_t captures;      /* taken over                                                                */
     int64_t graphs;        /* of these                                                                  */
@@ -21,5 +22,16 @@ bool reuse_reads_same(const ci_conf *conf, const char *store_sha);
 
 /* Write build.json.  Rank 0. */
 ci_rc reuse_record(const ci_conf *conf, const ci_store_head *h, const struct reuse *r, const char *store_sha);
+
+/* Bytes that this rank may take: run.memory, or its share of what the host gives; 0: unknown. */
+int64_t guard_limit(const ci_comm *comm, const ci_conf *conf);
+
+/* CI_ECONF with the numbers when what settings ask for cannot be held. */
+ci_rc guard_start(int64_t limit, int64_t block, int64_t chunk, int64_t buffers);
+
+bool guard_tight(int64_t limit); /* more than 80 % are taken: what can be given back should be */
+
+/* After giving back: CI_ETEMP when more than 95 % are taken still. */
+ci_rc guard_hold(int64_t limit);
 
 #endif

@@ -67,11 +67,15 @@ done:
 ci_rc reuse_find(const ci_plan *p, const ci_store_head *h, const ci_store *previous, struct reuse *out)
 {
     ci_rc rc = CI_OK;
-    struct reuse r = {.was = ci_new((size_t)p->n_capture, sizeof *r.was), .skip = ci_new((size_t)p->n_capture, sizeof *r.skip)};
+    struct reuse r = {.was = ci_new((size_t)p->n_capture, sizeof *r.was), .skip = ci_new((size_t)p->n_capture, sizeof *r.skip),
+                      .number = ci_new((size_t)p->n_capture, sizeof *r.number)};
+    int32_t stored = 0;
 
-    if (!r.was || !r.skip) CI_FAIL(CI_ENOMEM, "%d captures", p->n_capture);
+    if (!r.was || !r.skip || !r.number) CI_FAIL(CI_ENOMEM, "%d captures", p->n_capture);
     for (int32_t i = 0; i < p->n_capture; i++) {
         r.was[i] = -1;
+        r.number[i] = stored; /* the used ones are stored: what is left when the others go */
+        stored += ci_capture_used(&p->capture[i]);
         r.skip[i] = !ci_capture_used(&p->capture[i]) || p->capture[i].count.graphs == 0;
     }
     if (previous && !ci_store_alike(&previous->head, h))
@@ -93,6 +97,7 @@ void reuse_release(struct reuse *r)
 {
     free(r->was);
     free(r->skip);
+    free(r->number);
     *r = (struct reuse){0};
 }
 

@@ -10,6 +10,7 @@ static const char *const conf_sample[] = {
     "data.expand_max=1Gi",
     "data.block=64Ki",
     "run.dir= leading and trailing ",
+    "run.memory=3Gi",
     "run.log=debug",
     "window.frames=1048576",
     "window.stride=1",
