@@ -8,14 +8,17 @@
 #include "ci/hash.h"
 #include "ci/rc.h"
 
-enum { SET_MAX = 256 };
+enum { SET_MAX = 256, FILES_MAX = 64 };
 
 struct options {
     const char *verb;
-    const char *file;         /* the one operand, NULL when there is none */
+    const char *file;         /* the one operand, the first of several, NULL when there is none */
+    const char *files[FILES_MAX];
+    size_t n_file;
     const char *set[SET_MAX]; /* key.path=value */
     size_t n_set;
-    const char *to, *out;     /* export: npy or csv; its folder */
+    const char *to, *out;     /* convert: dialect, file; export: npy or csv, its folder */
+    const char *format;       /* dialect of the captures; also in set, as data.format */
     bool json, resume, help, version, features;
 };
 
@@ -25,6 +28,7 @@ ci_rc options_read(int argc, char **argv, struct options *out);
 ci_rc verb_info(const struct options *o);
 ci_rc verb_inspect(const struct options *o);
 ci_rc verb_config(const struct options *o);
+ci_rc verb_convert(const struct options *o);
 
 /* doctor.c: what is looked at beside the settings. */
 struct doctor {

@@ -1,6 +1,7 @@
 /* The command line and its help. */
 #include <stdio.h>
 #include <string.h>
+#include "ci/layout.h"
 #include "ci/types.h"
 #include "cmd_priv.h"
 
@@ -14,6 +15,7 @@ static const struct {
     {"eval", "FILE.yaml", "results per test folder and attack"},
     {"run", "FILE.yaml", "all steps of `pipeline` in order, skipping what is already true"},
     {"doctor", "[DATA|FILE.yaml]", "what a scan would find in a set, a folder or a file, as advice (--json)"},
+    {"convert", "FILE ...", "captures of any dialect as one of four columns or of candump: --to, --out"},
     {"inspect", "FILE", "say what a store, a checkpoint or a run directory is (--json)"},
     {"export", "STORE", "a store as NPY or CSV files in a new folder (--to npy|csv --out FOLDER)"},
     {"info", "", "program, libraries, machine (--json); --features: what the columns are"},
@@ -26,7 +28,8 @@ static const char options_help[] =
     "  --format NAME     the dialect of the captures, short for --set data.format=NAME\n"
     "  --resume          train, run: there must be a checkpoint to go on from\n"
     "  --json            doctor, inspect, info: one JSON object\n"
-    "  --to, --out       export: npy or csv; the folder\n"
+    "  --to, --out       convert: four-column or candump; the file, - (standard output) unless it is said\n"
+    "                    export: npy or csv; the folder\n"
     "  --features        info: every feature set, its columns, units and formulas\n"
     "  --help, --version\n"
     "\n"
@@ -70,6 +73,7 @@ static ci_rc format_add(struct options *o, const char *name)
     if (snprintf(text, sizeof text, "data.format=%s", name) >= (int)sizeof text)
         CI_FAIL(CI_EUSAGE, "--format: \"%s\" is no format", name);
     CI_TRY(set_add(o, text));
+    o->format = name;
 done:
     return rc;
 }
@@ -83,8 +87,9 @@ static ci_rc operand_add(struct options *o, const char *text)
         o->verb = text;
     } else if (strcmp(o->verb, "config") == 0 && strcmp(text, "explain") == 0 && !o->file) {
         /* the one thing that config does, said */
-    } else if (!o->file) {
-        o->file = text;
+    } else if (!o->file || (strcmp(o->verb, "convert") == 0 && o->n_file < FILES_MAX)) {
+        if (!o->file) o->file = text;
+        o->files[o->n_file++] = text;
     } else {
         CI_FAIL(CI_EUSAGE, "%s takes one file, and \"%s\" is one more", o->verb, text);
     }
@@ -96,14 +101,26 @@ static ci_rc export_complete(const struct options *o)
 {
     ci_rc rc = CI_OK;
 
-    if (strcmp(o->verb, "export") != 0) {
-        if (o->to || o->out) CI_FAIL(CI_EUSAGE, "%s is for export, not for %s", o->to ? "--to" : "--out", o->verb);
-        goto done;
-    }
+    if (strcmp(o->verb, "export") != 0) goto done;
     if (!o->file) CI_FAIL(CI_EUSAGE, "export wants a store");
     if (!o->to || (strcmp(o->to, "npy") != 0 && strcmp(o->to, "csv") != 0))
         CI_FAIL(CI_EUSAGE, "export wants --to npy or --to csv%s%s", o->to ? ", not " : "", o->to ? o->to : "");
     if (!o->out || !o->out[0]) CI_FAIL(CI_EUSAGE, "export wants --out FOLDER");
+done:
+    return rc;
+}
+
+static ci_rc convert_complete(const struct options *o)
+{
+    ci_rc rc = CI_OK;
+
+    if (strcmp(o->verb, "convert") != 0) goto done;
+    if (o->n_file == 0) CI_FAIL(CI_EUSAGE, "convert wants a capture");
+    if (!o->to || (strcmp(o->to, "four-column") != 0 && strcmp(o->to, "candump") != 0))
+        CI_FAIL(CI_EUSAGE, "convert wants --to four-column or --to candump%s%s", o->to ? ", not " : "", o->to ? o->to : "");
+    if (o->out && !o->out[0]) CI_FAIL(CI_EUSAGE, "--out wants a file");
+    if (o->format && ci_dialect_find(o->format) == CI_DIALECT_NONE && strcmp(o->format, "auto") != 0)
+        CI_FAIL(CI_EUSAGE, "--format: \"%s\" is no dialect of captures; data.format in the settings names them", o->format);
 done:
     return rc;
 }
@@ -121,7 +138,10 @@ static ci_rc complete(const struct options *o)
         CI_FAIL(CI_EUSAGE, "--resume is for train and run, not for %s", o->verb);
     if (strcmp(o->verb, "inspect") == 0 && !o->file) CI_FAIL(CI_EUSAGE, "inspect wants a file");
     if (o->features && strcmp(o->verb, "info") != 0) CI_FAIL(CI_EUSAGE, "--features is for info, not for %s", o->verb);
+    if ((o->to || o->out) && strcmp(o->verb, "export") != 0 && strcmp(o->verb, "convert") != 0)
+        CI_FAIL(CI_EUSAGE, "%s is for convert and export, not for %s", o->to ? "--to" : "--out", o->verb);
     CI_TRY(export_complete(o));
+    CI_TRY(convert_complete(o));
 done:
     return rc;
 }

@@ -21,7 +21,7 @@ OWNER = {
     "comm": "comm",
     "graph": "graph feature attack",
     "sim": "sim",
-    "csv": "csv contract frame layout plan source sidecar",
+    "csv": "csv contract frame layout plan source sidecar convert",
     "table": "table shard",
     "vocab": "vocab",
     "window": "window",
