@@ -3,7 +3,8 @@
 /** Kinds of attack, as the names of captures tell them. */
 #include <stdint.h>
 
-/** Attack type of a capture: the first name of reference-system.md 1.7 (the later, longer list)
+/** Attack type of a capture: the first name of reference-system.md 1.7 (the later, longer list;
+ *  behind it replay, diagnostic and mixed)
  *  that is a part of "STEM FOLDER", upper and lower case alike; 0 when there is none.
  *  \param [in] path  "train_02_with_attacks/DoS-1.csv" */
 int32_t ci_attack_type(const char *path);

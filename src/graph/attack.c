@@ -7,7 +7,8 @@
 #include "ci/commit.h"
 #include "ci/types.h"
 
-/* reference-system.md 1.7: the first name that occurs decides, so their order matters. */
+/* reference-system.md 1.7, and behind them the simulator's: the first name that occurs decides, so
+   their order matters. */
 static const struct {
     const char *part;
     int32_t type;
@@ -17,13 +18,14 @@ static const struct {
     {"rpm-accessory", 12}, {"rpm", 4},        {"flooding", 5},    {"malfunction", 6},
     {"double", 7},      {"triple", 8},        {"interval", 9},    {"speed-accessory", 11},
     {"speed", 10},      {"standstill", 13},   {"systematic", 14}, {"suppress", 15},
-    {"masquerade", 16},
+    {"masquerade", 16},    {"replay", 17},     {"diagnostic", 18}, {"mixed", 19},
 };
 
 static const char *const names[] = {
     "none",     "dos",    "fuzzing",  "gear",  "rpm",             "flooding",
     "malfunction", "double", "triple", "interval", "speed",       "speed_accessory",
     "rpm_accessory", "standstill", "systematic", "suppress", "masquerade",
+    "replay",   "diagnostic", "mixed",
 };
 
 int32_t ci_attack_type(const char *path)

@@ -229,6 +229,18 @@ done:
     return rc;
 }
 
+/* Captures that are at their planned end and still short of rows: as many slices more as will do,
+   going by those that there are. */
+static void extend(job *j)
+{
+    for (int32_t k = j->first; k < j->n_track; k++) {
+        track *t = &j->t[k];
+        const int64_t need = j->conf->sim.rows - t->sum.rows;
+
+        if (t->next == t->n_slice && need > 0) t->n_slice += CI_MAX(1, need / CI_MAX(1, t->sum.rows / t->next));
+    }
+}
+
 static ci_rc one_round(job *j)
 {
     ci_rc rc = CI_OK;
@@ -241,9 +253,7 @@ static ci_rc one_round(job *j)
     CI_TRY_ALL(j->comm, "sim.files.agree", kept ? place_hand(j, s, kept, &cut)
                : ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%d slices", j->n_piece));
     if (cut) CI_TRY(mend(j, s, kept));
-    for (int32_t k = j->first; k < j->n_track; k++) /* rows are wanted, and the plan was too short */
-        if (j->conf->sim.rows && j->t[k].next == j->t[k].n_slice && j->t[k].sum.rows < j->conf->sim.rows)
-            j->t[k].n_slice++;
+    if (j->conf->sim.rows) extend(j);
 done:
     free(kept);
     free(s);

@@ -149,7 +149,7 @@ typedef struct slot {
 typedef struct vehicle {
     int32_t n;          /**< identifiers                                                  */
     int32_t spoofed;    /**< the slot that is forged or silenced                          */
-    int64_t per_1000_s; /**< messages                                                     */
+    int64_t per_1000_s; /**< messages, on average                                         */
     slot slot[SLOT_MAX]; /**< ascending by header.rank                                    */
 } vehicle;
 

@@ -140,6 +140,7 @@ static int32_t draw_spoofed(dice *d, const vehicle *v)
         if (often(&v->slot[k], limit) && under-- == 0) return k;
 }
 
+/* At most: an event happens every other period. */
 static int64_t per_1000_s(const slot *s)
 {
     return (s->event ? REPEATS : 1) * (1000000000 / s->period_us);
@@ -149,6 +150,7 @@ void ci_sim_vehicle_draw(const ci_conf *conf, int32_t number, vehicle *out)
 {
     dice d = {.key = {(uint32_t)conf->sim.seed, (uint32_t)number, 0}, .stream = STREAM_VEHICLE};
     const int64_t most = 1000 * ci_sim_rate_max(conf->sim.bitrate);
+    int64_t most_so_far = 0;
 
     memset(out, 0, sizeof *out);
     out->n = (int32_t)ci_sim_between(&d, conf->sim.ids_min, conf->sim.ids_max);
@@ -158,12 +160,13 @@ void ci_sim_vehicle_draw(const ci_conf *conf, int32_t number, vehicle *out)
         const int64_t others = 1000 * (int64_t)(out->n - 1 - k); /* one a second for each to come */
 
         draw_slot(&d, s, k);
-        if (out->per_1000_s + others + per_1000_s(s) > most) {
+        if (most_so_far + others + per_1000_s(s) > most) {
             s->period_us = 1000000;
             s->event = false;
             s->jitter_us = 1000;
         }
-        out->per_1000_s += per_1000_s(s);
+        most_so_far += per_1000_s(s);
+        out->per_1000_s += per_1000_s(s) * (s->event ? 46 : s->sleeps ? 92 : 100) / 100; /* 8 % of a trip is parked */
         s->header = ci_sim_header(s->id, s->len);
     }
     out->spoofed = draw_spoofed(&d, out);

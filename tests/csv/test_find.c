@@ -157,6 +157,10 @@ static void attack_type__is_the_first_name_that_occurs(void **state)
         {"t/systematic-4.csv", 14},
         {"t/suppress-1.csv", 15},
         {"t/masquerade-1.csv", 16},
+        {"t/replay-carA.csv", 17},
+        {"t/diagnostic-carA.csv", 18},
+        {"t/mixed-kia.csv", 19},
+        {"t/malfunction_replayed-carA.csv", 6},
         {"train_01_attack_free/attack-free-kia.csv", 0},
         {"train_02_with_attacks/accessory-1.csv", 0},
         {"train_01_attack_free/DoS.csv", 0}, /* "attack_free" stands before "dos" in the table */
