@@ -125,6 +125,8 @@ typedef struct ci_conf {
         double attack_share;       /**< share of time under attack, in captures with attacks   */
         char known[CI_TEXT_MAX];   /**< attacks that training has too: names, commas between   */
         char unknown[CI_TEXT_MAX]; /**< attacks that only tests have                           */
+        char base[CI_TEXT_MAX];    /**< set to inject attacks into; empty: vehicles are simulated */
+        int32_t copies;            /**< captures with injected attacks, of each of the base     */
     } sim;
 } ci_conf;
 

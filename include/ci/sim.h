@@ -43,6 +43,8 @@
  *  The bytes depend on the settings sim.* alone: integer arithmetic and Philox (vehicle, capture,
  *  stream), no floating point beyond reading the settings, no clock, no number of ranks. */
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include "ci/comm.h"
 #include "ci/conf.h"
 #include "ci/rc.h"
@@ -61,7 +63,48 @@
  *          CI_ETEMP when a signal asked to stop; CI_ENOMEM */
 ci_rc ci_sim(const ci_comm *comm, const ci_conf *conf);
 
-/** Is the set there, whole, and of these settings?  Reads every file.  Not collective. */
+/** One frame of real traffic. */
+typedef struct ci_sim_frame {
+    int64_t t_ns;
+    uint64_t data;   /**< byte k in bits 8k..8k+7, 0 beyond its length                         */
+    uint32_t id;     /**< bit 31 set for the 29-bit kind                                       */
+    uint8_t len, attack;
+} ci_sim_frame;
+
+typedef struct ci_sim_frames { ci_sim_frame *v; size_t n, cap; } ci_sim_frames; /**< v is owned */
+
+typedef struct ci_sim_capture {
+    char path[CI_TEXT_MAX];   /**< below data.root/sim.base                                    */
+    int64_t t_first, t_last;  /**< ns                                                          */
+} ci_sim_capture;
+
+/** Real captures, and who can read them. */
+typedef struct ci_sim_base {
+    const ci_sim_capture *capture; /**< (n) borrowed                                           */
+    int32_t n;
+    /** Append the frames of a capture, in file order, that no attacker sent and whose time, or the
+     *  latest one before them in the file, is in [from_ns, to_ns). */
+    ci_rc (*read)(void *arg, int32_t capture, int64_t from_ns, int64_t to_ns, ci_sim_frames *out);
+    void *arg;
+} ci_sim_base;
+
+/** Inject simulated attacks into real captures: the set of conf->data.root, conf->data.set, with
+ *
+ *      train_01_attack_free/attack-free-<vehicle>-b<base>-s<segment>.csv    a segment of 45 s as it is
+ *      train_02_with_attacks/mixed-<vehicle>-b<base>-c<copy>.csv            one with bursts of attacks,
+ *                                                     sim.copies of each base, spread over its segments
+ *
+ *  First burst after 11 to 15 s, bursts and pauses of 0.8 to 4 s; flood, fuzzing, spoofing, replay and
+ *  masquerade 1:1:2:1:1 (detection.md, section 6); then all frames one at a time, 0.22 ms from one to the
+ *  next at least.  Attack rows of the base are left out.  Identifiers, payloads and order of the rows that
+ *  are labelled 0 are the base's; times are cut to microseconds.  <vehicle>: what follows the last '-' of
+ *  the base's name.  Collective; the bytes do not depend on ranks.
+ *
+ *  manifest.json: as above with base, copies, and base_files: path and sha256 of each.
+ *  \return as ci_sim; CI_EDATA when no base is long enough; what base->read returns */
+ci_rc ci_sim_inject(const ci_comm *comm, const ci_conf *conf, const ci_sim_base *base);
+
+/** Is the set there, whole, and of these settings, and is its base what it was?  Reads every file.  Not collective. */
 bool ci_sim_true(const ci_conf *conf);
 
 #endif

@@ -100,6 +100,8 @@ const ci_setting ci_settings[] = {
     ROW(CI_F64,    sim.attack_share, "0.25", "[0, 0.9]", "", "share of time under attack, in captures with attacks"),
     ROW(CI_TEXT,   sim.known, "DoS,fuzzing", "", "", "attacks that training folders have too"),
     ROW(CI_TEXT,   sim.unknown, "malfunction", "", "", "attacks that only test folders have"),
+    ROW(CI_TEXT,   sim.base, "", "", "", "data set below data.root into whose training captures attacks are injected; empty: simulate vehicles too"),
+    ROW(CI_I32,    sim.copies, "10", "[1, 1000]", "captures", "with injected attacks, of each capture of sim.base"),
 };
 /* clang-format on */
 

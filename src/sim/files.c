@@ -277,9 +277,7 @@ done:
     return rc;
 }
 
-typedef struct published { int64_t file; char sha256[CI_SHA256_HEX + 7]; } published; /* no byte undefined */
-
-static ci_rc publish(const job *j, published *mine, int32_t *out_n)
+static ci_rc publish(const job *j, written *mine, int32_t *out_n)
 {
     ci_rc rc = CI_OK;
     char path[CI_PATH_MAX];
@@ -294,7 +292,7 @@ done:
     return rc;
 }
 
-static void report(const job *j, const published *p, size_t n, written *out)
+static void report(const job *j, const written *p, size_t n, written *out)
 {
     for (int32_t k = 0; k < j->n; k++) out[k] = j->t[j->r[k].track].sum;
     for (size_t k = 0; k < n; k++) memcpy(out[p[k].file].sha256, p[k].sha256, CI_SHA256_HEX);
@@ -303,7 +301,7 @@ static void report(const job *j, const published *p, size_t n, written *out)
 static ci_rc publish_all(const job *j, written *out)
 {
     ci_rc rc = CI_OK;
-    published *mine = ci_new((size_t)j->n, sizeof *mine);
+    written *mine = ci_new((size_t)j->n, sizeof *mine);
     void *all = NULL;
     size_t n = 0;
     int32_t n_mine = 0;

@@ -83,6 +83,11 @@ static ci_json *settings(const ci_conf *conf, bool complete)
     ci_json_str(j, "state", "SIMULATED");
     ci_json_bool(j, "complete", complete);
     ci_json_int(j, "seed", conf->sim.seed);
+    if (conf->sim.base[0]) {
+        ci_json_str(j, "base", conf->sim.base);
+        ci_json_int(j, "copies", conf->sim.copies);
+        return j;
+    }
     ci_json_int(j, "vehicles", conf->sim.vehicles);
     ci_json_int(j, "ids_min", conf->sim.ids_min);
     ci_json_int(j, "ids_max", conf->sim.ids_max);
@@ -107,8 +112,10 @@ static bool same_text(const ci_json *m, const char *key, const char *value)
 /* Does the manifest say that these settings were simulated to the end? */
 static bool same_settings(const ci_conf *conf, const ci_json *m)
 {
-    return ci_json_get_bool(m, "complete") && ci_json_get_int(m, "seed") == conf->sim.seed &&
-           ci_json_get_int(m, "vehicles") == conf->sim.vehicles && ci_json_get_int(m, "ids_min") == conf->sim.ids_min &&
+    if (!ci_json_get_bool(m, "complete") || ci_json_get_int(m, "seed") != conf->sim.seed) return false;
+    if (conf->sim.base[0])
+        return same_text(m, "base", conf->sim.base) && ci_json_get_int(m, "copies") == conf->sim.copies;
+    return !ci_json_get(m, "base") && ci_json_get_int(m, "vehicles") == conf->sim.vehicles && ci_json_get_int(m, "ids_min") == conf->sim.ids_min &&
            ci_json_get_int(m, "ids_max") == conf->sim.ids_max && ci_json_get_num(m, "extended") == conf->sim.extended &&
            ci_json_get_int(m, "bitrate") == conf->sim.bitrate && ci_json_get_num(m, "seconds") == conf->sim.seconds &&
            ci_json_get_int(m, "asked_rows") == conf->sim.rows &&
@@ -117,28 +124,34 @@ static bool same_settings(const ci_conf *conf, const ci_json *m)
            same_text(m, "unknown", conf->sim.unknown);
 }
 
-static bool same_file(const char *set, const ci_json *file)
+/* All files of a list, below data.root/<set>. */
+static bool same_files(const ci_conf *conf, const char *set, const ci_json *files, bool committed)
 {
-    char path[CI_PATH_MAX], sha[CI_SHA256_HEX];
-    const char *name = ci_json_get_str(file, "path"), *was = ci_json_get_str(file, "sha256");
+    char dir[CI_PATH_MAX], path[CI_PATH_MAX], sha[CI_SHA256_HEX];
+    bool same = ci_path_join(dir, conf->data.root, set) == CI_OK;
 
-    return name && was && ci_path_join(path, set, name) == CI_OK && ci_commit_check(path, sha) == CI_OK &&
-           strcmp(sha, was) == 0;
+    for (size_t i = 0; same && i < ci_json_len(files); i++) {
+        const ci_json *file = ci_json_at(files, i);
+        const char *name = ci_json_get_str(file, "path"), *was = ci_json_get_str(file, "sha256");
+
+        same = name && was && ci_path_join(path, dir, name) == CI_OK &&
+               (committed ? ci_commit_check(path, sha) : ci_sha256_file(path, sha)) == CI_OK && !strcmp(sha, was);
+    }
+    return same;
 }
 
 bool ci_sim_true(const ci_conf *conf)
 {
     char set[CI_PATH_MAX], path[CI_PATH_MAX];
     ci_json *m = NULL;
-    const ci_json *files;
     bool same = false;
 
     if (ci_path_join(set, conf->data.root, conf->data.set) == CI_OK &&
         ci_path_join(path, set, "manifest.json") == CI_OK && ci_commit_check(path, NULL) == CI_OK &&
         ci_json_load(path, &m) == CI_OK)
         same = same_settings(conf, m);
-    files = ci_json_get(m, "files");
-    for (size_t i = 0; same && i < ci_json_len(files); i++) same = same_file(set, ci_json_at(files, i));
+    same = same && same_files(conf, conf->data.set, ci_json_get(m, "files"), true);
+    if (conf->sim.base[0]) same = same && same_files(conf, conf->sim.base, ci_json_get(m, "base_files"), false);
     ci_json_free(&m);
     return same;
 }
@@ -180,12 +193,13 @@ static ci_rc commit_started(const ci_conf *conf, const char *path, const recordi
     return commit(path, settings(conf, false), files);
 }
 
-static ci_rc make_folders(const char *set)
+/* Only the first two, the training folders, when attacks are injected. */
+static ci_rc make_folders(const char *set, int n)
 {
     ci_rc rc = CI_OK;
     char path[CI_PATH_MAX];
 
-    for (int k = 0; k < 6; k++) {
+    for (int k = 0; k < n; k++) {
         CI_TRY(ci_path_join(path, set, ci_sim_folder[k]));
         CI_TRY(ci_make_dir(path));
     }
@@ -219,36 +233,69 @@ ci_rc ci_sim_set_prepare(const ci_conf *conf, const char *set, const recording *
     CI_TRY(load_old(set, path, &old));
     CI_TRY(ci_make_dir(set));
     CI_TRY(commit_started(conf, path, r, n, old));
-    CI_TRY(make_folders(set));
+    CI_TRY(make_folders(set, conf->sim.base[0] ? 2 : 6));
     if (old) CI_TRY(remove_obsolete(set, r, n, old));
 done:
     ci_json_free(&old);
     return rc;
 }
 
-ci_rc ci_sim_set_finish(const ci_conf *conf, const char *set, const recording *r, const written *w,
-                 int32_t n)
+/* The captures that were injected into, by content: when they change, so must the set. */
+static ci_rc base_files(const ci_conf *conf, const ci_sim_base *base, ci_json **out)
 {
     ci_rc rc = CI_OK;
-    ci_json *files = NULL;
-    char path[CI_PATH_MAX], car[16];
+    ci_json *files = ci_json_array();
+    char set[CI_PATH_MAX], path[CI_PATH_MAX], sha[CI_SHA256_HEX];
 
-    CI_TRY(ci_path_join(path, set, manifest_name));
-    files = ci_json_array();
-    for (int32_t k = 0; k < n; k++) {
+    CI_TRY(ci_path_join(set, conf->data.root, conf->sim.base));
+    for (int32_t k = 0; k < base->n; k++) {
         ci_json *file = ci_json_object();
 
-        ci_sim_vehicle_name(r[k].vehicle, car);
-        ci_json_str(file, "path", r[k].path);
-        ci_json_str(file, "vehicle", car);
-        ci_json_str(file, "attack", ci_sim_attack_name(r[k].attack));
-        ci_json_int(file, "rows", w[k].rows);
-        ci_json_int(file, "attack_rows", w[k].attack_rows);
-        ci_json_int(file, "bytes", w[k].bytes);
-        ci_json_str(file, "sha256", w[k].sha256);
         ci_json_add(files, file);
+        CI_TRY(ci_path_join(path, set, base->capture[k].path));
+        CI_TRY(ci_sha256_file(path, sha));
+        ci_json_str(file, "path", base->capture[k].path);
+        ci_json_str(file, "sha256", sha);
     }
-    CI_TRY(commit(path, settings(conf, true), files));
+    *out = files;
+    files = NULL;
+done:
+    ci_json_free(&files);
+    return rc;
+}
+
+static ci_json *file_of(const ci_sim_base *base, const recording *r, const written *w)
+{
+    ci_json *file = ci_json_object();
+    char car[16];
+
+    if (!base) ci_sim_vehicle_name(r->vehicle, car);
+    ci_json_str(file, "path", r->path);
+    ci_json_str(file, "vehicle", base ? r->name : car);
+    ci_json_str(file, "attack", ci_sim_attack_name(r->attack));
+    if (base) ci_json_str(file, "base", base->capture[r->base].path);
+    if (base) ci_json_int(file, "segment", r->segment + 1);
+    ci_json_int(file, "rows", w->rows);
+    ci_json_int(file, "attack_rows", w->attack_rows);
+    ci_json_int(file, "bytes", w->bytes);
+    ci_json_str(file, "sha256", w->sha256);
+    return file;
+}
+
+ci_rc ci_sim_set_finish(const ci_conf *conf, const char *set, const ci_sim_base *base, const recording *r,
+                        const written *w, int32_t n)
+{
+    ci_rc rc = CI_OK;
+    ci_json *files = NULL, *bases = NULL, *j;
+    char path[CI_PATH_MAX];
+
+    CI_TRY(ci_path_join(path, set, manifest_name));
+    if (base) CI_TRY(base_files(conf, base, &bases));
+    j = settings(conf, true);
+    if (base) ci_json_put(j, "base_files", bases);
+    files = ci_json_array();
+    for (int32_t k = 0; k < n; k++) ci_json_add(files, file_of(base, &r[k], &w[k]));
+    CI_TRY(commit(path, j, files));
 done:
     return rc;
 }

@@ -12,10 +12,10 @@ const char *const ci_sim_folder[6] = {
 
 const char *ci_sim_attack_name(attack a)
 {
-    static const char *const name[ATTACK_COUNT] = {
+    static const char *const name[ATTACK_COUNT + 1] = {
         "none", "DoS", "fuzzing", "systematic", "malfunction", "malfunction_random", "malfunction_constant",
         "malfunction_replayed", "malfunction_altered", "malfunction_after", "replay", "suppress", "masquerade",
-        "diagnostic"};
+        "diagnostic", "mixed"};
 
     return name[a];
 }

@@ -46,7 +46,7 @@ static ci_rc finish(const ci_conf *conf, const char *set, const recording *r, in
         rows += w[k].rows;
         bytes += w[k].bytes;
     }
-    CI_TRY(ci_sim_set_finish(conf, set, r, w, n));
+    CI_TRY(ci_sim_set_finish(conf, set, NULL, r, w, n));
     ci_log(CI_INFO, "%s: SIMULATED, %d files, %lld frames, %lld bytes", set, n, (long long)rows,
            (long long)bytes);
 done:

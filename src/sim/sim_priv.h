@@ -44,7 +44,8 @@ int64_t ci_sim_between(dice *d, int64_t low, int64_t high);
 typedef enum attack {
     ATTACK_NONE, ATTACK_FLOOD, ATTACK_FUZZ, ATTACK_SWEEP, ATTACK_SPOOF, ATTACK_SPOOF_RANDOM,
     ATTACK_SPOOF_CONSTANT, ATTACK_SPOOF_REPLAYED, ATTACK_SPOOF_ALTERED, ATTACK_SPOOF_AFTER,
-    ATTACK_REPLAY, ATTACK_SUPPRESS, ATTACK_MASQUERADE, ATTACK_DIAGNOSTIC, ATTACK_COUNT
+    ATTACK_REPLAY, ATTACK_SUPPRESS, ATTACK_MASQUERADE, ATTACK_DIAGNOSTIC, ATTACK_COUNT,
+    ATTACK_MIXED = ATTACK_COUNT /**< several, in real traffic; cannot be asked for by name */
 } attack;
 
 const char *ci_sim_attack_name(attack a); /**< as in the names of files: "none", "DoS", ... */
@@ -56,6 +57,9 @@ typedef struct recording {
     int32_t track;    /**< from 0; two files with the same one have the same bytes      */
     attack attack;
     int64_t from_us, to_us; /**< the part of the capture that the file has              */
+    char name[32];    /**< of the vehicle, where it is not simulated: then vehicle is -1 */
+    int32_t base;     /**< of an injected one: which capture of the base ...            */
+    int64_t segment;  /**< ... and which part of it                                     */
 } recording;
 
 extern const char *const ci_sim_folder[6];
@@ -310,10 +314,10 @@ ci_rc ci_sim_bus_run(bus *b, int64_t from_us, int64_t to_us, lines *out);
 
 /* ---- files.c: slices of all captures, dealt to ranks, into files */
 
-/** What the manifest says of a file. */
+/** What the manifest says of a file; sent between ranks as bytes. */
 typedef struct written {
-    int64_t rows, attack_rows, bytes;
-    char sha256[CI_SHA256_HEX];
+    int64_t file, rows, attack_rows, bytes;
+    char sha256[CI_SHA256_HEX + 7]; /**< padded: no byte of the structure is undefined */
 } written;
 
 /** Write every recording into <set>/<path> and commit it.  Collective.
@@ -330,8 +334,20 @@ void ci_sim_files_clear(const char *set, const recording *r, int32_t n);
  *  remove files of an earlier simulation that are not in the plan. */
 ci_rc ci_sim_set_prepare(const ci_conf *conf, const char *set, const recording *r, int32_t n);
 
-/** Commit the complete manifest; w has n entries in the order of r. */
-ci_rc ci_sim_set_finish(const ci_conf *conf, const char *set, const recording *r, const written *w,
-                 int32_t n);
+/** Commit the complete manifest; w has n entries in the order of r.
+ *  \param [in] base  what was injected into; NULL for none */
+ci_rc ci_sim_set_finish(const ci_conf *conf, const char *set, const ci_sim_base *base, const recording *r,
+                        const written *w, int32_t n);
+
+/* ---- mix.c: attacks into traffic that is there already */
+
+/** The frames of a segment with bursts of attacks among them, one at a time on the bus: 0.22 ms from
+ *  one to the next at least.
+ *  Source: detection.md, section 6.
+ *  \param [in] base, copy  whose random numbers
+ *  \param [out] out        replaced; grows; the caller's to free
+ *  \return CI_OK or CI_ENOMEM */
+ci_rc ci_sim_mix(uint32_t seed, int32_t base, int32_t copy, const ci_sim_frame *in, size_t n,
+                 ci_sim_frames *out);
 
 #endif

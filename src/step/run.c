@@ -73,7 +73,7 @@ static bool sim_there(const struct run *r, struct verdict *v)
 static ci_rc sim_work(struct run *r, struct attempt *a)
 {
     (void)a;
-    return ci_sim(r->comm, r->conf);
+    return r->conf->sim.base[0] ? inject_do(r->comm, r->conf) : ci_sim(r->comm, r->conf);
 }
 
 static bool scan_there(const struct run *r, struct verdict *v)

@@ -22,4 +22,8 @@ ci_rc attempt_skip(const ci_comm *comm, const ci_conf *conf, const char *code, c
  * record when rc is CI_OK. */
 ci_rc attempt_end(const ci_comm *comm, const ci_conf *conf, const char *code, struct attempt *a, ci_rc rc);
 
+/* Scan the set conf->sim.base, into conf->run.dir/base, and inject attacks into its training captures
+ * (ci/sim.h).  Collective. */
+ci_rc inject_do(const ci_comm *comm, const ci_conf *conf);
+
 #endif

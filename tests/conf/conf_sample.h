@@ -76,4 +76,6 @@ static const char *const conf_sample[] = {
     "sim.attack_share=0",
     "sim.known=replay,suppress",
     "sim.unknown=DoS,diagnostic",
+    "sim.base=hcrl_sa",
+    "sim.copies=11",
 };

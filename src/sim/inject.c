@@ -1,0 +1,210 @@
+/* A set of captures with simulated attacks in real traffic.  Files are dealt to ranks: each is a
+   segment of at most 45 s, made in memory. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "ci/arena.h"
+#include "ci/attack.h"
+#include "ci/log.h"
+#include "ci/signal.h"
+#include "ci/tick.h"
+#include "ci/types.h"
+#include "sim_priv.h"
+
+#define SECOND INT64_C(1000000000)
+enum { SEGMENT_S = 45, SEGMENT_LEAST_S = 20 };
+
+typedef struct inject {
+    const ci_comm *comm;
+    const ci_conf *conf;
+    const ci_sim_base *base;
+    const char *set;
+    recording *r;          /* (n) owned */
+    int32_t n;
+    int32_t have_capture;  /* the segment that `frames` has */
+    int64_t have_segment;
+    ci_sim_frames frames, mixed;
+    lines text;
+} inject;
+
+/* Segments of 45 s, the last one when it has 20. */
+static int64_t segments(const ci_sim_capture *c)
+{
+    const int64_t ns = c->t_last - c->t_first;
+
+    return ns / (SEGMENT_S * SECOND) + (ns % (SEGMENT_S * SECOND) >= SEGMENT_LEAST_S * SECOND);
+}
+
+static bool plain(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+}
+
+/* What follows the last '-' of the base's name, its vehicle or number, so that folds by vehicle keep
+   both together; but no attack's name. */
+static void name_of(const char *path, char out[32])
+{
+    const char *slash = strrchr(path, '/'), *stem = slash ? slash + 1 : path, *dash = strrchr(stem, '-');
+    int n = 0;
+
+    for (const char *p = dash ? dash + 1 : stem; plain(*p) && n < 24; p++) out[n++] = *p;
+    out[n] = 0;
+    if (n == 0 || ci_attack_type(out)) strcpy(out, "base");
+}
+
+static void add(inject *j, attack a, int32_t base, int64_t segment, int32_t copy)
+{
+    recording *r = &j->r[j->n++];
+
+    *r = (recording){.vehicle = -1, .base = base, .segment = segment, .capture = copy, .attack = a};
+    name_of(j->base->capture[base].path, r->name);
+    if (a == ATTACK_NONE)
+        snprintf(r->path, sizeof r->path, "%s/attack-free-%s-b%03d-s%04lld.csv", ci_sim_folder[0], r->name, base + 1,
+                 (long long)segment + 1);
+    else
+        snprintf(r->path, sizeof r->path, "%s/mixed-%s-b%03d-c%04d.csv", ci_sim_folder[1], r->name, base + 1, copy);
+}
+
+/* Each segment once as it is, and as many mixed captures of a base as sim.copies says, spread over
+   its segments. */
+static ci_rc plan(inject *j)
+{
+    ci_rc rc = CI_OK;
+    const int32_t copies = j->conf->sim.copies;
+    size_t most = 0;
+
+    for (int32_t b = 0; b < j->base->n; b++) most += (size_t)segments(&j->base->capture[b]) + (size_t)copies;
+    j->r = ci_new(most + 1, sizeof *j->r);
+    if (!j->r) CI_FAIL(CI_ENOMEM, "%zu files", most);
+    for (int32_t b = 0; b < j->base->n; b++) {
+        const int64_t n = segments(&j->base->capture[b]);
+
+        if (n == 0)
+            ci_log(CI_WARN, "%s: shorter than %d s; nothing is injected into it", j->base->capture[b].path, SEGMENT_LEAST_S);
+        for (int64_t s = 0; s < n; s++) {
+            add(j, ATTACK_NONE, b, s, 0);
+            for (int32_t c = 0; c < copies; c++)
+                if (c * n / copies == s) add(j, ATTACK_MIXED, b, s, c + 1);
+        }
+    }
+    if (j->n == 0) CI_FAIL(CI_EDATA, "sim.base: %s has no training capture of %d s without attacks", j->conf->sim.base, SEGMENT_LEAST_S);
+done:
+    return rc;
+}
+
+static ci_rc segment_read(inject *j, const recording *r)
+{
+    ci_rc rc = CI_OK;
+    const ci_sim_capture *c = &j->base->capture[r->base];
+    const int64_t from = c->t_first + r->segment * SEGMENT_S * SECOND;
+
+    if (j->have_capture == r->base && j->have_segment == r->segment) return CI_OK;
+    j->have_capture = -1;
+    j->frames.n = 0;
+    CI_TRY(j->base->read(j->base->arg, r->base, from, from + SEGMENT_S * SECOND, &j->frames));
+    j->have_capture = r->base;
+    j->have_segment = r->segment;
+done:
+    return rc;
+}
+
+static ci_rc put_frames(inject *j, const ci_sim_frames *f)
+{
+    ci_rc rc = CI_OK;
+
+    ci_sim_text_clear(&j->text);
+    CI_TRY(ci_sim_text_header_put(&j->text));
+    for (size_t i = 0; i < f->n; i++) {
+        const ci_sim_frame *x = &f->v[i];
+        const uint32_t id = x->id >> 31 ? (x->id & (EXTENDED - 1)) | EXTENDED : x->id;
+        uint8_t payload[8];
+
+        for (int k = 0; k < 8; k++) payload[k] = (uint8_t)(x->data >> 8 * k);
+        CI_TRY(ci_sim_text_row(&j->text, x->t_ns / 1000, id, payload, x->len, x->attack));
+    }
+done:
+    return rc;
+}
+
+static ci_rc write_one(inject *j, int32_t k, written *out)
+{
+    ci_rc rc = CI_OK;
+    const recording *r = &j->r[k];
+    char path[CI_PATH_MAX];
+    const bool mixed = r->attack == ATTACK_MIXED;
+
+    if (ci_signal_seen()) CI_FAIL(CI_ETEMP, "signal %d while simulating %s; start again", ci_signal_seen(), r->path);
+    CI_TRY(ci_path_join(path, j->set, r->path));
+    CI_TRY(segment_read(j, r));
+    if (mixed)
+        CI_TRY(ci_sim_mix((uint32_t)j->conf->sim.seed, r->base, r->capture, j->frames.v, j->frames.n, &j->mixed));
+    CI_TRY(put_frames(j, mixed ? &j->mixed : &j->frames));
+    CI_TRY(ci_commit_bytes(path, j->text.bytes, j->text.used));
+    *out = (written){.file = k, .rows = j->text.rows, .attack_rows = j->text.attack_rows, .bytes = (int64_t)j->text.used};
+    ci_sha256_of(j->text.bytes, j->text.used, out->sha256);
+    ci_tick();
+done:
+    return rc;
+}
+
+/* Files of one base lie together: a rank reads few of them. */
+static ci_rc write_mine(inject *j, written *mine, int32_t *out_n)
+{
+    ci_rc rc = CI_OK;
+    const int32_t first = (int32_t)ci_part(j->n, j->comm->rank, j->comm->size);
+    const int32_t end = (int32_t)ci_part(j->n, j->comm->rank + 1, j->comm->size);
+
+    for (int32_t k = first; k < end; k++) CI_TRY(write_one(j, k, &mine[(*out_n)++]));
+done:
+    return rc;
+}
+
+static ci_rc finish(const inject *j, const written *w, size_t n)
+{
+    ci_rc rc = CI_OK;
+    int64_t rows = 0;
+
+    if (n != (size_t)j->n) CI_FAIL(CI_EINTERNAL, "%zu of %d files were written", n, j->n);
+    for (size_t k = 0; k < n; k++) rows += w[k].rows;
+    CI_TRY(ci_sim_set_finish(j->conf, j->set, j->base, j->r, w, j->n));
+    ci_log(CI_INFO, "%s: SIMULATED attacks in %s, %d files, %lld frames", j->set, j->conf->sim.base, j->n, (long long)rows);
+done:
+    return rc;
+}
+
+static ci_rc prepare(inject *j, char set[CI_PATH_MAX], written **out)
+{
+    ci_rc rc = CI_OK;
+
+    CI_TRY(ci_path_join(set, j->conf->data.root, j->conf->data.set));
+    CI_TRY(plan(j));
+    *out = ci_new((size_t)j->n, sizeof **out);
+    if (!*out) CI_FAIL(CI_ENOMEM, "%d files", j->n);
+    if (j->comm->rank == 0) CI_TRY(ci_sim_set_prepare(j->conf, set, j->r, j->n));
+done:
+    return rc;
+}
+
+ci_rc ci_sim_inject(const ci_comm *comm, const ci_conf *conf, const ci_sim_base *base)
+{
+    ci_rc rc = CI_OK;
+    char set[CI_PATH_MAX] = "";
+    inject j = {.comm = comm, .conf = conf, .base = base, .set = set, .have_capture = -1};
+    written *mine = NULL;
+    void *all = NULL;
+    size_t all_bytes = 0;
+    int32_t n = 0;
+
+    CI_TRY_ALL(comm, "sim.inject.prepare", prepare(&j, set, &mine));
+    CI_TRY_ALL(comm, "sim.inject.files", write_mine(&j, mine, &n));
+    CI_TRY(ci_comm_gather(comm, "sim.inject.gather", mine, (size_t)n * sizeof *mine, &all, &all_bytes, NULL));
+    CI_TRY_ALL(comm, "sim.inject.manifest", comm->rank ? CI_OK : finish(&j, all, all_bytes / sizeof *mine));
+done:
+    ci_sim_text_release(&j.text);
+    free(j.frames.v);
+    free(j.mixed.v);
+    free(j.r);
+    free(mine);
+    free(all);
+    return rc;
+}
