@@ -73,18 +73,22 @@ typedef struct ci_sim_frame {
 
 typedef struct ci_sim_frames { ci_sim_frame *v; size_t n, cap; } ci_sim_frames; /**< v is owned */
 
-typedef struct ci_sim_capture {
-    char path[CI_TEXT_MAX];   /**< below data.root/sim.base                                    */
-    int64_t t_first, t_last;  /**< ns                                                          */
-} ci_sim_capture;
+/** About 45 s of one capture, at least 20: rows from one in the file to another. */
+typedef struct ci_sim_segment {
+    int32_t capture, number;  /**< of the capture, from 0                                      */
+    int64_t from_ns, to_ns;   /**< rows whose time, or the latest one before them in the file, is
+                                   in [from, to)                                               */
+} ci_sim_segment;
+
+enum { CI_SIM_SEGMENT_S = 45, CI_SIM_SEGMENT_LEAST_S = 20 };
 
 /** Real captures, and who can read them. */
 typedef struct ci_sim_base {
-    const ci_sim_capture *capture; /**< (n) borrowed                                           */
-    int32_t n;
-    /** Append the frames of a capture, in file order, that no attacker sent and whose time, or the
-     *  latest one before them in the file, is in [from_ns, to_ns). */
-    ci_rc (*read)(void *arg, int32_t capture, int64_t from_ns, int64_t to_ns, ci_sim_frames *out);
+    const char (*path)[CI_TEXT_MAX];  /**< (n) below data.root/sim.base; borrowed              */
+    int32_t n, n_segment;
+    const ci_sim_segment *segment;    /**< (n_segment) by capture, then number; borrowed       */
+    /** Append the frames of a segment, in file order, that no attacker sent. */
+    ci_rc (*read)(void *arg, const ci_sim_segment *s, ci_sim_frames *out);
     void *arg;
 } ci_sim_base;
 

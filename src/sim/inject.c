@@ -11,9 +11,6 @@
 #include "ci/types.h"
 #include "sim_priv.h"
 
-#define SECOND INT64_C(1000000000)
-enum { SEGMENT_S = 45, SEGMENT_LEAST_S = 20 };
-
 typedef struct inject {
     const ci_comm *comm;
     const ci_conf *conf;
@@ -21,19 +18,10 @@ typedef struct inject {
     const char *set;
     recording *r;          /* (n) owned */
     int32_t n;
-    int32_t have_capture;  /* the segment that `frames` has */
-    int64_t have_segment;
+    int32_t have;          /* the segment that `frames` has, -1: none */
     ci_sim_frames frames, mixed;
     lines text;
 } inject;
-
-/* Segments of 45 s, the last one when it has 20. */
-static int64_t segments(const ci_sim_capture *c)
-{
-    const int64_t ns = c->t_last - c->t_first;
-
-    return ns / (SEGMENT_S * SECOND) + (ns % (SEGMENT_S * SECOND) >= SEGMENT_LEAST_S * SECOND);
-}
 
 static bool plain(char c)
 {
@@ -52,58 +40,65 @@ static void name_of(const char *path, char out[32])
     if (n == 0 || ci_attack_type(out)) strcpy(out, "base");
 }
 
-static void add(inject *j, attack a, int32_t base, int64_t segment, int32_t copy)
+static void add(inject *j, attack a, int32_t segment, int32_t copy)
 {
     recording *r = &j->r[j->n++];
+    const ci_sim_segment *s = &j->base->segment[segment];
 
-    *r = (recording){.vehicle = -1, .base = base, .segment = segment, .capture = copy, .attack = a};
-    name_of(j->base->capture[base].path, r->name);
+    *r = (recording){.vehicle = -1, .base = s->capture, .segment = segment, .capture = copy, .attack = a};
+    name_of(j->base->path[s->capture], r->name);
     if (a == ATTACK_NONE)
-        snprintf(r->path, sizeof r->path, "%s/attack-free-%s-b%03d-s%04lld.csv", ci_sim_folder[0], r->name, base + 1,
-                 (long long)segment + 1);
+        snprintf(r->path, sizeof r->path, "%s/attack-free-%s-b%03d-s%04d.csv", ci_sim_folder[0], r->name, s->capture + 1,
+                 s->number + 1);
     else
-        snprintf(r->path, sizeof r->path, "%s/mixed-%s-b%03d-c%04d.csv", ci_sim_folder[1], r->name, base + 1, copy);
+        snprintf(r->path, sizeof r->path, "%s/mixed-%s-b%03d-c%04d.csv", ci_sim_folder[1], r->name, s->capture + 1, copy);
 }
 
-/* Each segment once as it is, and as many mixed captures of a base as sim.copies says, spread over
-   its segments. */
+/* Segments [first, end) are of one capture: each once as it is, and sim.copies with attacks, spread
+   over them. */
+static void plan_capture(inject *j, int32_t first, int32_t end)
+{
+    const int64_t copies = j->conf->sim.copies;
+
+    for (int32_t s = first; s < end; s++) {
+        add(j, ATTACK_NONE, s, 0);
+        for (int32_t c = 0; c < copies; c++)
+            if (first + c * (int64_t)(end - first) / copies == s) add(j, ATTACK_MIXED, s, c + 1);
+    }
+}
+
 static ci_rc plan(inject *j)
 {
     ci_rc rc = CI_OK;
-    const int32_t copies = j->conf->sim.copies;
-    size_t most = 0;
+    const ci_sim_base *b = j->base;
+    int32_t end = 0;
 
-    for (int32_t b = 0; b < j->base->n; b++) most += (size_t)segments(&j->base->capture[b]) + (size_t)copies;
-    j->r = ci_new(most + 1, sizeof *j->r);
-    if (!j->r) CI_FAIL(CI_ENOMEM, "%zu files", most);
-    for (int32_t b = 0; b < j->base->n; b++) {
-        const int64_t n = segments(&j->base->capture[b]);
+    if (b->n_segment == 0)
+        CI_FAIL(CI_EDATA, "sim.base: %s has no training capture with %d s of frames without attack", j->conf->sim.base,
+                CI_SIM_SEGMENT_LEAST_S);
+    j->r = ci_new((size_t)b->n_segment + (size_t)b->n * (size_t)j->conf->sim.copies, sizeof *j->r);
+    if (!j->r) CI_FAIL(CI_ENOMEM, "%d segments", b->n_segment);
+    for (int32_t c = 0; c < b->n; c++) {
+        const int32_t first = end;
 
-        if (n == 0)
-            ci_log(CI_WARN, "%s: shorter than %d s; nothing is injected into it", j->base->capture[b].path, SEGMENT_LEAST_S);
-        for (int64_t s = 0; s < n; s++) {
-            add(j, ATTACK_NONE, b, s, 0);
-            for (int32_t c = 0; c < copies; c++)
-                if (c * n / copies == s) add(j, ATTACK_MIXED, b, s, c + 1);
-        }
+        while (end < b->n_segment && b->segment[end].capture == c) end++;
+        plan_capture(j, first, end);
+        if (end == first)
+            ci_log(CI_WARN, "%s: less than %d s without attack; nothing is injected into it", b->path[c], CI_SIM_SEGMENT_LEAST_S);
     }
-    if (j->n == 0) CI_FAIL(CI_EDATA, "sim.base: %s has no training capture of %d s without attacks", j->conf->sim.base, SEGMENT_LEAST_S);
 done:
     return rc;
 }
 
-static ci_rc segment_read(inject *j, const recording *r)
+static ci_rc segment_read(inject *j, int32_t segment)
 {
     ci_rc rc = CI_OK;
-    const ci_sim_capture *c = &j->base->capture[r->base];
-    const int64_t from = c->t_first + r->segment * SEGMENT_S * SECOND;
 
-    if (j->have_capture == r->base && j->have_segment == r->segment) return CI_OK;
-    j->have_capture = -1;
+    if (j->have == segment) return CI_OK;
+    j->have = -1;
     j->frames.n = 0;
-    CI_TRY(j->base->read(j->base->arg, r->base, from, from + SEGMENT_S * SECOND, &j->frames));
-    j->have_capture = r->base;
-    j->have_segment = r->segment;
+    CI_TRY(j->base->read(j->base->arg, &j->base->segment[segment], &j->frames));
+    j->have = segment;
 done:
     return rc;
 }
@@ -135,7 +130,7 @@ static ci_rc write_one(inject *j, int32_t k, written *out)
 
     if (ci_signal_seen()) CI_FAIL(CI_ETEMP, "signal %d while simulating %s; start again", ci_signal_seen(), r->path);
     CI_TRY(ci_path_join(path, j->set, r->path));
-    CI_TRY(segment_read(j, r));
+    CI_TRY(segment_read(j, r->segment));
     if (mixed)
         CI_TRY(ci_sim_mix((uint32_t)j->conf->sim.seed, r->base, r->capture, j->frames.v, j->frames.n, &j->mixed));
     CI_TRY(put_frames(j, mixed ? &j->mixed : &j->frames));
@@ -189,7 +184,7 @@ ci_rc ci_sim_inject(const ci_comm *comm, const ci_conf *conf, const ci_sim_base 
 {
     ci_rc rc = CI_OK;
     char set[CI_PATH_MAX] = "";
-    inject j = {.comm = comm, .conf = conf, .base = base, .set = set, .have_capture = -1};
+    inject j = {.comm = comm, .conf = conf, .base = base, .set = set, .have = -1};
     written *mine = NULL;
     void *all = NULL;
     size_t all_bytes = 0;

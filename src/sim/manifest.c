@@ -252,9 +252,9 @@ static ci_rc base_files(const ci_conf *conf, const ci_sim_base *base, ci_json **
         ci_json *file = ci_json_object();
 
         ci_json_add(files, file);
-        CI_TRY(ci_path_join(path, set, base->capture[k].path));
+        CI_TRY(ci_path_join(path, set, base->path[k]));
         CI_TRY(ci_sha256_file(path, sha));
-        ci_json_str(file, "path", base->capture[k].path);
+        ci_json_str(file, "path", base->path[k]);
         ci_json_str(file, "sha256", sha);
     }
     *out = files;
@@ -273,8 +273,8 @@ static ci_json *file_of(const ci_sim_base *base, const recording *r, const writt
     ci_json_str(file, "path", r->path);
     ci_json_str(file, "vehicle", base ? r->name : car);
     ci_json_str(file, "attack", ci_sim_attack_name(r->attack));
-    if (base) ci_json_str(file, "base", base->capture[r->base].path);
-    if (base) ci_json_int(file, "segment", r->segment + 1);
+    if (base) ci_json_str(file, "base", base->path[r->base]);
+    if (base) ci_json_int(file, "segment", base->segment[r->segment].number + 1);
     ci_json_int(file, "rows", w->rows);
     ci_json_int(file, "attack_rows", w->attack_rows);
     ci_json_int(file, "bytes", w->bytes);

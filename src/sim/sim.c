@@ -4,6 +4,8 @@
 #include "ci/log.h"
 #include "sim_priv.h"
 
+enum { IDS_MAX = 2000 };
+
 static ci_rc check(const ci_conf *conf)
 {
     ci_rc rc = CI_OK;
@@ -12,9 +14,9 @@ static ci_rc check(const ci_conf *conf)
         CI_FAIL(CI_ECONF, "sim.vehicles: %d; it takes 2, one to train on and one that is unknown",
                 conf->sim.vehicles);
     if (conf->sim.ids_min < 1 || conf->sim.ids_max < conf->sim.ids_min ||
-        conf->sim.ids_max > SLOT_MAX)
+        conf->sim.ids_max > IDS_MAX)
         CI_FAIL(CI_ECONF, "sim.ids_min, sim.ids_max: %d to %d is not within 1 to %d",
-                conf->sim.ids_min, conf->sim.ids_max, SLOT_MAX);
+                conf->sim.ids_min, conf->sim.ids_max, IDS_MAX);
     if (conf->sim.bitrate < 10000 || conf->sim.bitrate > 1000000)
         CI_FAIL(CI_ECONF, "sim.bitrate: %d is not within 10000 to 1000000", conf->sim.bitrate);
     if (conf->sim.ids_max * 5 > 4 * ci_sim_rate_max(conf->sim.bitrate))

@@ -59,7 +59,7 @@ typedef struct recording {
     int64_t from_us, to_us; /**< the part of the capture that the file has              */
     char name[32];    /**< of the vehicle, where it is not simulated: then vehicle is -1 */
     int32_t base;     /**< of an injected one: which capture of the base ...            */
-    int64_t segment;  /**< ... and which part of it                                     */
+    int32_t segment;  /**< ... and which of all segments                                */
 } recording;
 
 extern const char *const ci_sim_folder[6];

@@ -104,15 +104,17 @@ static void draw_extended(dice *d, vehicle *v, int32_t from)
     }
 }
 
-/* Distinct identifiers of 1 .. 7FF (000 is the flood's): selection sampling, Knuth, "The Art of
+enum { ID_MAX = 0x7DE }; /* behind it are those of diagnosis */
+
+/* Distinct identifiers of 1 .. 7DE (000 is the flood's): selection sampling, Knuth, "The Art of
    Computer Programming", volume 2, 3.4.2, algorithm S; the others are of the 29-bit kind. */
 static void draw_ids(dice *d, vehicle *v, double extended)
 {
     const int32_t n = v->n - (int32_t)(v->n * extended);
     int32_t have = 0;
 
-    for (uint32_t id = 1; id <= SLOT_MAX; id++)
-        if (ci_sim_below(d, SLOT_MAX + 1 - id) < (uint32_t)(n - have)) v->slot[have++].id = id;
+    for (uint32_t id = 1; id <= ID_MAX; id++)
+        if (ci_sim_below(d, ID_MAX + 1 - id) < (uint32_t)(n - have)) v->slot[have++].id = id;
     draw_extended(d, v, n);
     qsort(v->slot, (size_t)v->n, sizeof v->slot[0], by_rank);
 }

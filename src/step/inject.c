@@ -8,14 +8,19 @@
 #include "ci/tick.h"
 #include "step_priv.h"
 
+#define SECOND INT64_C(1000000000)
+enum { GAP_S = 10 }; /* a clock that jumps so far, or a recorder that slept, begins another segment */
+
 struct base {
     ci_plan plan;
     ci_contract contract;
     ci_loader *loader;
     ci_table table;
-    ci_sim_capture *capture; /* (n) owned */
-    int32_t *of;             /* (n) their places in the plan; owned */
+    char (*path)[CI_TEXT_MAX]; /* (n) owned */
+    int32_t *of;               /* (n) their places in the plan; owned */
     int32_t n;
+    ci_sim_segment *found;     /* (n_found) of this rank's captures; owned */
+    size_t n_found, cap_found;
 };
 
 static void base_release(struct base *b)
@@ -23,11 +28,90 @@ static void base_release(struct base *b)
     ci_plan_release(&b->plan);
     ci_loader_destroy(&b->loader);
     ci_table_release(&b->table);
-    free(b->capture);
+    free(b->path);
     free(b->of);
+    free(b->found);
 }
 
-static ci_rc take(const ci_table *t, int64_t from_ns, int64_t to_ns, int64_t *latest, ci_sim_frames *out)
+/* ---- where segments are */
+
+/* The segment that is open while a capture is read. */
+struct open_segment {
+    ci_sim_segment s;
+    int64_t latest; /* of the times so far; INT64_MIN: none */
+};
+
+static ci_rc segment_close(struct base *b, struct open_segment *o, int64_t to_ns)
+{
+    ci_rc rc = CI_OK;
+    void *p = b->found;
+
+    if (o->latest - o->s.from_ns < CI_SIM_SEGMENT_LEAST_S * SECOND) return CI_OK;
+    CI_TRY(ci_grow(&p, &b->cap_found, b->n_found + 1, sizeof *b->found));
+    b->found = p;
+    o->s.to_ns = to_ns;
+    b->found[b->n_found++] = o->s;
+    o->s.number++;
+done:
+    return rc;
+}
+
+static ci_rc segments_in(struct base *b, struct open_segment *o)
+{
+    ci_rc rc = CI_OK;
+
+    for (ci_lid i = 0; i < b->table.n_own; i++) {
+        const int64_t t = b->table.t_ns[i];
+
+        if (b->table.attack[i] || t <= o->latest) continue;
+        if (o->latest == INT64_MIN) {
+            o->s.from_ns = t;
+        } else if (t - o->s.from_ns >= CI_SIM_SEGMENT_S * SECOND || t - o->latest >= GAP_S * SECOND) {
+            CI_TRY(segment_close(b, o, t));
+            o->s.from_ns = t;
+        }
+        o->latest = t;
+    }
+done:
+    return rc;
+}
+
+static ci_rc segments_of(struct base *b, int32_t capture)
+{
+    ci_rc rc = CI_OK;
+    const ci_capture *c = &b->plan.capture[b->of[capture]];
+    struct open_segment o = {.s = {.capture = capture}, .latest = INT64_MIN};
+
+    for (int32_t k = 0; k < c->n_block; k++) {
+        CI_TRY(ci_table_load(b->loader, &b->plan, c->first_block + k, 0, &b->table));
+        CI_TRY(segments_in(b, &o));
+        ci_tick();
+    }
+    if (o.latest != INT64_MIN) CI_TRY(segment_close(b, &o, INT64_MAX));
+done:
+    return rc;
+}
+
+static ci_rc segments_mine(struct base *b, int rank, int size)
+{
+    ci_rc rc = CI_OK;
+
+    for (int32_t k = rank; k < b->n; k += size) CI_TRY(segments_of(b, k));
+done:
+    return rc;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const ci_sim_segment *x = a, *y = b;
+
+    if (x->capture != y->capture) return (x->capture > y->capture) - (x->capture < y->capture);
+    return (x->number > y->number) - (x->number < y->number);
+}
+
+/* ---- reading one */
+
+static ci_rc take(const ci_table *t, const ci_sim_segment *s, int64_t *latest, ci_sim_frames *out)
 {
     ci_rc rc = CI_OK;
     void *p = out->v;
@@ -35,24 +119,25 @@ static ci_rc take(const ci_table *t, int64_t from_ns, int64_t to_ns, int64_t *la
     CI_TRY(ci_grow(&p, &out->cap, out->n + (size_t)t->n_own, sizeof *out->v));
     out->v = p;
     for (ci_lid i = 0; i < t->n_own; i++) {
+        if (t->attack[i]) continue;
         *latest = CI_MAX(*latest, t->t_ns[i]);
-        if (t->attack[i] || *latest < from_ns || *latest >= to_ns) continue;
+        if (*latest < s->from_ns || *latest >= s->to_ns) continue;
         out->v[out->n++] = (ci_sim_frame){t->t_ns[i], t->data[i], t->id[i], t->len[i], 0};
     }
 done:
     return rc;
 }
 
-static ci_rc base_read(void *arg, int32_t capture, int64_t from_ns, int64_t to_ns, ci_sim_frames *out)
+static ci_rc base_read(void *arg, const ci_sim_segment *s, ci_sim_frames *out)
 {
     ci_rc rc = CI_OK;
     struct base *b = arg;
-    const ci_capture *c = &b->plan.capture[b->of[capture]];
+    const ci_capture *c = &b->plan.capture[b->of[s->capture]];
     int64_t latest = INT64_MIN;
 
-    for (int32_t k = 0; k < c->n_block && latest < to_ns; k++) {
+    for (int32_t k = 0; k < c->n_block && latest < s->to_ns; k++) {
         CI_TRY(ci_table_load(b->loader, &b->plan, c->first_block + k, 0, &b->table));
-        CI_TRY(take(&b->table, from_ns, to_ns, &latest, out));
+        CI_TRY(take(&b->table, s, &latest, out));
         ci_tick();
     }
 done:
@@ -64,16 +149,14 @@ static ci_rc captures_take(struct base *b)
 {
     ci_rc rc = CI_OK;
 
-    b->capture = ci_new((size_t)b->plan.n_capture, sizeof *b->capture);
+    b->path = ci_new((size_t)b->plan.n_capture, sizeof *b->path);
     b->of = ci_new((size_t)b->plan.n_capture, sizeof *b->of);
-    if (!b->capture || !b->of) CI_FAIL(CI_ENOMEM, "%d captures", b->plan.n_capture);
+    if (!b->path || !b->of) CI_FAIL(CI_ENOMEM, "%d captures", b->plan.n_capture);
     for (int32_t i = 0; i < b->plan.n_capture; i++) {
         const ci_capture *c = &b->plan.capture[i];
 
-        if (b->plan.folder[c->folder].role != CI_TRAIN || !ci_capture_used(c) || c->count.rows == 0) continue;
-        memcpy(b->capture[b->n].path, c->path, sizeof c->path);
-        b->capture[b->n].t_first = c->count.t_first;
-        b->capture[b->n].t_last = c->count.t_last;
+        if (b->plan.folder[c->folder].role != CI_TRAIN || !ci_capture_used(c)) continue;
+        memcpy(b->path[b->n], c->path, sizeof c->path);
         b->of[b->n++] = i;
     }
 done:
@@ -103,14 +186,22 @@ ci_rc inject_do(const ci_comm *comm, const ci_conf *conf)
     ci_rc rc = CI_OK;
     ci_conf of_base;
     struct base b = {0};
+    void *segment = NULL;
+    size_t n = 0;
 
     CI_TRY_ALL(comm, "inject.base.check", check(conf, &of_base));
     CI_TRY(ci_scan(comm, &of_base, &b.plan));
     CI_TRY_ALL(comm, "inject.base.take", captures_take(&b));
     CI_TRY_ALL(comm, "inject.base.contract", ci_contract_read(&of_base, &b.contract));
     CI_TRY_ALL(comm, "inject.base.loader", ci_loader_create(&b.contract, &b.loader));
-    CI_TRY(ci_sim_inject(comm, conf, &(ci_sim_base){.capture = b.capture, .n = b.n, .read = base_read, .arg = &b}));
+    CI_TRY_ALL(comm, "inject.segments.find", segments_mine(&b, comm->rank, comm->size));
+    CI_TRY(ci_comm_allgather(comm, "inject.segments.allgather", b.found, b.n_found * sizeof *b.found, &segment, &n, NULL));
+    n /= sizeof *b.found;
+    if (n) qsort(segment, n, sizeof *b.found, by_place);
+    CI_TRY(ci_sim_inject(comm, conf, &(ci_sim_base){.path = (const char(*)[CI_TEXT_MAX])b.path, .n = b.n, .segment = segment,
+                                                    .n_segment = (int32_t)n, .read = base_read, .arg = &b}));
 done:
+    free(segment);
     base_release(&b);
     return rc;
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # TIMEOUT: 300
-"""The program itself: one digest over a simulated set for 1, 2, 3 and 5 ranks, and disks of 12 sizes that are too small or just not."""
+"""The program itself: one digest over simulated sets of one slice a capture, of several, and of a number of rows, for 1, 2, 3, 5 and 8
+ranks; and disks of 7 sizes that are too small or just not."""
 import hashlib
 import json
 import os
@@ -12,7 +13,9 @@ import tempfile
 BUILD = os.environ.get("CANIDS_BUILD", "build")
 PROGRAM = os.path.join(BUILD, "canids")
 SETTINGS = "sim: {seed: 5, vehicles: 3, seconds: 2}\n"
-SIZES_KIB = [8, 64, 160, 320, 640, 1000, 1500, 2000, 2300, 2600, 4000, 8000]
+LONGER = "sim: {seed: 5, vehicles: 2, seconds: 32, ids_min: 8, ids_max: 12, extended: 0.3, known: 'DoS,replay', unknown: 'masquerade,suppress'}\n"
+ROWS = "sim: {seed: 5, vehicles: 2, rows: 12345, ids_min: 8, ids_max: 12, bitrate: 250000, known: 'malfunction_replayed', unknown: 'DoS'}\n"
+SIZES_KIB = [8, 160, 640, 1500, 2300, 4000, 8000]
 
 
 def simulate(ranks, conf, root):
@@ -49,15 +52,18 @@ def report(good, name, why=""):
     return 0 if good else 1
 
 
-def ranks_agree(conf, tmp):
+def ranks_agree(conf, tmp, text):
     failed, first = 0, None
-    for ranks in (0, 1, 2, 3, 5):
+    with open(conf, "w") as f:
+        f.write(text)
+    for ranks in (0, 1, 2, 3, 5, 8):
         root = os.path.join(tmp, "ranks%d" % ranks)
         ran = simulate(ranks, conf, root)
         now = digest(root)
         first = first or now
         name = "sim__has_one_digest_for_any_ranks %s" % (ranks or "no mpirun")
         failed += report(ran.returncode == 0 and whole(root) and now == first, name, "%d %s %s" % (ran.returncode, now, ran.stdout[-2000:]))
+        shutil.rmtree(root)
     return failed
 
 
@@ -93,7 +99,7 @@ def main():
             f.write(SETTINGS)
         if sys.argv[1:] == ["disks"]:
             return disks_fill(conf, tmp)
-        failed = ranks_agree(conf, tmp)
+        failed = sum(ranks_agree(conf, tmp, text) for text in (LONGER, ROWS, SETTINGS))
         if not can_mount(tmp):
             print("skip - sim__survives_a_full_disk: no right to mount a tmpfs")
             return failed
