@@ -54,7 +54,8 @@
  *  that an earlier simulation left is replaced; files of it that the new one does not have are removed.
  *  Memory: four slices of text, about 1 MiB each, and a vehicle a rank.
  *
- *  manifest.json: state "SIMULATED"; complete, false while files are being written; the settings
+ *  manifest.json: state "SIMULATED"; complete, false while files are being written; simulator, a
+ *  number that goes up when the same settings make other bytes; the settings
  *  sim.*, sim.rows as asked_rows; files: path (in the set), vehicle, attack (a name as above, or
  *  "none"), rows, attack_rows, bytes, sha256.
  *  \return the same on every rank: CI_OK; CI_ECONF when the settings do not fit together;

@@ -7,6 +7,9 @@
 
 static const char manifest_name[] = "manifest.json";
 
+/* Goes up when the same settings make other bytes. */
+enum { SIMULATOR = 2 };
+
 /* What a first attempt leaves that died before its manifest was there. */
 static bool is_trace(const char *name)
 {
@@ -82,6 +85,7 @@ static ci_json *settings(const ci_conf *conf, bool complete)
 
     ci_json_str(j, "state", "SIMULATED");
     ci_json_bool(j, "complete", complete);
+    ci_json_int(j, "simulator", SIMULATOR);
     ci_json_int(j, "seed", conf->sim.seed);
     if (conf->sim.base[0]) {
         ci_json_str(j, "base", conf->sim.base);
@@ -112,7 +116,8 @@ static bool same_text(const ci_json *m, const char *key, const char *value)
 /* Does the manifest say that these settings were simulated to the end? */
 static bool same_settings(const ci_conf *conf, const ci_json *m)
 {
-    if (!ci_json_get_bool(m, "complete") || ci_json_get_int(m, "seed") != conf->sim.seed) return false;
+    if (!ci_json_get_bool(m, "complete") || ci_json_get_int(m, "simulator") != SIMULATOR) return false;
+    if (ci_json_get_int(m, "seed") != conf->sim.seed) return false;
     if (conf->sim.base[0])
         return same_text(m, "base", conf->sim.base) && ci_json_get_int(m, "copies") == conf->sim.copies;
     return !ci_json_get(m, "base") && ci_json_get_int(m, "vehicles") == conf->sim.vehicles && ci_json_get_int(m, "ids_min") == conf->sim.ids_min &&
