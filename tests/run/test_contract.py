@@ -156,7 +156,7 @@ def write_sets(place):
 
 def prepare(place, data, where, ranks=0, **settings):
     where = place.path(where)
-    more = dict({"pipeline": "scan,build", "data.root": place.path(data), "data.set": "s", "run.dir": where}, **settings)
+    more = dict({"pipeline": "scan,build", "window.stride": 7, "data.root": place.path(data), "data.set": "s", "run.dir": where}, **settings)
     return run("run", place.path("empty.yaml"), ranks=ranks, settings=more), where
 
 
