@@ -115,7 +115,7 @@ ci_rc ci_plan_write(const ci_plan *p, const char *path);
 ci_rc ci_plan_read(const char *path, ci_plan *out);
 
 /** Digest of everything that decides the store's content: hashes of the used captures, their
- *  folders and names, what the contract left out and repaired in them, W, S, vocabulary.  Not the root, not times, not the number of ranks, not
+ *  folders, names and dialects, what the contract left out and repaired in them, W, S, vocabulary.  Not the root, not times, not the number of ranks, not
  *  the size of blocks. */
 void ci_plan_digest(const ci_plan *p, char out[CI_SHA256_HEX]);
 

@@ -153,8 +153,8 @@ void ci_plan_digest(const ci_plan *p, char out[CI_SHA256_HEX])
         const ci_capture *c = &p->capture[i];
         if (!ci_capture_used(c)) continue;
         ci_xxh_hex(c->hash, hex);
-        snprintf(line, sizeof line, "capture %d %s %lld %s\n", c->folder, hex,
-                 (long long)c->bytes, c->path);
+        snprintf(line, sizeof line, "capture %d %s %lld %s %s\n", c->folder, hex,
+                 (long long)c->bytes, ci_dialect_name((ci_dialect)c->layout.dialect), c->path);
         digest_add(s, line);
         for (int k = 1; k < CI_KIND_COUNT; k++) {
             if (!c->refused[k] && !c->repaired[k]) continue;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ci/source.h"
 #include "scan_priv.h"
 
 static const char *const severities[] = {"note", "warning", "error"};
@@ -140,6 +141,21 @@ static void contract_put(const ci_scan_state *s, ci_json *list)
                                   "correct the files, or raise contract.max_share"};
         put(list, &f, "%lld of %lld lines (%.4g %%) would be in quarantine, %.4g %% may",
             (long long)would, (long long)s->n_line, 100 * (double)would / (double)s->n_line, 100 * s->max_share);
+    }
+}
+
+/* What was recognised, where it is not the plain form. */
+static void layouts_put(const ci_scan_state *s, ci_json *list)
+{
+    for (int32_t i = 0; i < s->plan.n_capture; i++) {
+        const ci_capture *c = &s->plan.capture[i];
+        const ci_dialect dialect = (ci_dialect)c->layout.dialect;
+        const struct finding f = {NOTE, "layout", c->path, 0, 0, -1, "another layout would give other frames",
+                                  "nothing, where it is right; otherwise data.format names the dialect"};
+        if (c->fault == CI_KIND_DIALECT || c->fault == CI_KIND_EMPTY_FILE) continue;
+        if (dialect != CI_DIALECT_FOUR_COLUMN || c->packing != CI_PLAIN || c->sidecar)
+            put(list, &f, "read as %s, compression %s%s", ci_dialect_name(dialect), ci_scan_packing(c),
+                c->sidecar ? ", labels from the intervals of its side-car" : "");
     }
 }
 
@@ -293,6 +309,7 @@ ci_json *ci_scan_findings(const ci_scan_state *s)
     ci_json *list = ci_json_array();
 
     contract_put(s, list);
+    layouts_put(s, list);
     duplicates_put(s, list);
     ids_put(s, list);
     folders_put(s, list);

@@ -103,7 +103,8 @@ static void tables(FILE *f, const ci_json *report)
         {"repaired", "repaired", true}, {"repair", "repair", false},
     };
     static const struct column file[] = {
-        {"file", "path", false}, {"same as", "same_as", false}, {"left out", "left_out", false}, {"dialect", "dialect", false}, {"attack", "attack_type", false},
+        {"file", "path", false}, {"same as", "same_as", false}, {"left out", "left_out", false}, {"dialect", "dialect", false}, {"compression", "compression", false},
+        {"attack", "attack_type", false},
         {"bytes", "bytes", true}, {"rows", "rows", true}, {"attack rows", "attack_rows", true}, {"windows", "windows", true},
         {"attack windows", "attack_windows", true}, {"identifiers", "distinct_ids", true}, {"first", "id_min_hex", false},
         {"last", "id_max_hex", false}, {"from s", "t_first", false}, {"to s", "t_last", false}, {"back", "backward_steps", true},

@@ -163,6 +163,8 @@ ci_json *ci_scan_findings(const ci_scan_state *s);
 /** The data report; short forms of it and of its findings go to the log.  Rank 0; the caller's. */
 ci_json *ci_scan_report(const ci_scan_state *s);
 
+const char *ci_scan_packing(const ci_capture *c); /**< "gzip"; static */
+
 ci_json *ci_scan_totals(const ci_plan *p); /**< its "totals" */
 
 /** The report as a page for a browser.  \return text to free(), NULL when memory is short */

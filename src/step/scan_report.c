@@ -4,6 +4,7 @@
 
 #include "ci/json.h"
 #include "ci/log.h"
+#include "ci/source.h"
 #include "scan_priv.h"
 
 enum { IDS_LISTED = 4096 }; /* of those that only test has */
@@ -84,6 +85,13 @@ static void shift_put(ci_json *j, const ci_scan_state *s, int32_t capture)
     if (!o) ci_json_str(j, "label_shift", NULL);
 }
 
+const char *ci_scan_packing(const ci_capture *c)
+{
+    static const char *const names[] = {[CI_PLAIN] = "none", [CI_GZIP] = "gzip", [CI_XZ] = "xz", [CI_ZSTD] = "zstd"};
+
+    return names[c->packing];
+}
+
 static ci_json *file_json(const ci_scan_state *s, int32_t i)
 {
     const ci_plan *p = &s->plan;
@@ -99,6 +107,9 @@ static ci_json *file_json(const ci_scan_state *s, int32_t i)
     ci_json_str(j, "attack_type", ci_attack_name(c->attack_type));
     ci_json_int(j, "bytes", c->bytes);
     ci_json_str(j, "dialect", ci_dialect_name((ci_dialect)c->layout.dialect));
+    ci_json_str(j, "compression", ci_scan_packing(c));
+    ci_json_int(j, "file_bytes", c->file_bytes);
+    ci_json_bool(j, "sidecar", c->sidecar != 0);
     ci_json_bool(j, "header", c->layout.header != 0);
     ci_json_str(j, "eol", c->layout.crlf ? "crlf" : "lf");
     ci_xxh_hex(c->hash, text);

@@ -5,9 +5,10 @@ import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 
-from common import PREPARED, PROGRAM, ROOT, SHARED, Place, differ, hashes, main, parallel, run, skipped, told
+from common import PREPARED, PROGRAM, ROOT, SHARED, Place, differ, hashes, main, parallel, run, skipped, told, unfinished
 
 HEADER = "timestamp,arbitration_id,data_field,attack\n"
 GOOD = "0.000100,1A0,00FF,0\n"
@@ -119,7 +120,7 @@ def one(job):
 def policies(place):
     told(sorted(KINDS) == sorted(kinds_of_the_settings()), "contract__is_tested_with_every_kind", set(KINDS) ^ set(kinds_of_the_settings()))
     jobs = [(place, kind, policy) for kind in KINDS for policy in ("fail", "quarantine", "accept")]
-    for (_, kind, policy), bad in zip(jobs, parallel(one, jobs, 2)):
+    for (_, kind, policy), bad in zip(jobs, parallel(one, jobs, 4)):
         told(not bad, "contract__%s_under_%s" % (kind, policy), bad)
 
 
@@ -242,6 +243,25 @@ def many(place):
     told(done.code == 65 and "a.csv:6002:" in done.out and left(there) == ONLY, "contract__names_what_fails_behind_many_in_quarantine", done)
 
 
+def killed(place):
+    """A scan that dies while it publishes leaves each file of the previous one, or its own; the same command then ends well."""
+    prepare(place, "by_hand", "old", pipeline="scan")
+    prepare(place, "big", "new", pipeline="scan", **LENIENT)
+    names = [n for n in PREPARED if n != "store.h5"]
+    old, new = hashes(place.path("old"), names), hashes(place.path("new"), names)
+    bad = []
+    for point in (5, 12, 19, 26, 33, 40):
+        there = place.path("killed_%d" % point)
+        shutil.copytree(place.path("old"), there)
+        done, _ = prepare(place, "big", "killed_%d" % point, pipeline="scan", **dict(LENIENT, **{"inject.crash_point": point}))
+        now = hashes(there, names)
+        bad += ["%d: %s" % (point, n) for n in names if now[n] not in (old[n], new[n])] + (["%d: %s" % (point, done)] if done.code == 0 else [])
+        done, _ = prepare(place, "big", "killed_%d" % point, pipeline="scan", **LENIENT)
+        if done.code or hashes(there, names) != new or unfinished(there):
+            bad.append("%d again: %s %s" % (point, differ(hashes(there, names), new), done))
+    told(not bad and old != new, "killed_scan__leaves_whole_files_and_is_done_again", bad)
+
+
 # ---- findings
 
 def findings(data, **settings):
@@ -335,6 +355,7 @@ def test():
         planted(place)
         bounds(place)
         many(place)
+        killed(place)
         times(place)
         sets(place)
         shifted(place)
