@@ -57,7 +57,7 @@ static ci_rc header_take(struct reading *r)
     r->at.p += r->layout->bom;
     CI_TRY(ci_place_line(&r->at, &n, &next));
     if (fault != CI_KIND_NONE || (r->layout->header && n > CI_LINE_MAX)) {
-        const ci_fault f = {.kind = n > CI_LINE_MAX ? CI_KIND_LONG_LINE : fault, .n = n};
+        const ci_fault f = {.kind = fault ? fault : CI_KIND_LONG_LINE, .n = n};
         CI_TRY(refuse(r, r->at.p, &f));
     }
     if (!r->layout->header) goto done;

@@ -49,7 +49,7 @@ KINDS = {
     "fd": (dump("(0.000200) can0 1A0##0000102030405060708090A0B"), 2, None, None, 2, 3),
     "remote": (dump("(0.000200) can0 1A0#R"), 2, None, None, 2, 3),
     "error_frame": (dump("(0.000200) can0 20000080#0000000000000000"), 2, None, None, 2, 2),
-    "dialect": ("SQLite format 3\0" + "\1" * 100, 1, 1, None, None, None),
+    "dialect": ("SQLite format 3\0" + "\1" * 6000 + "\nx\n", 1, 1, None, None, None),
 }
 
 
@@ -122,6 +122,27 @@ def policies(place):
     jobs = [(place, kind, policy) for kind in KINDS for policy in ("fail", "quarantine", "accept")]
     for (_, kind, policy), bad in zip(jobs, parallel(one, jobs, 4)):
         told(not bad, "contract__%s_under_%s" % (kind, policy), bad)
+
+
+def defaults(place):
+    """contract.policy holds for the kinds that say default; what accept cannot repair fails."""
+    def scan(name, text, **settings):
+        place.write("d_%s/s/train_01/x.csv" % name, HEADER + GOOD * 3 + text)
+        settings = {k.replace("__", "."): v for k, v in settings.items()}
+        return run("scan", place.path("empty.yaml"), settings=dict({"data.root": place.path("d_" + name), "data.set": "s", "run.dir": place.path("d_" + name, "run"),
+                                                                    "contract.max_share": 1}, **settings))
+
+    cases = [("repaired", "\n" + GOOD, 0, {"contract__policy": "accept"}, {"blank": 1}),
+             ("beyond_repair", "x" + GOOD, 65, {"contract__policy": "accept"}, None),
+             ("too_few", "1.0,1A0\n", 65, {"contract__columns": "accept"}, None),
+             ("one_fails", "x" + GOOD, 65, {"contract__policy": "quarantine", "contract__time": "fail"}, None),
+             ("one_does_not", "x" + GOOD, 0, {"contract__time": "quarantine"}, {})]
+    for name, text, code, settings, repaired in cases:
+        done = scan(name, text, **settings)
+        got = report(place.path("d_" + name, "run"))["files"][0]["repaired"] if done.code == 0 else None
+        told(done.code == code and got == repaired, "contract_policy__%s" % name, "%s %s" % (got, done))
+    done = scan("bound_out_of_range", GOOD, contract__max_share=1.5)
+    told(done.code == 78 and "contract.max_share" in done.out, "contract_policy__has_bounds", done)
 
 
 # ---- larger sets
@@ -349,6 +370,7 @@ def test():
     with Place(simulate=False) as place:
         place.write("empty.yaml", "")
         policies(place)
+        defaults(place)
         write_sets(place)
         as_if_by_hand(place)
         for_any_ranks(place)
