@@ -28,7 +28,7 @@ LIMITS = ["-timeout=20", "-rss_limit_mb=1024", "-malloc_limit_mb=600"]
 # Targets that read what the fixtures are; the longest input that helps each target (libFuzzer's own guess is 4096).
 REAL = {"rows": r"reencoded/ctt|edge/|crlf/", "four_column": r"reencoded/ctt|edge/|crlf/", "candump": r"candump(_L)?\.log",
         "candump_screen": r"candump_ta", "hcrl": r"hcrl_car_hacking", "hcrl_challenge": r"hcrl_challenge", "hcrl_text": r"hcrl_normal",
-        "gvret": r"GVRET", "layout": r"."}
+        "gvret": r"GVRET", "layout": r".", "table": r"."}
 LONGEST = {"plan": 8000, "commit": 1000, "set": 1500, "vocab": 2000}
 
 
