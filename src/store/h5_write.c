@@ -268,7 +268,7 @@ static ci_rc finish(ci_h5 *f)
     CI_TRY(all_written(f));
     CI_TRY(agreed(f, "h5.finish.close", e < 0 ? h5_fail(CI_EHDF5, "closing", f->path) : CI_OK));
     CI_TRY(agreed(f, "h5.finish.sync", sync_file(f->path)));
-    qsort(f->wrote, f->n_wrote, sizeof *f->wrote, by_offset);
+    if (f->n_wrote) qsort(f->wrote, f->n_wrote, sizeof *f->wrote, by_offset);
     CI_TRY(agreed(f, "h5.finish.verify", ci_extent_verify(f->path, f->wrote, f->n_wrote)));
 done:
     return rc;
