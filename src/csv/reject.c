@@ -57,14 +57,21 @@ static void value_escape(const ci_reject *r, char quote, char out[4 * CI_REJECT_
     strcpy(o, r->n_value > n ? "..." : "");
 }
 
+/* Of a known dialect that is not read, what to do about it. */
+static const char *reason_of(const ci_plan *p, const ci_reject *r)
+{
+    const char *advice = ci_dialect_advice((ci_dialect)p->capture[r->capture].layout.dialect);
+
+    return r->kind == CI_KIND_DIALECT && advice ? advice : ci_kind_reason((ci_kind)r->kind);
+}
+
 void ci_reject_text(const ci_plan *p, const ci_reject *r, char *out, size_t n)
 {
     char value[4 * CI_REJECT_VALUE + 4];
 
     value_escape(r, 0, value);
     snprintf(out, n, "%s/%s:%lld:%d: %s: '%s': %s", p->root, p->capture[r->capture].path,
-             (long long)r->line, r->column, ci_kind_name((ci_kind)r->kind), value,
-             ci_kind_reason((ci_kind)r->kind));
+             (long long)r->line, r->column, ci_kind_name((ci_kind)r->kind), value, reason_of(p, r));
 }
 
 void ci_reject_value(const ci_reject *r, char *out, size_t n)
@@ -91,7 +98,7 @@ char *ci_rejects_csv(const ci_plan *p, const ci_rejects *r, size_t *out_n)
                               p->capture[e->capture].path, (long long)e->line, e->column,
                               (long long)e->offset,
                               ci_kind_name((ci_kind)e->kind), value,
-                              ci_kind_reason((ci_kind)e->kind),
+                              reason_of(p, e),
                               ci_policy_name((ci_policy)e->policy));
     }
     *out_n = n;
