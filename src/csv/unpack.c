@@ -197,10 +197,8 @@ static ci_rc xz_step(ci_unpack *u, char *out, size_t room, size_t *out_n)
         CI_TRY(damaged(u, "needs a window of more than 16 MiB; compress the file with xz -6"));
     else if (got == LZMA_MEM_ERROR)
         CI_FAIL(CI_ENOMEM, "%s: no memory to decompress it", u->path);
-    else if (got == LZMA_FORMAT_ERROR)
-        CI_TRY(damaged(u, "is followed by something else"));
     else if (got != LZMA_OK && got != LZMA_BUF_ERROR)
-        CI_TRY(damaged(u, "is damaged"));
+        CI_TRY(damaged(u, "is damaged or followed by something else"));
 done:
     return rc;
 }
