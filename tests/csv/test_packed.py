@@ -213,6 +213,36 @@ def formats(place):
     told(done.code == 65 and "asc2log" in done.out, "format__that_is_not_read_names_the_tool", done)
 
 
+def located(place):
+    """Bad lines at the end, in the middle and in the halo of blocks, in a log that is packed: where they are, on any number of ranks; in quarantine,
+    one store."""
+    lines = candump(frames(8, 20000)).decode().splitlines(keepends=True)
+    hurt = {7: ("#", "=", "columns"), 9999: ("(", "[", "time"), 20000: ("can0 ", "can0 8", "id")}
+    want = []
+    for number, (old, new, kind) in hurt.items():
+        lines[number - 1] = lines[number - 1].replace(old, new, 1)
+    at = [0]
+    for text in lines:
+        at.append(at[-1] + len(text))
+    for number, (_, _, kind) in hurt.items():
+        column = {"columns": len(lines[number - 1]), "time": 1, "id": lines[number - 1].find("#") + 1}[kind]
+        want.append('"train_01/x.log.zst",%d,%d,%d,%s,' % (number, column, at[number - 1], kind))
+    files = {"train_01/x.log.zst": zstd("".join(lines).encode()), "train_01/a.csv": four(frames(9, 5000))}
+    for ranks in (1, 5):
+        done = scan(place, "located", files, ranks=ranks, data__attack_free="train_01")
+        with open(place.path("run_located/rejected.csv"), encoding="utf-8") as f:
+            got = f.read().split("\n")[1:-1]
+        told(done.code == 65 and len(got) == 3 and all(g.startswith(w) for g, w in zip(got, want)), "located__bad_lines_on_%d_ranks" % ranks, "%s %s %s" % (got, want, done))
+    got = {}
+    for ranks in (1, 2, 3, 5):
+        done = scan(place, "located", files, "run", ranks=ranks, data__attack_free="train_01", contract__policy="quarantine", contract__max_share=0.5,
+                    window__stride=7)
+        got[ranks] = hashes(place.path("run_located"), LEFT) if done.code == 0 else {"run": str(done)}
+        shutil.rmtree(place.path("run_located"), ignore_errors=True)
+    told(all(g == got[1] for g in got.values()) and "missing" not in got[1].values(), "located__lines_in_quarantine_leave_one_store_on_1_2_3_5_ranks",
+         {r: differ(got[1], g) or g.get("run") for r, g in got.items()})
+
+
 def test():
     if not shutil.which("zstd"):
         skipped("packed", "no program zstd")
@@ -224,6 +254,7 @@ def test():
         sidecars(place)
         changed(place)
         formats(place)
+        located(place)
 
 
 if __name__ == "__main__":
