@@ -88,6 +88,7 @@ bool ci_h5_has(const ci_h5_view *v, const char *name, ci_type *out_kind);
 
 /** What was read of an array and is not needed soon: the system may have the memory back. */
 void ci_h5_forget(const ci_h5_view *v, const void *at, int64_t bytes);
+void ci_h5_forget_all(const ci_h5_view *v);
 
 ci_rc ci_h5_number(const ci_h5_view *v, const char *name, int64_t *out);
 ci_rc ci_h5_text(const ci_h5_view *v, const char *name, char *out, size_t n);

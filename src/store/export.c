@@ -54,6 +54,11 @@ void export_drop(struct export_file *f)
     *f = (struct export_file){0};
 }
 
+void export_forget(const ci_store *st, int64_t g)
+{
+    if (g % 1024 == 1023) ci_h5_forget_all(st->view);
+}
+
 static bool among(const char *name, const char *const *names)
 {
     for (; *names; names++)

@@ -143,6 +143,7 @@ static ci_rc graphs(const ci_store *st, const char *folder)
         CI_TRY(export_bytes(&f[GRAPHS], line, (size_t)n));
         CI_TRY(nodes_put(st, g, &v, &f[NODES]));
         CI_TRY(edges_put(st, g, &v, &f[EDGES]));
+        export_forget(st, g);
     }
     for (int i = 0; i < FILES; i++) CI_TRY(export_close(&f[i]));
 done:

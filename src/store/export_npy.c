@@ -114,6 +114,7 @@ static ci_rc graphs(const ci_store *st, const char *folder)
         CI_TRY(export_bytes(&f[SRC], v.src, (size_t)v.n_edge * sizeof *v.src));
         CI_TRY(export_bytes(&f[DST], v.dst, (size_t)v.n_edge * sizeof *v.dst));
         CI_TRY(export_bytes(&f[E], v.e, (size_t)v.n_edge * K * sizeof *v.e));
+        export_forget(st, g);
     }
     for (int i = 0; i < FILES; i++) CI_TRY(export_close(&f[i]));
 done:

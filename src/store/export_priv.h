@@ -18,6 +18,9 @@ void export_drop(struct export_file *f);   /* a file that is still open will not
 ci_rc export_npy(const ci_store *st, const char *folder);
 ci_rc export_csv(const ci_store *st, const char *folder);
 
+/* Behind graph g: what was read of the store is given back from time to time. */
+void export_forget(const ci_store *st, int64_t g);
+
 /* Names of all files of a kind, NULL behind the last. */
 extern const char *const export_npy_names[], *const export_csv_names[];
 

@@ -222,6 +222,11 @@ void ci_h5_forget(const ci_h5_view *v, const void *at, int64_t bytes)
     if (first < end) (void)madvise(v->map + first, (size_t)(end - first), MADV_DONTNEED); /* read only: nothing is lost */
 }
 
+void ci_h5_forget_all(const ci_h5_view *v)
+{
+    (void)madvise(v->map, (size_t)v->bytes, MADV_DONTNEED);
+}
+
 ci_rc ci_h5_number(const ci_h5_view *v, const char *name, int64_t *out)
 {
     for (size_t i = 0; i < v->n_attribute; i++)

@@ -161,7 +161,7 @@ def errors(folder):
     refused("refuses_a_store_with_a_changed_bit", 65, "bad.h5", export(bad, "npy", out))
     refused("says_that_the_disk_is_full", 74, "", export(store, "npy", out, preexec_fn=small_files))
     for args, words in ((["export"], "wants a store"), (["export", store], "--to"), (["export", store, "--to", "xls", "--out", out], "xls"),
-                        (["export", store, "--to", "csv"], "--out"), (["inspect", store, "--to", "csv"], "--to is for export")):
+                        (["export", store, "--to", "csv"], "--out"), (["inspect", store, "--to", "csv"], "--to is for")):
         done = subprocess.run([PROGRAM, *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
         report(done.returncode == 64 and words in done.stdout, "export__usage_%s" % words.strip("-").replace(" ", "_"), done)
 
