@@ -221,6 +221,9 @@ def replay(c):
     fact("replay__repeats_what_was_there_before", len(found) == 1, (len(window), len(sent)))
     if found:
         n = len(window) - found[0]
+        was, now = (c.t[~c.label & (c.t >= first - LOOKBACK_US) & (c.t < first)][found[0]:], c.t[c.label][:n])
+        late = numpy.median(abs((now - now[0])[:n - 1] - (was - was[0])[:n - 1]))
+        fact("replay__keeps_the_time_between_frames", late < 5000, late)
         again = sum(a == b for a, b in zip(sent, sent[n:])) / max(1, len(sent) - n)
         fact("replay__goes_round", len(sent) <= n or max(again, sum(a == b for a, b in zip(sent, sent[n + 1:])) / (len(sent) - n - 1)) > .99, again)
 
@@ -259,7 +262,9 @@ def masquerade(c, free):
                         ("crc8", lambda d: oracle.crc8(d[:-1]) == d[-1])):
         if all(holds(d[:n]) for _, n, d in genuine):
             fact("masquerade__keeps_the_checksum %s" % name, all(holds(d[:n]) for _, n, d in forged))
-    fact("masquerade__shows_something_else", not {d for _, _, d in forged} & {d for _, _, d in genuine})
+    rest = [b for b in range(genuine[0][1] - 1) if b not in counters]
+    shown = [{tuple(d[b] for b in rest) for _, _, d in rows} for rows in (genuine, forged)]
+    fact("masquerade__shows_one_other_thing_beside_them", rest and len(shown[1]) == 1 and not shown[0] & shown[1], shown)
 
 
 def diagnostic(c):
