@@ -311,6 +311,8 @@ def times(place):
     want = {("gap", "train_01/gap.csv"), ("clock_ahead", "train_01/ahead.csv"), ("clock_back", "train_01/back.csv"), ("steps_back", "train_01/little_back.csv")}
     got = {k for k in found if k[0] in ("gap", "clock_ahead", "clock_back", "steps_back")}
     told(code == 0 and got == want, "findings__of_time_are_those_that_were_made", "%s %s %s" % (code, got, err))
+    _, again, _ = findings(place.path("times/s"), data__block=4096)
+    told(again == found, "findings__do_not_depend_on_the_size_of_blocks", again)
     told(all(found[k].get("line") == 602 and found[k].get("row") == 600 for k in want & got), "findings__of_time_say_the_line", found)
 
 
@@ -350,6 +352,8 @@ def shifted(place):
         moved = [r[:-1] + (body[i - by][-1] if 0 <= i - by < len(body) else "0") for i, r in enumerate(body)]
         place.write("shifted/s/train_01/by%+d.csv" % by, HEADER + "\n".join(moved) + "\n")
     done, there = prepare(place, "shifted", "run_shifted", 2, pipeline="scan")
+    _, other = prepare(place, "shifted", "run_shifted_5", 5, **{"pipeline": "scan", "data.block": 16384})
+    told(hashes(there, ["data_report.json"]) == hashes(other, ["data_report.json"]), "findings__do_not_depend_on_ranks_and_blocks")
     got = {f["path"][11:-4]: f["label_shift"]["rows"] for f in report(there)["files"]} if done.code == 0 else {}
     told(len(got) == 11 and all(int(k) == v for k, v in got.items()), "findings__see_labels_that_moved", "%s %s" % (got, done))
     for name in ("hcrl_sa", "set_01"):
