@@ -120,7 +120,7 @@ void ci_frame_byte_put(ci_frame *f, size_t k, int value)
 
 bool ci_reader_hex(ci_reader *r, ci_slice f, size_t most)
 {
-    const ci_slice d = prefix_drop(r, f);
+    const ci_slice d = r->layout->dialect == CI_DIALECT_CANDUMP ? f : prefix_drop(r, f);
     size_t n = 0, behind = f.n; /* behind: the first byte too many */
     int high = -1;
 

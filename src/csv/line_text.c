@@ -95,11 +95,12 @@ bool ci_line_candump(ci_reader *r)
  * against the one that the line says. */
 static bool bytes_by_words(ci_reader *r, size_t most, int dlc, ci_slice where)
 {
+    const bool screen = r->layout->dialect == CI_DIALECT_CANDUMP_SCREEN;
     size_t n = 0;
 
     for (;;) {
         const ci_slice w = ci_reader_word(r);
-        if (w.n == 0 || r->s[w.from] == '\'' || ci_slice_is(r, w, "ERRORFRAME")) break;
+        if (w.n == 0 || (screen && (r->s[w.from] == '\'' || ci_slice_is(r, w, "ERRORFRAME")))) break;
         if (n == most) {
             r->frame.len = (uint8_t)n;
             if (!ci_reader_pass(r, CI_KIND_PAYLOAD_LONG, w, 0)) return false;

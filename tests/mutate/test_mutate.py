@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 # TIMEOUT: 300   SAN: yes
-"""CANIDS_MUTANTS (20,000) random mutations of pieces of real captures: read by the program's loader, on every instruction set and in
+"""CANIDS_MUTANTS (20,000) random mutations of pieces of real captures, and a fifth of that of every other dialect: read by the program's loader, on every instruction set and in
 blocks of any size, and by the second reader in second.py.  Never a crash, never another row, never another verdict on a line.
 
 Without the captures the pieces are of simulated ones, which is said.  CANIDS_SEED repeats a run; a failure prints its seed."""
+import base64
 import os
 import random
 import re
@@ -24,9 +25,48 @@ SEED = int(os.environ.get("CANIDS_SEED", "20261121"))
 BATCH = 2000
 # What means something in a capture, beside what means nothing.
 ALPHABET = b"0123456789abcdefABCDEF,,..\r\n\n\t -+xX\"#()\x00\xff\xef\xbb\xbf"
-REAL = ("hcrl_sa/test_02_unknown_vehicle_known_attack/fuzzing-Spark.csv", "set_01/test_04_unknown_vehicle_unknown_attack/systematic-4.csv",
-        "set_01/train_01_attack_free/accessory-1.csv", "fixtures/crlf/DoS-1.csv", "fixtures/edge/payload_empty.csv",
-        "fixtures/edge/timestamp_steps_back.csv", "fixtures/edge/payload_trailing_tab.csv", "fixtures/reencoded/ctt.csv")
+REAL = {
+    "four-column": ("hcrl_sa/test_02_unknown_vehicle_known_attack/fuzzing-Spark.csv",
+                    "set_01/test_04_unknown_vehicle_unknown_attack/systematic-4.csv", "set_01/train_01_attack_free/accessory-1.csv",
+                    "fixtures/crlf/DoS-1.csv", "fixtures/edge/payload_empty.csv", "fixtures/edge/timestamp_steps_back.csv",
+                    "fixtures/edge/payload_trailing_tab.csv", "fixtures/reencoded/ctt.csv"),
+    "hcrl": ("fixtures/reencoded/hcrl_car_hacking_style.csv",), "hcrl-challenge": ("fixtures/reencoded/hcrl_challenge_style.csv",),
+    "hcrl-text": ("fixtures/reencoded/hcrl_normal_run_style.txt",), "gvret": ("fixtures/same_log_six_formats/GVRET_Log.csv",),
+    "candump": ("fixtures/reencoded/candump_L.log", "fixtures/same_log_six_formats/candump.log"),
+    "candump-screen": ("fixtures/reencoded/candump_ta_relative.log",), "python-can": (), "candump-labelled": (),
+}
+
+
+def written(dialect, capture):
+    """Rows of a four-column capture as another tool writes them."""
+    rows = [line.split(",") for line in capture.decode().split()[1:2001]]
+    lines = []
+    for t, ident, data, label in rows:
+        raw = bytes.fromhex(data)
+        wide = len(ident) > 3
+        if dialect == "four-column":
+            lines.append(",".join((t, ident, data, label)))
+        elif dialect == "hcrl":
+            lines.append(",".join((t, ident.zfill(4), str(len(raw)), *("%02x" % b for b in raw), "RT"[int(label)])))
+        elif dialect == "hcrl-challenge":
+            lines.append("%s,%s,%d,%s,%s" % (t, ident, len(raw), raw.hex(" ").upper(), ("Normal,Normal", "Attack,Flooding")[int(label)]))
+        elif dialect == "hcrl-text":
+            lines.append("Timestamp: %s        ID: %s    000    DLC: %d    %s" % (t, ident.zfill(4), len(raw), raw.hex(" ")))
+        elif dialect == "python-can":
+            lines.append("%s,0x%s,%d,0,0,%d,%s" % (t, ident, wide, len(raw), base64.b64encode(raw).decode()))
+        elif dialect == "gvret":
+            second, _, fraction = t.partition(".")
+            lines.append(",".join((second + fraction.ljust(6, "0")[:6], ident.zfill(8), "true" if wide else "false", "0", str(len(raw)),
+                                   *("%02X" % b for b in raw), "")))
+        elif dialect == "candump-screen":
+            lines.append(" (%s)  can0  %s   [%d]  %s" % (t, ident, len(raw), raw.hex(" ").upper()))
+        else:
+            lines.append("(%s) can0 %s#%s%s" % (t, ident, data, " " + label if dialect == "candump-labelled" else ""))
+    header = {"four-column": "timestamp,arbitration_id,data_field,attack\n",
+              "hcrl-challenge": "Timestamp,Arbitration_ID,DLC,Data,Class,SubClass\n",
+              "python-can": "timestamp,arbitration_id,extended,remote,error,dlc,data\n",
+              "gvret": "Time Stamp,ID,Extended,Bus,LEN,D1,D2,D3,D4,D5,D6,D7,D8\n"}.get(dialect, "")
+    return (header + "\n".join(lines) + "\n").encode()
 
 
 def compiled(folder):
@@ -53,12 +93,20 @@ def simulated(folder):
     return sorted(found)[:6]
 
 
-def pieces_of(draw, paths):
-    """Header and some lines of every file, from a few places."""
-    pieces = []
-    for path in paths:
+def captures_of(dialect, plain):
+    """Real captures of the dialect, or the plain ones written in it."""
+    paths = [os.path.join(SHARED, "data", p) for p in REAL[dialect]]
+    found = []
+    for path in [p for p in paths if os.path.exists(p)]:
         with open(path, "rb") as f:
-            data = f.read(4 << 20)
+            found.append(f.read(4 << 20))
+    return found or [written(dialect, p) for p in plain]
+
+
+def pieces_of(draw, captures):
+    """First line and some more of every capture, from a few places."""
+    pieces = []
+    for data in captures:
         lines = data.splitlines(keepends=True)
         for _ in range(20):
             first, n = draw.randrange(1, max(2, len(lines) - 30)), draw.randrange(4, 30)
@@ -123,37 +171,47 @@ def differing(mutant, got, want):
     return "refused lines %s, the second reader refuses %s" % (got[1][:20], want[1][:20])
 
 
-def batch(draw, program, pieces, dialect):
-    """Mutants, and what is wrong with the first that is read differently, or None."""
-    mutants = [mutated(draw, draw.choice(pieces), pieces) for _ in range(min(BATCH, N))]
-    done = subprocess.run([program], input=b"".join(struct.pack("<I", len(m)) + m for m in mutants), capture_output=True)
+def batch(draw, program, pieces, dialect, n):
+    """n mutants, and what is wrong with the first that is read differently, or None."""
+    mutants = [mutated(draw, draw.choice(pieces), pieces) for _ in range(n)]
+    done = subprocess.run([program, program + ".base"], input=b"".join(struct.pack("<I", len(m)) + m for m in mutants), capture_output=True)
     if done.returncode != 0:
-        return len(mutants), "code %d: %s" % (done.returncode, done.stderr.decode("utf-8", "replace")[-1500:])
+        return "code %d: %s" % (done.returncode, done.stderr.decode("utf-8", "replace")[-1500:])
     got = list(answers(done.stdout))
     if len(got) != len(mutants):
-        return len(mutants), "%d answers for %d mutants" % (len(got), len(mutants))
+        return "%d answers for %d mutants" % (len(got), len(mutants))
     for mutant, answer in zip(mutants, got):
         want = second.read(dialect, mutant)
         if answer != want:
-            return len(mutants), "%s; mutant %r" % (differing(mutant, answer, want), mutant[:1500])
-    return len(mutants), None
+            return "%s; mutant %r" % (differing(mutant, answer, want), mutant[:900])
+    return None
+
+
+def check(draw, program, dialect, captures, n):
+    """n mutants of one dialect.  What is wrong, or None."""
+    pieces, left, began, bad = pieces_of(draw, captures), n, time.monotonic(), None
+    with open(program + ".base", "wb") as f:
+        f.write(captures[0])
+    while left > 0 and not bad:
+        bad = batch(draw, program, pieces, dialect, min(BATCH, left))
+        left -= BATCH
+    print("# %s: %d mutants in %.1f s" % (dialect, n - max(left, 0), time.monotonic() - began))
+    return bad
 
 
 def main():
-    draw = random.Random(SEED)
-    real = [os.path.join(SHARED, "data", p) for p in REAL]
+    good = True
     with tempfile.TemporaryDirectory() as folder:
         program = compiled(folder)
-        there = [p for p in real if os.path.exists(p)]
-        if not there:
+        plain = [os.path.join(SHARED, "data", p) for p in REAL["four-column"] if p.endswith("ctt.csv")]
+        if not os.path.exists(plain[0]):
             print("# no captures in CANIDS_SHARED: the pieces are of simulated ones")
-        pieces = pieces_of(draw, there or simulated(folder))
-        n, bad, began = 0, None, time.monotonic()
-        while n < N and not bad:
-            more, bad = batch(draw, program, pieces, "four-column")
-            n += more
-        print("# four-column: %d mutants in %.1f s" % (n, time.monotonic() - began))
-        good = told(not bad, "mutants__are_read_as_by_a_second_reader", "CANIDS_SEED=%d: %s" % (SEED, bad))
+            plain = simulated(folder)
+        plain = [open(p, "rb").read() for p in plain]
+        for dialect in second.READERS:
+            n = N if dialect == "four-column" else N // 5
+            bad = check(random.Random("%d %s" % (SEED, dialect)), program, dialect, captures_of(dialect, plain), n)
+            good &= told(not bad, "mutants__of_%s_are_read_as_by_a_second_reader" % dialect.replace("-", "_"), "%s; CANIDS_SEED=%d" % (bad, SEED))
     return 0 if good else 1
 
 

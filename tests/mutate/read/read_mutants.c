@@ -1,9 +1,9 @@
 #define _GNU_SOURCE /* memfd_create */
 /** Captures through the program's own loader, many in one process.
  *
- *      read_mutants < MUTANTS > ROWS
+ *      read_mutants CAPTURE < MUTANTS > ROWS
  *
- *  MUTANTS: for each, its number of bytes (uint32) and the bytes.  ROWS: for each, the number of
+ *  All are laid out like CAPTURE.  MUTANTS: for each, its number of bytes (uint32) and the bytes.  ROWS: for each, the number of
  *  rows (uint32) and the rows, packed: int64 t_ns, uint32 id, uint64 data, uint8 len, uint8 attack;
  *  then the number of refused lines and their numbers (uint32).  Every instruction set and several
  *  sizes of blocks read it, and must agree. */
@@ -94,7 +94,21 @@ static int64_t block_of(int k, int64_t bytes)
     return k == 0 || bytes == 0 ? bytes + 1 : 1 + (mutant * 2654435761 + k * 40503) % (bytes < 400 ? bytes : 400);
 }
 
-int main(void)
+/* What scan would find of the capture before anything was changed in it. */
+static ci_layout layout_of(const char *path)
+{
+    char text[CI_LAYOUT_SAMPLE];
+    FILE *f = fopen(path, "rb");
+    ci_layout l;
+
+    must(f != NULL, path);
+    ci_layout_find(text, fread(text, 1, sizeof text, f), CI_DIALECT_NONE, &l);
+    must(l.dialect < CI_DIALECT_READ && l.fault == CI_KIND_NONE, "a capture of no dialect");
+    fclose(f);
+    return l;
+}
+
+int main(int argc, char **argv)
 {
     static const char *const isas[] = {"generic", "avx2", "avx512"};
     const int fd = memfd_create("mutant", MFD_CLOEXEC);
@@ -111,7 +125,8 @@ int main(void)
     must(fd >= 0 && p.folder && p.capture && p.block, "memory");
     strcpy(p.root, "/proc/self/fd");
     snprintf(p.capture->path, sizeof p.capture->path, "%d", fd);
-    p.capture->layout = ci_layout_plain(4);
+    must(argc == 2, "usage: read_mutants CAPTURE");
+    p.capture->layout = layout_of(argv[1]);
     p.capture->same_as = -1;
     must(ci_loader_create(&contract, &l) == CI_OK, "loader");
     for (; fread(&n, sizeof n, 1, stdin) == 1; mutant++) {
