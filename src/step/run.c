@@ -25,6 +25,8 @@ struct run {
     bool planned;       /* plan is that of a scan in this process */
     ci_plan plan;
     ci_store *store;
+    ci_rc checked;      /* what a look of all ranks at the store's bytes said, its hash, and why not */
+    char checked_sha[CI_SHA256_HEX], checked_why[CI_MESSAGE_MAX];
     char previous[CI_SHA256_HEX]; /* hash of the store that the next one replaces; "": none, or not to be trusted */
     char store_sha[CI_SHA256_HEX];
     int lock;           /* rank 0: the run directory is ours; -1 elsewhere */
@@ -134,6 +136,21 @@ static bool store_fits(const struct run *r, const ci_store_head *h)
            h->compat == (strcmp(r->conf->features.compat, "reference") == 0);
 }
 
+/* All ranks read a part of the store that is there; what rank 0 makes of it comes after. */
+static ci_rc store_look(struct run *r)
+{
+    ci_rc rc = CI_OK;
+    char path[CI_PATH_MAX] = "";
+
+    CI_TRY(plan_have(r));
+    CI_TRY_ALL(r->comm, "run.store.look", ci_path_join(path, r->conf->run.dir, "store.h5"));
+    r->checked = ci_h5_check(r->comm, path, r->checked_sha);
+    snprintf(r->checked_why, sizeof r->checked_why, "%s", ci_message());
+    if (r->checked != CI_ENOENT && r->checked != CI_EFORMAT) rc = r->checked; /* a disk that fails is no reason to build */
+done:
+    return rc;
+}
+
 static bool store_there(const struct run *r, struct verdict *v)
 {
     ci_store *st = NULL;
@@ -141,8 +158,10 @@ static bool store_there(const struct run *r, struct verdict *v)
     ci_rc rc = ci_path_join(path, r->conf->run.dir, "store.h5");
     bool same = false;
 
-    if (rc == CI_OK) rc = ci_commit_check(path, v->sha);
-    if (rc == CI_ENOENT) snprintf(v->why, sizeof v->why, "there is no store yet");
+    memcpy(v->sha, r->checked_sha, sizeof v->sha);
+    if (r->checked == CI_ENOENT) snprintf(v->why, sizeof v->why, "there is no store yet");
+    else if (r->checked != CI_OK)
+        snprintf(v->why, sizeof v->why, "the store is not usable: %.400s", r->checked_why);
     else if (rc != CI_OK || ci_store_open(path, &st) != CI_OK)
         snprintf(v->why, sizeof v->why, "the store is not usable: %.400s", ci_message());
     if (!st) return false;
@@ -332,7 +351,7 @@ ci_rc ci_run(const ci_comm *comm, const ci_conf *conf, const char *steps, const 
     static const struct step step[] = {
         {"sim", "run.sim.verdict", NULL, sim_there, sim_work, NULL},
         {"scan", "run.scan.verdict", NULL, scan_there, scan_work, NULL},
-        {"build", "run.build.verdict", plan_have, store_there, build_work, build_skipped},
+        {"build", "run.build.verdict", store_look, store_there, build_work, build_skipped},
         {"train", "run.train.verdict", store_have, training_there, train_work, NULL},
         {"eval", "run.eval.verdict", store_have, results_there, eval_work, eval_skipped},
     };

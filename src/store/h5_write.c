@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "ci/arena.h"
+#include "ci/log.h"
 #include "ci/tick.h"
 #include "h5_priv.h"
 
@@ -257,6 +258,7 @@ static ci_rc finish(ci_h5 *f)
 {
     ci_rc rc = CI_OK;
     herr_t e = 0;
+    double begun;
 
     CI_TRY(agreed(f, "h5.finish.flush", ci_h5_flush(f, true)));
     h5_rows_close(f);
@@ -268,8 +270,10 @@ static ci_rc finish(ci_h5 *f)
     CI_TRY(all_written(f));
     CI_TRY(agreed(f, "h5.finish.close", e < 0 ? h5_fail(CI_EHDF5, "closing", f->path) : CI_OK));
     CI_TRY(agreed(f, "h5.finish.sync", sync_file(f->path)));
+    begun = ci_now_s();
     if (f->n_wrote) qsort(f->wrote, f->n_wrote, sizeof *f->wrote, by_offset);
     CI_TRY(agreed(f, "h5.finish.verify", ci_extent_verify(f->path, f->wrote, f->n_wrote)));
+    if (f->comm) ci_log(CI_INFO, "written and flushed, then read back and compared in %.2f s", ci_now_s() - begun);
 done:
     return rc;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "ci/arena.h"
 #include "h5_priv.h"
 
@@ -142,11 +143,13 @@ ci_rc ci_h5_check(const ci_comm *comm, const char *path, char out_sha[CI_SHA256_
 {
     ci_rc rc = CI_OK;
     ci_hashed h = {0};
+    int64_t there = 0;
 
-    if (hash_all(comm, path, NULL, 0, true, &h) != CI_OK) /* not there, perhaps: asked in the way that says so */
-        CI_TRY_ALL(comm, "store.check.alone", comm->rank == 0 ? ci_commit_check(path, out_sha) : CI_OK);
-    else
-        CI_TRY_ALL(comm, "store.check", comm->rank == 0 ? ci_commit_check_hashed(path, &h, out_sha) : CI_OK);
+    if (comm->rank == 0) there = access(path, F_OK) == 0 || errno != ENOENT;
+    CI_TRY(ci_comm_bcast(comm, "store.check.there", 0, &there, sizeof there));
+    if (!there) CI_FAIL(CI_ENOENT, "%s: is not there", path); /* the same everywhere */
+    CI_TRY(hash_all(comm, path, NULL, 0, true, &h));
+    CI_TRY_ALL(comm, "store.check", comm->rank == 0 ? ci_commit_check_hashed(path, &h, out_sha) : CI_OK);
     CI_TRY(ci_comm_bcast(comm, "store.check.sha", 0, out_sha, CI_SHA256_HEX));
 done:
     ci_hashed_release(&h);

@@ -156,6 +156,51 @@ static void plan_digest__sees_content_and_nothing_else(void **state)
     ci_plan_release(&p);
 }
 
+/* Files of 10 GB, of 1 KB by the thousand and of 50 MB in between, as find cuts them. */
+static ci_plan plan_of_sizes(void)
+{
+    enum { FILES = 2 + 10000 + 40 };
+    const int64_t piece = 4 << 20;
+    ci_plan p = {.n_capture = FILES, .capture = calloc(FILES, sizeof *p.capture), .block = calloc(20000, sizeof *p.block)};
+
+    for (int32_t c = 0; c < FILES; c++) {
+        const int64_t bytes = c % 5021 == 0 ? (int64_t)10 << 30 : c < 10002 ? 1000 + c % 48 : (int64_t)50 << 20;
+        for (int64_t at = 0; at < bytes; at += piece)
+            p.block[p.n_block++] = (ci_block){.capture = c, .offset = at, .bytes = CI_MIN(piece, bytes - at)};
+    }
+    assert_in_range(p.n_block, 15000, 20000);
+    return p;
+}
+
+static void plan_part__keeps_long_and_short_captures_in_balance(void **state)
+{
+    static const int sizes[] = {1, 2, 3, 5, 64};
+    ci_plan p = plan_of_sizes();
+    bool *skip = calloc((size_t)p.n_capture, sizeof *skip);
+
+    (void)state;
+    for (int but = 0; but < 2; but++) {
+        int64_t whole = 0;
+        for (int32_t c = 0; c < p.n_capture; c++) skip[c] = but && c % 3 == 0; /* one of the two of 10 GB among them */
+        for (int32_t b = 0; b < p.n_block; b++)
+            if (!skip[p.block[b].capture]) whole += p.block[b].bytes + (p.block[b].offset == 0 ? CI_PLAN_OPEN : 0);
+        for (size_t i = 0; i < CI_COUNT(sizes); i++) {
+            const int n = sizes[i];
+            for (int r = 0; r < n; r++) {
+                int64_t bytes = 0, files = 0;
+                for (int32_t b = ci_plan_part_but(&p, skip, r, n); b < ci_plan_part_but(&p, skip, r + 1, n); b++) {
+                    if (skip[p.block[b].capture]) continue;
+                    bytes += p.block[b].bytes;
+                    files += p.block[b].offset == 0;
+                }
+                assert_true(bytes + files * CI_PLAN_OPEN <= whole / n + (4 << 20) + CI_PLAN_OPEN + 1);
+            }
+        }
+    }
+    free(skip);
+    ci_plan_release(&p);
+}
+
 static void plan_part__gives_every_block_to_one_rank(void **state)
 {
     ci_plan p = plan_make();
@@ -205,6 +250,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(plan__refuses_what_is_missing_changed_or_another, setup,
                                     teardown),
     cmocka_unit_test(plan_digest__sees_content_and_nothing_else),
+    cmocka_unit_test(plan_part__keeps_long_and_short_captures_in_balance),
     cmocka_unit_test(plan_part__gives_every_block_to_one_rank),
     cmocka_unit_test(rejects__are_escaped_and_cut),
 };

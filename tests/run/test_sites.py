@@ -75,7 +75,7 @@ def fail_told(done, site, rank):
 
 def others(sites, want):
     done = sites.run("build.round", "delay", 1, **{"inject.seconds": DEADLINE + 20})
-    told(done.code == 75 and re.search(r"stalled: rank [02] waited 2 s at build.rounds.*rank 1 has not come", done.out) and not done.left and
+    told(done.code == 75 and re.search(r"stalled: rank [02] waited 2 s at build.round.*rank 1 has not come", done.out) and not done.left and
          done.seconds < DEADLINE + 5, "delay__beyond_the_deadline_is_75_and_names_who_has_not_come", done)
     shutil.rmtree(done.there)
     done = sites.run("build.round", "delay", 1, **dict(PATIENT, **{"inject.seconds": 1}))
