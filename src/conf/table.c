@@ -37,7 +37,7 @@ const ci_setting ci_settings[] = {
 #undef KIND
 
     ROW(CI_CHOICE, store.layout, "auto", "auto|compact|float32|messages", "", "compact: nodes in half precision, edges exact; float32: as computed; messages: frames, graphs are built when read; auto: compact where the features have it, else float32"),
-    ROW(CI_I64,    store.chunk, "256", "[1, 1048576]", "graphs", "built and written at a time"),
+    ROW(CI_I64,    store.chunk, "64", "[1, 1048576]", "graphs", "built and written at a time"),
     ROW(CI_I64,    store.flush, "16384", "[1, 1000000000]", "graphs", "after which a rank hands what it has to the disk and the ranks agree"),
 
     ROW(CI_I32,    split.blocks, "20", "[2, 10000]", "blocks", "that the windows of a training capture are cut into"),

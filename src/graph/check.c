@@ -3,41 +3,61 @@
 #include <string.h>
 #include "ci/graph.h"
 
-enum { COLUMNS_MAX = 128 };
-
-/* What a column's values lie between, ends included: no comparison holds for a NaN, and infinities are outside. */
+/* What a column's values lie between, ends included; no comparison holds for a NaN. */
 struct bounds {
-    float low[COLUMNS_MAX], high[COLUMNS_MAX];
+    float low, high;
+    bool narrow; /* than all that is finite */
 };
 
-static void bounds_of(const ci_feature *f, ci_lid n, struct bounds *out)
+static struct bounds bounds_of(const ci_feature *f)
 {
     static const char *const share[] = {"split_half_ratio", "change_rate", "bidir", "frequency", "regularity", "first_position",
                                         "last_position", "duration"};
 
-    for (ci_lid k = 0; k < n; k++) {
-        const bool counted = strcmp(f[k].unit, "count") == 0 || strcmp(f[k].unit, "index") == 0 || strcmp(f[k].unit, "frames") == 0;
-        out->low[k] = counted ? 0 : -FLT_MAX;
-        out->high[k] = FLT_MAX;
-        for (size_t i = 0; i < CI_COUNT(share); i++)
-            if (strcmp(f[k].name, share[i]) == 0) {
-                out->low[k] = 0;
-                out->high[k] = 1;
-            }
-    }
+    for (size_t i = 0; i < CI_COUNT(share); i++)
+        if (strcmp(f->name, share[i]) == 0) return (struct bounds){0, 1, true};
+    if (strcmp(f->unit, "count") == 0 || strcmp(f->unit, "index") == 0 || strcmp(f->unit, "frames") == 0)
+        return (struct bounds){0, FLT_MAX, true};
+    return (struct bounds){-FLT_MAX, FLT_MAX, false};
 }
 
-/* First of n values of F columns that is out of bounds, or n F.  Rows are looked at whole: only the last one has a branch. */
-static size_t first_bad(const float *x, ci_lid n, ci_lid F, const struct bounds *b)
+/* Every value is looked at on every put, so eight at a time: exponents of all ones are infinities and NaNs. */
+static bool all_finite(const float *x, size_t n)
 {
-    for (ci_lid i = 0; i < n; i++) {
-        const float *row = x + (size_t)i * (size_t)F;
-        unsigned bad = 0;
-        for (ci_lid k = 0; k < F; k++) bad |= (unsigned)!(row[k] >= b->low[k]) | (unsigned)!(row[k] <= b->high[k]);
-        for (ci_lid k = 0; bad && k < F; k++)
-            if (!(row[k] >= b->low[k] && row[k] <= b->high[k])) return (size_t)i * (size_t)F + (size_t)k;
+    typedef uint32_t eight __attribute__((vector_size(32)));
+    const eight mask = {0x7f800000, 0x7f800000, 0x7f800000, 0x7f800000, 0x7f800000, 0x7f800000, 0x7f800000, 0x7f800000};
+    eight bad = {0}, v;
+    uint32_t any = 0, bits;
+
+    for (; n >= 8; n -= 8, x += 8) {
+        memcpy(&v, x, sizeof v);
+        bad |= (eight)((v & mask) == mask);
     }
-    return (size_t)n * (size_t)F;
+    for (; n > 0; n--, x++) {
+        memcpy(&bits, x, sizeof bits);
+        any |= (bits & 0x7f800000) == 0x7f800000;
+    }
+    for (int i = 0; i < 8; i++) any |= bad[i];
+    return !any;
+}
+
+/* First of n F values that its column must not have, or n F. */
+static size_t first_bad(const float *x, size_t n, size_t F, const struct bounds *b)
+{
+    const bool finite = all_finite(x, n * F);
+    size_t first = n * F;
+
+    for (size_t k = 0; k < F; k++) {
+        bool bad = false;
+        if (finite && !b[k].narrow) continue;
+        for (size_t i = 0; i < n; i++) bad |= !(x[i * F + k] >= b[k].low && x[i * F + k] <= b[k].high);
+        for (size_t i = 0; bad && i < n; i++)
+            if (!(x[i * F + k] >= b[k].low && x[i * F + k] <= b[k].high)) {
+                first = CI_MIN(first, i * F + k);
+                break;
+            }
+    }
+    return first;
 }
 
 /* The graph that item `at` belongs to, where first[] says where each begins. */
@@ -49,20 +69,25 @@ static ci_lid graph_of(const ci_lid *first, ci_lid n, ci_lid at)
     return g;
 }
 
+/* A block of rows at a time, so that it is in the cache for every column. */
 static ci_rc columns_check(const ci_graphs *g, const ci_lid *first, ci_lid n, const float *x, const ci_feature *f, ci_lid F,
                            const char *what)
 {
+    enum { ROWS = 64, COLUMNS_MAX = 128 };
     ci_rc rc = CI_OK;
-    struct bounds b;
-    size_t bad;
+    struct bounds b[COLUMNS_MAX];
 
     if (F > COLUMNS_MAX) CI_FAIL(CI_EINTERNAL, "%d columns", F);
-    bounds_of(f, F, &b);
-    bad = first_bad(x, n, F, &b);
-    if (bad < (size_t)n * (size_t)F) {
-        const ci_lid at = (ci_lid)(bad / (size_t)F), column = (ci_lid)(bad % (size_t)F), graph = graph_of(first, g->n_graph, at);
+    for (ci_lid k = 0; k < F; k++) b[k] = bounds_of(&f[k]);
+    for (ci_lid from = 0; from < n; from += ROWS) {
+        const ci_lid rows = CI_MIN(ROWS, n - from);
+        const float *block = x + (size_t)from * (size_t)F;
+        const size_t bad = first_bad(block, (size_t)rows, (size_t)F, b);
+        const ci_lid at = from + (ci_lid)(bad / (size_t)F), k = (ci_lid)(bad % (size_t)F);
+        if (bad == (size_t)rows * (size_t)F) continue;
+        const ci_lid graph = graph_of(first, g->n_graph, at);
         CI_FAIL(CI_EINTERNAL, "window at row %lld: %s %d, %s: %g is not between %g and %g", (long long)g->row[graph], what,
-                at - first[graph], f[column].name, (double)x[bad], (double)b.low[column], (double)b.high[column]);
+                at - first[graph], f[k].name, (double)block[bad], (double)b[k].low, (double)b[k].high);
     }
 done:
     return rc;
