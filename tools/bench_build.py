@@ -55,7 +55,7 @@ def canids(ranks, folder, there):
     """Seconds of scan, of build until the store is flushed, of reading it back, and the peaks of both."""
     shutil.rmtree(there, ignore_errors=True)
     done = subprocess.run(["mpirun", "-n", str(ranks), os.path.join(BUILD, "canids"), "run", "--set", "data.root=" + folder, "--set", "data.set=big",
-                           "--set", "run.dir=" + there, "--set", "pipeline=scan,build"], env=ENV, capture_output=True, text=True, check=False)
+                           "--set", "run.dir=" + there, "--set", "pipeline=scan,build", "--set", "run.log=debug"], env=ENV, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit("bench_build: " + done.stdout + done.stderr)
     with open(os.path.join(there, "run.json")) as f:

@@ -273,7 +273,7 @@ static ci_rc finish(ci_h5 *f)
     begun = ci_now_s();
     if (f->n_wrote) qsort(f->wrote, f->n_wrote, sizeof *f->wrote, by_offset);
     CI_TRY(agreed(f, "h5.finish.verify", ci_extent_verify(f->path, f->wrote, f->n_wrote)));
-    if (f->comm) ci_log(CI_INFO, "written and flushed, then read back and compared in %.2f s", ci_now_s() - begun);
+    if (f->comm) ci_log(CI_DEBUG, "written and flushed, then read back and compared in %.2f s", ci_now_s() - begun);
 done:
     return rc;
 }
