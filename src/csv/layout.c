@@ -219,16 +219,20 @@ void ci_layout_find(const char *text, size_t n, ci_dialect format, ci_layout *ou
     const char *const end = stop ? stop : s.end;
     const bool crlf = end > s.text && end[-1] == '\r';
     const size_t first = (size_t)(end - s.text) - crlf;
-    ci_layout l = {0};
+    ci_layout l = {0}, bytes = {0};
 
     if (s.text == s.end)
         l = ci_layout_plain(4), l.fault = CI_KIND_EMPTY_FILE;
     else if (known != CI_DIALECT_NONE && format == CI_DIALECT_NONE)
         l = (ci_layout){.dialect = (int32_t)known, .fault = CI_KIND_DIALECT};
     else if (!(header_read(s.text, first, &l)
-               && (format == CI_DIALECT_NONE || l.dialect == (int32_t)format))
-             && bare_find(&s, format, &l) == 0)
-        l = unknown(s.text, first, format);
+               && (format == CI_DIALECT_NONE || l.dialect == (int32_t)format))) {
+        if (bare_find(&s, format, &l) == 0) l = unknown(s.text, first, format);
+    } else if (l.dialect == CI_DIALECT_HCRL_CHALLENGE && lines_fit(&s, &l) == 0
+               && bare_find(&s, CI_DIALECT_HCRL, &bytes) > 0
+               && format == CI_DIALECT_NONE) {
+        l = bytes; /* somebody named the columns of hcrl, the bytes as one */
+    }
     l.bom = bom ? 3 : 0;
     l.crlf = crlf;
     *out = l;

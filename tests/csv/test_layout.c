@@ -38,6 +38,7 @@ static const struct {
     {"1.5,0185,2,1b,fc,R\n1.6,0185,0,T\n", "hcrl", 0, 1, 0, 0, 0},
     {"1.5,0185,0,0\n", "hcrl", 0, 1, 0, 0, 0},
     {"Timestamp,ID,DLC,DATA0,DATA1,Flag\n1.5,0185,2,1b,fc,1\n", "hcrl", 1, 1, 0, 0, 0},
+    {"Timestamp,ID,DLC,Data,Flag\n1.5,0185,2,1b,fc,R\n", "hcrl", 1, 1, 0, 0, 0},
     {"1.5,0185,2,1b,fc\n", "hcrl", 0, 0, 0, 0, 0},
     {"Timestamp,Arbitration_ID,DLC,Data,Class,SubClass\n1.5,185,1,1B,Normal,Normal\n", "hcrl-challenge", 1, 1, 0, 0, 0},
     {"Timestamp,Arbitration_ID,DLC,Data\n1.5,185,1,1B\n", "hcrl-challenge", 1, 0, 0, 0, 0},
