@@ -24,4 +24,9 @@ ci_rc ci_build_head(const ci_plan *p, const ci_conf *conf, ci_store_head *out);
 ci_rc ci_build(const ci_comm *comm, const ci_conf *conf, const ci_plan *p, const ci_store *previous, const char *previous_sha,
                char out_sha[CI_SHA256_HEX]);
 
+/** Write build.json again unless it speaks of this store: a build may have died between the two.  Rank 0.
+ *  \param [in] h  of a store that is what these settings lead to
+ *  \return CI_OK; CI_EIO, CI_ECREATE, CI_ENOMEM */
+ci_rc ci_build_recorded(const ci_conf *conf, const ci_store_head *h, const char *store_sha);
+
 #endif

@@ -250,7 +250,7 @@ ci_rc ci_build(const ci_comm *comm, const ci_conf *conf, const ci_plan *p, const
     CI_TRY_ALL(comm, "build.reuse", w.reuse.from ? ci_store_reuse(w.store, w.reuse.from) : CI_OK);
     CI_TRY(rounds_do(&w));
     CI_TRY(ci_store_commit(&w.store, out_sha));
-    CI_TRY_ALL(comm, "build.record", comm->rank == 0 ? reuse_record(conf, &head, &w.reuse, out_sha) : CI_OK);
+    CI_TRY_ALL(comm, "build.record", comm->rank == 0 ? reuse_record(conf, &w.reuse, &head, out_sha) : CI_OK);
     ci_log(CI_INFO, "%lld graphs, %lld nodes, %lld edges in %.2f s: %s", (long long)head.n_graph, (long long)head.n_node,
            (long long)head.n_edge, ci_now_s() - begun, path);
 done:

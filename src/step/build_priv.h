@@ -20,8 +20,8 @@ void reuse_release(struct reuse *r);
 /* Does build.json say that the store with this hash was built by reading captures as these settings do? */
 bool reuse_reads_same(const ci_conf *conf, const char *store_sha);
 
-/* Write build.json.  Rank 0. */
-ci_rc reuse_record(const ci_conf *conf, const ci_store_head *h, const struct reuse *r, const char *store_sha);
+/* Write build.json.  r: NULL when what was taken over is not known any more.  Rank 0. */
+ci_rc reuse_record(const ci_conf *conf, const struct reuse *r, const ci_store_head *h, const char *store_sha);
 
 /* Bytes that this rank may take: run.memory, or its share of what the host gives; 0: unknown. */
 int64_t guard_limit(const ci_comm *comm, const ci_conf *conf);

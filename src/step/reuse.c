@@ -134,7 +134,7 @@ bool reuse_reads_same(const ci_conf *conf, const char *store_sha)
     return good;
 }
 
-ci_rc reuse_record(const ci_conf *conf, const ci_store_head *h, const struct reuse *r, const char *store_sha)
+ci_rc reuse_record(const ci_conf *conf, const struct reuse *r, const ci_store_head *h, const char *store_sha)
 {
     ci_rc rc = CI_OK;
     ci_json *j = ci_json_object();
@@ -144,9 +144,9 @@ ci_rc reuse_record(const ci_conf *conf, const ci_store_head *h, const struct reu
     ci_json_str(j, "store_tree_sha256", store_sha);
     ci_json_str(j, "reading_sha256", digest);
     ci_json_int(j, "captures", h->n_capture);
-    ci_json_int(j, "captures_taken_over", r->captures);
+    if (r) ci_json_int(j, "captures_taken_over", r->captures);
     ci_json_int(j, "graphs", h->n_graph);
-    ci_json_int(j, "graphs_taken_over", r->graphs);
+    if (r) ci_json_int(j, "graphs_taken_over", r->graphs);
     CI_TRY(ci_path_join(path, conf->run.dir, "build.json"));
     text = ci_json_text(j, true);
     if (!text) CI_FAIL(CI_ENOMEM, "%s", path);
@@ -155,4 +155,9 @@ done:
     free(text);
     ci_json_free(&j);
     return rc;
+}
+
+ci_rc ci_build_recorded(const ci_conf *conf, const ci_store_head *h, const char *store_sha)
+{
+    return reuse_reads_same(conf, store_sha) ? CI_OK : reuse_record(conf, NULL, h, store_sha);
 }

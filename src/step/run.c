@@ -202,12 +202,6 @@ done:
     return rc;
 }
 
-static ci_rc build_skipped(struct run *r, const struct verdict *v)
-{
-    memcpy(r->store_sha, v->sha, sizeof r->store_sha);
-    return CI_OK;
-}
-
 static ci_rc store_have(struct run *r)
 {
     ci_rc rc = CI_OK;
@@ -220,6 +214,18 @@ static ci_rc store_have(struct run *r)
     else CI_TRY(ci_store_open_all(r->comm, path, r->store_sha, &r->store));
     if (!store_fits(r, &r->store->head)) /* the same on every rank */
         CI_FAIL(CI_ECONF, "%s was built from other data or with other features.* or store.layout: build it again", path);
+done:
+    return rc;
+}
+
+static ci_rc build_skipped(struct run *r, const struct verdict *v)
+{
+    ci_rc rc = CI_OK;
+
+    memcpy(r->store_sha, v->sha, sizeof r->store_sha);
+    CI_TRY(store_have(r));
+    CI_TRY_ALL(r->comm, "run.build.record",
+               r->comm->rank == 0 ? ci_build_recorded(r->conf, &r->store->head, r->store_sha) : CI_OK);
 done:
     return rc;
 }

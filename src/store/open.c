@@ -158,6 +158,19 @@ done:
     return rc;
 }
 
+enum { FORGET = 65536 }; /* graphs that are looked at before their pages are let go: opening takes as little for any number */
+
+static void forget(const ci_store *st, int64_t first)
+{
+    const ci_h5_view *v = st->view;
+
+    ci_h5_forget(v, st->graph_node + first, FORGET * (int64_t)sizeof *st->graph_node);
+    ci_h5_forget(v, st->graph_edge + first, FORGET * (int64_t)sizeof *st->graph_edge);
+    ci_h5_forget(v, st->graph_row + first, FORGET * (int64_t)sizeof *st->graph_row);
+    ci_h5_forget(v, st->graph_capture + first, FORGET * (int64_t)sizeof *st->graph_capture);
+    ci_h5_forget(v, st->graph_label + first, FORGET * (int64_t)sizeof *st->graph_label);
+}
+
 /* Graphs are where the offsets say, and windows within their captures. */
 static ci_rc graphs_check(ci_store *st)
 {
@@ -180,6 +193,7 @@ static ci_rc graphs_check(ci_store *st)
             CI_FAIL(CI_EFORMAT, "graph %lld of the store begins at row %lld of a capture of %lld", (long long)g,
                     (long long)st->graph_row[g], (long long)h->capture[st->graph_capture[g]].rows);
         if (edges > st->max_edge) st->max_edge = (ci_lid)edges;
+        if ((g + 1) % FORGET == 0) forget(st, g + 1 - FORGET);
     }
 done:
     return rc;

@@ -153,6 +153,18 @@ def stopped(c):
     c.same("after_a_kill", 4, 4, 2)
 
 
+def died_before_the_word(c):
+    """The store is there, build.json is not: the next run finds the store true and says how it was read."""
+    os.unlink(c.place.path("run", "build.json"))
+    os.unlink(c.place.path("run", ".build.json.commit"))
+    done = c.run(2)
+    said = json.load(open(c.place.path("run", "build.json")))
+    told(done.code == 0 and "build: skipped" in done.out and said["store_tree_sha256"] == c.identity() and
+         "captures_taken_over" not in said, "incremental__the_word_is_given_when_the_store_is_found", "%s %s" % (said, done))
+    c.put("train_01_a/newest.csv", capture(62))
+    c.same("after_the_word_was_given_again", 4, 5, 2)
+
+
 def test():
     with Place(text=TEXT, simulate=False) as place:
         c = Case(place)
@@ -162,6 +174,7 @@ def test():
         wide(c)
         refused(c)
         stopped(c)
+        died_before_the_word(c)
 
 
 main(test)
