@@ -31,12 +31,23 @@ struct work {
     int64_t take_first;          /* of these, the first of `taken` */
     int64_t limit, looked;       /* of memory; graphs put when it was last looked at */
     bool tight;                  /* it was said that memory is */
-    int64_t done, share;         /* graphs put, and blocks of frames; of so many */
+    int64_t done, share;         /* graphs put and blocks read; of so many */
 };
 
+/* Does a window that starts before the block need rows of it? */
+static bool reached(const ci_plan *p, const ci_block *b)
+{
+    const int64_t last = CI_MIN(ci_window_at(b->first_row, p->stride), p->capture[b->capture].count.graphs) - 1;
+
+    return last >= 0 && last * p->stride + p->rows > b->first_row;
+}
+
+/* Rows behind a block are those that scan read only where the block they are in is loaded, and so compared, too. */
 static bool used(const struct work *w, int32_t block)
 {
-    return !w->reuse.skip[w->plan->block[block].capture] && (w->plan->block[block].graphs > 0 || w->frames);
+    const ci_block *b = &w->plan->block[block];
+
+    return !w->reuse.skip[b->capture] && (b->graphs > 0 || w->frames || reached(w->plan, b));
 }
 
 /* What a rank takes at most, as its settings have it: before anything is taken. */
@@ -85,7 +96,7 @@ static ci_rc work_init(struct work *w, const ci_store_head *head)
     w->take = ci_part(w->reuse.graphs, w->comm->rank, w->comm->size);
     w->last_take = ci_part(w->reuse.graphs, w->comm->rank + 1, w->comm->size);
     w->share = w->last_take - w->take;
-    for (int32_t b = w->block; b < w->end; b++) w->share += used(w, b) ? p->block[b].graphs + w->frames : 0;
+    for (int32_t b = w->block; b < w->end; b++) w->share += used(w, b) ? p->block[b].graphs + 1 : 0;
 done:
     return rc;
 }
@@ -100,7 +111,7 @@ static void work_release(struct work *w)
     reuse_release(&w->reuse);
 }
 
-/* Load the next block that has windows, or frames to keep; false when none is left. */
+/* Load the next block that has windows, frames to keep, or rows to compare; false when none is left. */
 static ci_rc block_next(struct work *w, bool *out_some)
 {
     ci_rc rc = CI_OK;
@@ -121,7 +132,7 @@ static ci_rc block_next(struct work *w, bool *out_some)
     w->edge = b->first_edge;
     w->capture = w->reuse.number[b->capture];
     if (w->frames) CI_TRY(ci_store_put_frames(w->store, w->capture, &w->table));
-    w->done += w->frames;
+    w->done++;
     w->block++;
     *out_some = true;
 done:
@@ -134,7 +145,7 @@ static ci_rc chunk_put(struct work *w)
     bool some = false;
 
     CI_TRY(block_next(w, &some));
-    if (!some) CI_FAIL(CI_EINTERNAL, "%lld graphs of %lld were built and no block is left", (long long)w->done, (long long)w->share);
+    if (!some) CI_FAIL(CI_EINTERNAL, "%lld graphs and blocks of %lld are done and no block is left", (long long)w->done, (long long)w->share);
     ci_graphs_clear(&w->graphs);
     while (w->window < w->last_window && w->graphs.n_graph < w->graphs.cap_graph) {
         const int64_t row = w->window * w->plan->stride - w->table.first_row;
@@ -210,7 +221,7 @@ static ci_rc rounds_do(struct work *w)
         CI_TRY(ci_comm_max_i64(w->comm, "build.round", all, 2));
         if (all[1]) CI_FAIL(CI_ETEMP, "stopped by signal %d while building; the same command builds again", (int)all[1]);
         if (left && ci_heartbeat_due(&heart, (double)w->done, (double)w->share) && ci_now_s() - begun > 2)
-            ci_log(CI_INFO, "%lld of the %lld graphs of rank 0", (long long)w->done, (long long)w->share);
+            ci_log(CI_INFO, "%lld %% of the graphs of rank 0", (long long)(100 * w->done / w->share));
     }
 done:
     return rc;

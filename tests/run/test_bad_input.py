@@ -288,6 +288,22 @@ def files(place, good):
     told(done.code in (65, 66) and "best.h5" in done.out, "bad_input__eval_with_best.h5_without_record_is_refused", done)
 
 
+def changed(place):
+    """Rows of a block in which no window starts belong to windows of the block before it."""
+    files = {"train_01/a.csv": HEADER + rows(500, half), "train_01/b.csv": HEADER + rows(1000, half, 7), "test_01/c.csv": HEADER + rows(900, half, 11)}
+    for layout in ("compact", "messages"):
+        s = Set(place, files, "window: {frames: 100, stride: 70}\nstore: {layout: %s}\n" % layout)
+        scanned = s.scan(**{"data.block": 4096})
+        path = s.root + "/data/s/train_01/a.csv"
+        at = files["train_01/a.csv"].index("0.420000,") + len("0.420000,100,000")
+        with open(path, "r+b") as f:
+            f.seek(at)
+            f.write(b"F")
+        done = s.scan("build")
+        told(scanned.code == 0, "bad_input__%s_is_scanned_before_it_changes" % layout, scanned)
+        said("a last block that changed since scan, " + layout, done, 74, "the file changed", path, left=[s.run_dir + "/store.h5"])
+
+
 def directories(place, good):
     with open(good + "/.lock") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
@@ -314,6 +330,7 @@ def test():
         settings(place)
         one_class(place)
         leak(place)
+        changed(place)
         good = place.path("good")
         done = run("run", place.conf, settings={"run.dir": good, "train.epochs": 1})
         if told(done.code == 0, "bad_input__has_a_good_run", done):
