@@ -55,12 +55,13 @@ static ci_rc memory_start(struct work *w)
 {
     const ci_plan *p = w->plan;
     const ci_feature_set *set = ci_feature_set_find(w->conf->features.set);
-    const int64_t chunk = w->conf->store.chunk, node = 4 * (1 + (set ? set->n_node : 0)), edge = 4 * (2 + (set ? set->n_edge : 0));
+    const int64_t chunk = w->conf->store.chunk, F = set ? set->n_node : 0, K = set ? set->n_edge : 0;
+    const int64_t node = 4 * (1 + F) + 2 * F, edge = 4 * (2 + K); /* a node's features in half precision, too: no stored form takes more */
     int64_t rows = 0;
 
     for (int32_t b = 0; b < p->n_block; b++) rows = CI_MAX(rows, p->block[b].rows);
     w->limit = guard_limit(w->comm, w->conf);
-    return guard_start(w->limit, (rows + p->rows) * 22 * 3 / 2, chunk * p->rows * (node + edge + edge / 2), CI_STORE_BUFFERS);
+    return guard_start(w->limit, (rows + p->rows) * 22 * 3 / 2, chunk * p->rows * (node + edge), CI_STORE_BUFFERS);
 }
 
 /* When memory becomes scarce, what is buffered goes to the disk now. */
