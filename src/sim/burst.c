@@ -183,7 +183,8 @@ void ci_sim_attacker_next(attacker *a, int64_t now_us)
         a->ready_us = now_us + ci_sim_between(&a->dice, gap_us[a->kind].low, gap_us[a->kind].high);
         draw_frame(a);
     }
-    if (a->ready_us >= a->end_us) burst_enter(a, a->burst + 1);
+    /* A replay may be late, for the bus is full: what is left of it when the burst is over is dropped. */
+    if (CI_MAX(a->ready_us, now_us) >= a->end_us) burst_enter(a, a->burst + 1);
 }
 
 int64_t ci_sim_attacker_lookback(const attacker *a)

@@ -188,18 +188,28 @@ static int frame_of_slot(bus *b, int32_t k, frame *out)
     return ci_sim_frame_bits(&s->header, out->payload, s->len);
 }
 
+/* How long after a burst there may be something left of it: a queue; of a suppression, the label of
+   the next frame, which is at the latest the first message that is not suppressed. */
+static int64_t tail_of(const bus *b)
+{
+    const slot *s = &b->vehicle.slot[b->vehicle.spoofed];
+
+    return b->drain_us + (b->attacker.kind == ATTACK_SUPPRESS ? s->period_us + 2 * s->jitter_us : 0);
+}
+
 /* A bus that is idle at some time carries the same frames from then on, whatever was before.  So
    start before from_us by the time in which any queue drains, and before a burst and what its
    attacker listens to, when from_us may still feel it. */
 static int64_t start_of(const bus *b, int64_t from_us)
 {
     const attacker *a = &b->attacker;
+    const int64_t tail = tail_of(b);
     int64_t t = from_us - b->drain_us, start, end;
 
     for (int64_t k = ci_sim_burst_after(a, from_us); k >= 0; k--) {
         if (k >= a->n_burst) continue;
         ci_sim_burst(a, k, &start, &end);
-        if (end + b->drain_us <= t) break;
+        if (end + tail <= t) break;
         if (start - ci_sim_attacker_lookback(a) - b->drain_us < from_us)
             t = CI_MIN(t, start - ci_sim_attacker_lookback(a) - b->drain_us);
     }

@@ -267,6 +267,48 @@ static void bytes__do_not_depend_on_ranks_and_slices(void **state)
     free(r);
 }
 
+static ci_xxh hash_of_slices(bus *b, int64_t slice_us, lines *x)
+{
+    ci_sim_text_clear(x);
+    for (int64_t at = 0; at < b->all_us; at += slice_us)
+        assert_int_equal(ci_sim_bus_run(b, at, CI_MIN(at + slice_us, b->all_us), x), CI_OK);
+    return ci_xxh_of(x->bytes, x->used);
+}
+
+/* Every attack, vehicles of 1, 150 and 100 identifiers, buses of three speeds, many bursts with short pauses.
+   Of these a suppressed message is the only one for a second, and two replays are late for seconds. */
+static void slices__of_any_length_give_the_same_bytes(void **state)
+{
+    static const int64_t slice_us[] = {SLICE_US, 3333333, 777777};
+    static const struct { int32_t vehicle, ids, bitrate; } of[] = {{4, 1, 50000}, {2, 150, 1000000}, {4, 100, 500000}};
+    ci_conf c = conf;
+    bus *b = NULL;
+    lines x = {0};
+
+    (void)state;
+    if (comm->size > 1) return;
+    assert_int_equal(ci_sim_bus_new(&b), CI_OK);
+    c.sim.seconds = 40;
+    c.sim.attack_share = .5;
+    for (int a = ATTACK_NONE; a < ATTACK_COUNT; a++)
+        for (size_t v = 0; v < CI_COUNT(of); v++) {
+            const recording r = {.vehicle = of[v].vehicle, .capture = 1 + a, .attack = (attack)a};
+            ci_xxh whole, cut;
+
+            c.sim.ids_min = c.sim.ids_max = of[v].ids;
+            c.sim.bitrate = of[v].bitrate;
+            ci_sim_bus_load(&c, &r, b);
+            whole = hash_of_slices(b, b->all_us, &x);
+            for (size_t k = 0; k < CI_COUNT(slice_us); k++) {
+                cut = hash_of_slices(b, slice_us[k], &x);
+                if (cut.lo != whole.lo || cut.hi != whole.hi)
+                    fail_msg("%s, %d identifiers, slices of %d us", ci_sim_attack_name(r.attack), of[v].ids, (int)slice_us[k]);
+            }
+        }
+    ci_sim_text_release(&x);
+    ci_sim_bus_free(&b);
+}
+
 static void seed__changes_every_file(void **state)
 {
     ci_conf other;
@@ -468,6 +510,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(copies__are_identical_and_nothing_else_is),
         cmocka_unit_test(manifest__says_what_is_there),
         cmocka_unit_test(bytes__do_not_depend_on_ranks_and_slices),
+        cmocka_unit_test(slices__of_any_length_give_the_same_bytes),
         cmocka_unit_test(seed__changes_every_file),
         cmocka_unit_test(sim__replaces_an_earlier_set_and_removes_what_is_obsolete),
         cmocka_unit_test(sim__refuses_a_folder_that_no_simulation_wrote),
