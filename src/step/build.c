@@ -34,12 +34,12 @@ struct work {
     int64_t done, share;         /* graphs put and blocks read; of so many */
 };
 
-/* Does a window that starts before the block need rows of it? */
+/* Does a window that starts before the block need rows of it, or the row that begins before it and ends in it? */
 static bool reached(const ci_plan *p, const ci_block *b)
 {
     const int64_t last = CI_MIN(ci_window_at(b->first_row, p->stride), p->capture[b->capture].count.graphs) - 1;
 
-    return last >= 0 && last * p->stride + p->rows > b->first_row;
+    return last >= 0 && last * p->stride + p->rows >= b->first_row;
 }
 
 /* Rows behind a block are those that scan read only where the block they are in is loaded, and so compared, too. */

@@ -289,19 +289,17 @@ def files(place, good):
 
 
 def changed(place):
-    """Rows of a block in which no window starts belong to windows of the block before it."""
+    """Blocks in which no window starts have rows of windows of the block before, or the end of one: row 202 goes from one to the next."""
     files = {"train_01/a.csv": HEADER + rows(500, half), "train_01/b.csv": HEADER + rows(1000, half, 7), "test_01/c.csv": HEADER + rows(900, half, 11)}
-    for layout in ("compact", "messages"):
-        s = Set(place, files, "window: {frames: 100, stride: 70}\nstore: {layout: %s}\n" % layout)
-        scanned = s.scan(**{"data.block": 4096})
-        path = s.root + "/data/s/train_01/a.csv"
-        at = files["train_01/a.csv"].index("0.420000,") + len("0.420000,100,000")
+    for name, window, layout, row, back, byte in (("last_block", (100, 70), "compact", 420, 3, "F"), ("last_block", (100, 70), "messages", 420, 3, "F"),
+                                                  ("end_of_a_row", (203, 300), "compact", 202, 1, "1")):
+        s = Set(place, files, "window: {frames: %d, stride: %d}\nstore: {layout: %s}\n" % (*window, layout))
+        path, scanned = s.root + "/data/s/train_01/a.csv", s.scan(**{"data.block": 4096})
         with open(path, "r+b") as f:
-            f.seek(at)
-            f.write(b"F")
-        done = s.scan("build")
-        told(scanned.code == 0, "bad_input__%s_is_scanned_before_it_changes" % layout, scanned)
-        said("a last block that changed since scan, " + layout, done, 74, "the file changed", path, left=[s.run_dir + "/store.h5"])
+            f.seek(len(HEADER) + 20 * row + 19 - back)
+            f.write(byte.encode())
+        told(scanned.code == 0 and len(rows(1)) == 20, "bad_input__is_scanned_before_its_%s_changes" % name, scanned)
+        said("a %s that changed since scan in %s" % (name, layout), s.scan("build"), 74, "the file changed", path, left=[s.run_dir + "/store.h5"])
 
 
 def directories(place, good):
