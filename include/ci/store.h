@@ -105,7 +105,8 @@ ci_rc ci_store_put(ci_store_writer *w, int32_t capture, int64_t first_graph, int
 struct ci_table;
 
 /** Put the rows of a block, without its halo, into a messages store.  Not collective: agree afterwards.
- *  \return CI_OK, CI_EDATA (an identifier that the head has not), CI_EARG, CI_EHDF5, CI_ENOMEM */
+ *  \return CI_OK, CI_EDATA (an identifier that the head has not), CI_EINTERNAL (a length, a label or a byte beyond
+ *          the length that cannot be), CI_EARG, CI_EHDF5, CI_ENOMEM */
 ci_rc ci_store_put_frames(ci_store_writer *w, int32_t capture, const struct ci_table *t);
 
 struct ci_store; /* below: one for reading */

@@ -39,8 +39,9 @@ static void table_fill(ci_table *t, int64_t capture, int64_t first, int64_t n_ow
         const ci_u32x4 r = ci_philox(4, 0, (uint32_t)capture, (uint32_t)(first + i), 0, 0);
         t->t_ns[i] = (first + i) * 500000 + r.v[0] % 100000;
         t->id[i] = id_of(capture, first + i, n_id);
-        t->data[i] = (uint64_t)(r.v[1] & 0x0F0F0F0F) << 32 | (r.v[2] & 0xFF00FF);
         t->len[i] = (uint8_t)(r.v[3] % 9);
+        t->data[i] = (uint64_t)(r.v[1] & 0x0F0F0F0F) << 32 | (r.v[2] & 0xFF00FF);
+        if (t->len[i] < 8) t->data[i] &= ((uint64_t)1 << 8 * t->len[i]) - 1;
         t->attack[i] = r.v[3] % 300 == 0;
     }
 }
@@ -198,14 +199,19 @@ static void messages__give_the_graphs_of_their_rows(void **state)
     for (size_t i = 0; i < CI_COUNT(kinds); i++) round_trip(&kinds[i]);
 }
 
-static ci_rc put_bad(const struct want *w, int32_t capture, int64_t first, uint32_t id)
+enum { GOOD, BAD_ID, LONG, LABELLED, BEYOND };
+
+static ci_rc put_bad(const struct want *w, int32_t capture, int64_t first, int what)
 {
     ci_store_writer *writer = NULL;
     ci_table t = {0};
     ci_rc rc;
 
     table_fill(&t, 0, first, 20, 25, 60);
-    if (id) t.id[3] = id;
+    t.len[3] = what == LONG ? 9 : what == BEYOND ? 2 : 8;
+    if (what == BAD_ID) t.id[3] = 0x800;
+    if (what == LABELLED) t.attack[3] = 2;
+    if (what == BEYOND) t.data[3] = 0x30000;
     assert_int_equal(ci_store_create(comm, path, &w->head, &writer), CI_OK);
     rc = ci_agree(comm, "test.bad", comm->rank == comm->size - 1 ? ci_store_put_frames(writer, capture, &t) : CI_OK); /* one alone */
     ci_store_abandon(&writer);
@@ -226,7 +232,11 @@ static void store_put_frames__refuses_what_has_no_place(void **state)
     assert_int_equal(put_bad(&w, 0, -1, 0), CI_EARG);
     assert_int_equal(put_bad(&w, 1, 0, 0), CI_EARG); /* has no window: its frames are not kept */
     assert_int_equal(put_bad(&w, CAPTURES, 0, 0), CI_EARG);
-    assert_int_equal(put_bad(&w, 0, 0, 0x800), CI_EDATA);
+    assert_int_equal(put_bad(&w, 0, 0, BAD_ID), CI_EDATA);
+    for (int what = LONG; what <= BEYOND; what++) {
+        assert_int_equal(put_bad(&w, 0, 40, what), CI_EINTERNAL);
+        assert_non_null(strstr(ci_message(), "row 43: "));
+    }
     w.head.layout = CI_FLOAT32;
     assert_int_equal(put_bad(&w, 0, 0, 0), CI_EARG);
     ci_graphs_release(&w.all);
