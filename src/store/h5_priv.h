@@ -1,7 +1,9 @@
 #ifndef CI_H5_PRIV_H
 #define CI_H5_PRIV_H
 /* What the files that call HDF5 share. */
+#include <aio.h>
 #include <hdf5.h>
+#include <stdbool.h>
 #include "ci/h5.h"
 
 enum { DESCRIBED_MAX = 64 }; /* arrays of one file, attributes of one file */
@@ -21,12 +23,16 @@ struct ci_h5 {
         int64_t rows, cols;
         int64_t offset;        /* of row 0 in the file */
         char *buffer;          /* (room) of a run of rows: what is in [begin, end) is not written; owned, NULL: none */
+        char *spare;           /* (room) the other buffer: bytes on their way while `flying`; owned */
+        struct aiocb io;
+        bool flying;
         size_t room, begin, end;
         int64_t base;          /* where buffer[0] belongs in the file; -1: no run */
         ci_xxh_state *hash;    /* of the bytes from `hashed` on; NULL: none yet */
         int64_t hashed;
     } set[DESCRIBED_MAX];
     int fd, direct;            /* -1: not open; not possible */
+    bool plain;                /* the file system refused what `direct` wrote: never again */
     ci_extent *wrote;          /* (n_wrote) none crosses a border of CI_COMMIT_BLOCK bytes of the file */
     size_t n_wrote, cap_wrote;
 };

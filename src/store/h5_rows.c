@@ -2,9 +2,11 @@
 /* Rows on their way to the disk.
  *
  * HDF5 says where an array lies; its bytes then go there past HDF5 and past the page cache, in pieces of up to
- * 4 MiB: on a machine where H5Dwrite brings 0.8 GB/s and write() 0.4, O_DIRECT brings 2 and costs no time of a core.
- * Each array has a buffer here for rows that follow one another; what is not a whole sector at the ends of such a
- * run takes the page cache.  Hashes are taken on the way, a value for each run within 4 MiB of the file. */
+ * 2 MiB: on a machine where H5Dwrite brings 0.8 GB/s and write() 0.4, O_DIRECT brings 2 and costs no time of a core.
+ * Each array has two buffers here for rows that follow one another: one is filled while the other is on its way.
+ * What is not a whole sector at the ends of such a run takes the page cache.  Hashes are taken on the way, a value
+ * for each run within 4 MiB of the file. */
+#include <aio.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -14,7 +16,7 @@
 #include "ci/tick.h"
 #include "h5_priv.h"
 
-enum { SECTOR = 4096, ROOM_ALL = 12 << 20, ROOM_MIN = 64 << 10, ROOM_MAX = 4 << 20 };
+enum { SECTOR = 4096, ROOM_ALL = 6 << 20, ROOM_MIN = 64 << 10, ROOM_MAX = 2 << 20 }; /* of one buffer of the two */
 
 static int64_t bytes_of(const struct h5_set *s)
 {
@@ -30,18 +32,6 @@ ci_rc h5_rows_open(ci_h5 *f)
     f->direct = open(f->path, O_WRONLY | O_CLOEXEC | O_DIRECT); /* some file systems have none of this */
 done:
     return rc;
-}
-
-void h5_rows_close(ci_h5 *f)
-{
-    if (f->fd >= 0) close(f->fd);
-    if (f->direct >= 0) close(f->direct);
-    f->fd = f->direct = -1;
-    for (size_t i = 0; i < f->n; i++) {
-        free(f->set[i].buffer);
-        f->set[i].buffer = NULL;
-        if (f->set[i].hash) ci_xxh_end(&f->set[i].hash);
-    }
 }
 
 static ci_rc write_all(const ci_h5 *f, int fd, int64_t at, const char *bytes, size_t n)
@@ -65,23 +55,51 @@ done:
     return rc;
 }
 
-/* Whole sectors, past the page cache where that works. */
-static ci_rc write_sectors(ci_h5 *f, int64_t at, const char *bytes, size_t n)
+/* Wait for the bytes of an array that are on their way: how many came there, and why no more. */
+static size_t landed(struct h5_set *s, int *out_errno)
 {
-    size_t done = 0;
+    static const struct timespec moment = {0, 200000000};
+    const struct aiocb *const io[] = {&s->io};
 
-    while (f->direct >= 0 && done < n) {
-        const ssize_t k = pwrite(f->direct, bytes + done, n - done, at + (int64_t)done);
-        if (k > 0) done += (size_t)k;
-        else if (k == 0 || errno != EINTR) break;
-        if (done % SECTOR) break;
+    while ((*out_errno = aio_error(&s->io)) == EINPROGRESS) {
+        aio_suspend(io, 1, &moment);
         ci_tick();
     }
-    if (done < n && f->direct >= 0 && errno == EINVAL) { /* not here, then: never again */
-        close(f->direct);
-        f->direct = -1;
-    }
-    return done < n ? write_all(f, f->fd, at + (int64_t)done, bytes + done, n - done) : CI_OK;
+    s->flying = false;
+    return *out_errno ? 0 : (size_t)aio_return(&s->io);
+}
+
+/* The page cache takes what O_DIRECT left, or says why not. */
+static ci_rc land(ci_h5 *f, struct h5_set *s)
+{
+    ci_rc rc = CI_OK;
+    int err;
+    size_t k;
+
+    if (!s->flying) goto done;
+    k = landed(s, &err);
+    f->plain = f->plain || err == EINVAL;
+    if (k < s->io.aio_nbytes)
+        CI_TRY(write_all(f, f->fd, s->io.aio_offset + (int64_t)k, (const char *)s->io.aio_buf + k, s->io.aio_nbytes - k));
+done:
+    return rc;
+}
+
+/* Whole sectors of the buffer, past the page cache where that works; the spare one is then the buffer. */
+static ci_rc send(ci_h5 *f, struct h5_set *s, size_t first, size_t last)
+{
+    ci_rc rc = CI_OK;
+    char *const full = s->buffer;
+
+    CI_TRY(land(f, s));
+    s->io = (struct aiocb){.aio_fildes = f->direct, .aio_offset = s->base + (int64_t)first, .aio_buf = full + first, .aio_nbytes = last - first,
+                           .aio_sigevent.sigev_notify = SIGEV_NONE};
+    s->flying = f->direct >= 0 && !f->plain && aio_write(&s->io) == 0;
+    if (!s->flying) CI_TRY(write_all(f, f->fd, s->base + (int64_t)first, full + first, last - first));
+    s->buffer = s->spare;
+    s->spare = full;
+done:
+    return rc;
 }
 
 /* What is in the buffer goes out; a run that goes on later begins at a sector. */
@@ -91,8 +109,8 @@ static ci_rc drain(ci_h5 *f, struct h5_set *s)
     const size_t first = CI_MIN((s->begin + SECTOR - 1) / SECTOR * SECTOR, s->end), last = CI_MAX(first, s->end / SECTOR * SECTOR);
 
     if (s->begin < first) CI_TRY(write_all(f, f->fd, s->base + (int64_t)s->begin, s->buffer + s->begin, first - s->begin));
-    if (first < last) CI_TRY(write_sectors(f, s->base + (int64_t)first, s->buffer + first, last - first));
     if (last < s->end) CI_TRY(write_all(f, f->fd, s->base + (int64_t)last, s->buffer + last, s->end - last));
+    if (first < last) CI_TRY(send(f, s, first, last));
     s->base += (int64_t)(s->end / SECTOR * SECTOR);
     s->begin = s->end = s->end % SECTOR;
 done:
@@ -155,7 +173,8 @@ static ci_rc run_begin(const ci_h5 *f, struct h5_set *s, int64_t at)
     room = CI_MIN(CI_MAX(room, ROOM_MIN), CI_MIN(ROOM_MAX, bytes_of(s) + 2 * SECTOR));
     s->room = (size_t)room / SECTOR * SECTOR;
     if (!s->buffer) s->buffer = aligned_alloc(SECTOR, s->room);
-    if (!s->buffer) CI_FAIL(CI_ENOMEM, "%s: a buffer of %zu bytes", f->path, s->room);
+    if (!s->spare) s->spare = aligned_alloc(SECTOR, s->room);
+    if (!s->buffer || !s->spare) CI_FAIL(CI_ENOMEM, "%s: buffers of %zu bytes", f->path, s->room);
     s->base = at / SECTOR * SECTOR;
     s->begin = s->end = (size_t)(at - s->base);
 done:
@@ -181,20 +200,38 @@ done:
     return rc;
 }
 
+static void buffers_free(struct h5_set *s)
+{
+    free(s->buffer);
+    free(s->spare);
+    s->buffer = s->spare = NULL;
+}
+
 ci_rc ci_h5_flush(ci_h5 *f, bool end)
 {
     ci_rc rc = CI_OK;
 
+    for (size_t i = 0; i < f->n; i++)
+        if (f->set[i].buffer && f->set[i].base >= 0) CI_TRY((end ? run_end : drain)(f, &f->set[i]));
     for (size_t i = 0; i < f->n; i++) {
-        struct h5_set *s = &f->set[i];
-        if (!s->buffer) continue;
-        if (end && s->base >= 0) CI_TRY(run_end(f, s));
-        else if (s->base >= 0) CI_TRY(drain(f, s));
+        CI_TRY(land(f, &f->set[i]));
         if (!end) continue;
-        free(s->buffer);
-        s->buffer = NULL;
-        s->base = -1;
+        buffers_free(&f->set[i]);
+        f->set[i].base = -1;
     }
 done:
     return rc;
+}
+
+void h5_rows_close(ci_h5 *f)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        int err;
+        if (f->set[i].flying) (void)landed(&f->set[i], &err); /* nobody may write from memory that is given back */
+        buffers_free(&f->set[i]);
+        if (f->set[i].hash) ci_xxh_end(&f->set[i].hash);
+    }
+    if (f->fd >= 0) close(f->fd);
+    if (f->direct >= 0) close(f->direct);
+    f->fd = f->direct = -1;
 }
