@@ -6,7 +6,7 @@
 /* What a column's values lie between, ends included; no comparison holds for a NaN. */
 struct bounds {
     float low, high;
-    bool narrow; /* than all that is finite */
+    uint32_t most; /* low is 0: the bits of high, which those of no value within exceed but -0; else 0 */
 };
 
 static struct bounds bounds_of(const ci_feature *f)
@@ -15,30 +15,43 @@ static struct bounds bounds_of(const ci_feature *f)
                                         "last_position", "duration"};
 
     for (size_t i = 0; i < CI_COUNT(share); i++)
-        if (strcmp(f->name, share[i]) == 0) return (struct bounds){0, 1, true};
+        if (strcmp(f->name, share[i]) == 0) return (struct bounds){0, 1, 0x3f800000};
     if (strcmp(f->unit, "count") == 0 || strcmp(f->unit, "index") == 0 || strcmp(f->unit, "frames") == 0)
-        return (struct bounds){0, FLT_MAX, true};
-    return (struct bounds){-FLT_MAX, FLT_MAX, false};
+        return (struct bounds){0, FLT_MAX, 0x7f7fffff};
+    return (struct bounds){-FLT_MAX, FLT_MAX, 0};
 }
 
-/* Every value is looked at on every put, so eight at a time: exponents of all ones are infinities and NaNs. */
+/* Every value is looked at on every put, so eight at a time: one more than an exponent of all ones, an infinity's or
+ * a NaN's, is carried into the sign. */
 static bool all_finite(const float *x, size_t n)
 {
     typedef uint32_t eight __attribute__((vector_size(32)));
-    const eight mask = {0x7f800000, 0x7f800000, 0x7f800000, 0x7f800000, 0x7f800000, 0x7f800000, 0x7f800000, 0x7f800000};
+    const uint32_t exponent = 0x7f800000, one = 0x00800000;
     eight bad = {0}, v;
     uint32_t any = 0, bits;
 
     for (; n >= 8; n -= 8, x += 8) {
         memcpy(&v, x, sizeof v);
-        bad |= (eight)((v & mask) == mask);
+        bad |= (v & exponent) + one;
     }
     for (; n > 0; n--, x++) {
         memcpy(&bits, x, sizeof bits);
-        any |= (bits & 0x7f800000) == 0x7f800000;
+        any |= (bits & exponent) + one;
     }
     for (int i = 0; i < 8; i++) any |= bad[i];
-    return !any;
+    return !(any >> 31);
+}
+
+/* A column of n rows; what is beyond is looked at more closely, for it may be -0. */
+static bool all_within(const float *x, size_t n, size_t F, uint32_t most)
+{
+    uint32_t top = 0, bits;
+
+    for (size_t i = 0; i < n; i++) {
+        memcpy(&bits, x + i * F, sizeof bits);
+        top = CI_MAX(top, bits);
+    }
+    return top <= most;
 }
 
 /* First of n F values that its column must not have, or n F. */
@@ -48,10 +61,8 @@ static size_t first_bad(const float *x, size_t n, size_t F, const struct bounds 
     size_t first = n * F;
 
     for (size_t k = 0; k < F; k++) {
-        bool bad = false;
-        if (finite && !b[k].narrow) continue;
-        for (size_t i = 0; i < n; i++) bad |= !(x[i * F + k] >= b[k].low && x[i * F + k] <= b[k].high);
-        for (size_t i = 0; bad && i < n; i++)
+        if (finite && (b[k].most == 0 || all_within(x + k, n, F, b[k].most))) continue;
+        for (size_t i = 0; i < n; i++)
             if (!(x[i * F + k] >= b[k].low && x[i * F + k] <= b[k].high)) {
                 first = CI_MIN(first, i * F + k);
                 break;
