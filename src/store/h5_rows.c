@@ -6,7 +6,6 @@
  * Each array has two buffers here for rows that follow one another: one is filled while the other is on its way.
  * What is not a whole sector at the ends of such a run takes the page cache.  Hashes are taken on the way, a value
  * for each run within 4 MiB of the file. */
-#include <aio.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
