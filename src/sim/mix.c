@@ -165,10 +165,13 @@ static uint64_t forge(mix *m, const forger *f, size_t at, int *out_len)
 
 /* ---- bursts, each from t to end */
 
+/* Of 11 bits even where all identifiers have 29. */
 static uint32_t unused_low(mix *m)
 {
+    const uint32_t most = CI_MIN(CI_MAX(16, m->id[0]), SLOT_MAX);
+
     for (int k = 0; k < 64; k++) {
-        const uint32_t id = 1 + ci_sim_below(&m->dice, CI_MAX(16, m->id[0]));
+        const uint32_t id = 1 + ci_sim_below(&m->dice, most);
 
         if (!bsearch(&id, m->id, m->n_id, sizeof id, by_id)) return id;
     }

@@ -131,6 +131,11 @@ def main(root):
     fact("run__injects_again_when_the_base_changed", again.returncode == 0 and "there are no whole captures" in again.stdout, again.stdout)
     missing = canids("sim", root, "never", sim__base="missing")
     fact("inject__says_that_its_base_is_missing", missing.returncode == 66 and "missing" in missing.stdout, missing.stdout)
+    must(canids("sim", root, "extended", sim__vehicles=2, sim__seconds=50, sim__ids_min=5, sim__ids_max=10, sim__extended=1))
+    must(canids("sim", root, "low", sim__base="extended", sim__copies=20))
+    widths = {(len(ident), int(ident, 16) >> (11 if len(ident) == 3 else 29)) for f in oracle.manifest(os.path.join(root, "low"))["files"]
+              for _, ident, _, _ in base_rows(os.path.join(root, "low", f["path"]))}
+    fact("inject__forges_identifiers_of_11_or_29_bits", widths == {(3, 0), (8, 0)}, widths)
     must(canids("sim", root, "short", sim__vehicles=2, sim__seconds=15, sim__ids_min=5, sim__ids_max=10))
     short = canids("sim", root, "never", sim__base="short")
     fact("inject__refuses_a_base_that_is_too_short", short.returncode == 65 and "20 s" in short.stdout, short.stdout)
