@@ -97,7 +97,7 @@ const ci_setting ci_settings[] = {
     ROW(CI_F64,    sim.seconds, "20", "[1, 10000000]", "seconds", "length of one capture"),
     ROW(CI_I64,    sim.rows, "0", "[0, 1000000000000]", "frames", "of one capture, whatever sim.seconds says; 0: as many as fit into sim.seconds"),
     ROW(CI_F64,    sim.file_seconds, "0", "[0, 10000000]", "seconds", "of one file, a capture is split into such; 0: one file a capture"),
-    ROW(CI_F64,    sim.attack_share, "0.25", "[0, 0.9]", "", "share of time under attack, in captures with attacks"),
+    ROW(CI_F64,    sim.attack_share, "0.25", "[0, 0.7]", "", "share of time under attack, in captures with attacks"),
     ROW(CI_TEXT,   sim.known, "DoS,fuzzing", "", "", "attacks that training folders have too"),
     ROW(CI_TEXT,   sim.unknown, "malfunction", "", "", "attacks that only test folders have"),
     ROW(CI_TEXT,   sim.base, "", "", "", "data set below data.root into whose training captures attacks are injected; empty: simulate vehicles too"),
