@@ -77,9 +77,12 @@ static bool own(const char *folder, const char *name)
     static const char *const ends[] = {".commit", ".next", ".tmp"};
     char file[CI_PATH_MAX], path[CI_PATH_MAX];
 
-    if (known(name)) {
-        snprintf(file, sizeof file, ".%s.commit", name);
-        return ci_path_join(path, folder, file) == CI_OK && access(path, F_OK) == 0;
+    if (known(name)) { /* it came before the name of its record, which a crash may have kept at .next */
+        for (size_t i = 0; i < 2; i++) {
+            snprintf(file, sizeof file, ".%s%s", name, ends[i]);
+            if (ci_path_join(path, folder, file) == CI_OK && access(path, F_OK) == 0) return true;
+        }
+        return false;
     }
     for (size_t i = 0; name[0] == '.' && i < CI_COUNT(ends); i++) {
         const size_t n = strlen(name), end = strlen(ends[i]);

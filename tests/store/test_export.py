@@ -128,6 +128,10 @@ def folders(folder):
     names = {n for n in os.listdir(there) if not n.startswith(".")}
     report(other.returncode == 0 and names == {"captures.csv", "graphs.csv", "nodes.csv", "edges.csv", "export.json"},
            "export__takes_the_place_of_an_earlier_one", names)
+    os.rename(os.path.join(there, ".edges.csv.commit"), os.path.join(there, ".edges.csv.next"))
+    os.unlink(os.path.join(there, "export.json"))
+    cut = export(store, "csv", there)
+    report(cut.returncode == 0 and not [n for n in os.listdir(there) if n.endswith((".next", ".tmp"))], "export__goes_on_where_one_was_cut_short", cut)
     for name, file in (("of_somebody_else", "mine.txt"), ("with_a_file_of_the_same_name", "graphs.csv")):
         full = os.path.join(folder, name)
         os.mkdir(full)
