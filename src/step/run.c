@@ -218,12 +218,21 @@ done:
     return rc;
 }
 
+/* Of a build that was killed: as large as a store, and no build may come to write over it. */
+static void unfinished_drop(const struct run *r)
+{
+    char path[CI_PATH_MAX], temp[CI_PATH_MAX];
+
+    if (ci_path_join(path, r->conf->run.dir, "store.h5") == CI_OK && ci_commit_temp(path, temp) == CI_OK) (void)unlink(temp);
+}
+
 static ci_rc build_skipped(struct run *r, const struct verdict *v)
 {
     ci_rc rc = CI_OK;
 
     memcpy(r->store_sha, v->sha, sizeof r->store_sha);
     CI_TRY(store_have(r));
+    if (r->comm->rank == 0) unfinished_drop(r);
     CI_TRY_ALL(r->comm, "run.build.record",
                r->comm->rank == 0 ? ci_build_recorded(r->conf, &r->store->head, r->store_sha) : CI_OK);
 done:

@@ -146,9 +146,13 @@ def refused(c):
 
 def stopped(c):
     """A rank that dies while it takes over leaves the previous store, and the next run takes over again."""
-    before = sha(c.place.path("run", "store.h5"))
+    before, die = sha(c.place.path("run", "store.h5")), {"inject.kind": "die", "inject.site": "build.round", "inject.rank": 1, "inject.pass": 1}
+    done, temp = c.run(2, **dict(die, **{"window.stride": 30})), c.place.path("run", ".store.h5.tmp")
+    left, back = os.path.exists(temp), c.run()
+    told(done.code not in (0, "hang") and left and back.code == 0 and "build: skipped" in back.out and not os.path.exists(temp) and
+         sha(c.place.path("run", "store.h5")) == before, "incremental__skipped_build_clears_what_a_killed_one_left", "%s; %s" % (done, back))
     os.unlink(c.file("train_01_a/new.csv"))
-    done = c.run(2, **{"inject.kind": "die", "inject.site": "build.round", "inject.rank": 1, "inject.pass": 1})
+    done = c.run(2, **die)
     told(done.code not in (0, "hang") and sha(c.place.path("run", "store.h5")) == before, "incremental__killed_leaves_the_previous_store", done)
     c.same("after_a_kill", 4, 4, 2)
 
