@@ -14,13 +14,13 @@ ci_rc ci_build_head(const ci_plan *p, const ci_conf *conf, ci_store_head *out);
  *  blocks; memory is one block of rows and store.chunk graphs a rank.  The bytes do not depend on the number
  *  of ranks.
  *
- *  Captures whose bytes the previous store knows, from the same windows, features, data.* and contract.*, are
- *  not read again: their graphs are copied.  The bytes are those of a store built from nothing.
+ *  Captures whose bytes the previous store knows, from the same windows and features, read by the same data.format
+ *  and contract, are not read again: their graphs are copied.  The bytes are those of a store built from nothing.
  *  \param [in]  previous  a store whose bytes were checked, with its hash; on all ranks the same; NULL: none
- *  \param [out] out_sha  SHA-256 of the store, on every rank
- *  \return CI_OK; CI_EIO, CI_EHDF5: the store could not be written, the previous one is intact,
- *          and the job must end by ci_comm_abort; CI_EDATA: a capture changed since the scan;
- *          CI_ETEMP after a signal; CI_ECONF, CI_ECREATE, CI_ENOMEM */
+ *  \param [out] out_sha  identity of the store (ci_store_commit), on every rank
+ *  \return CI_OK; CI_EIO, CI_EHDF5: the store could not be written, or CI_EIO, CI_EDATA: a capture changed since the
+ *          scan; CI_ETEMP after a signal or when memory runs out; then the previous store is intact, and the job must
+ *          end by ci_comm_abort; CI_ECONF (also: memory that cannot suffice), CI_ECREATE, CI_EINTERNAL, CI_ENOMEM */
 ci_rc ci_build(const ci_comm *comm, const ci_conf *conf, const ci_plan *p, const ci_store *previous, const char *previous_sha,
                char out_sha[CI_SHA256_HEX]);
 

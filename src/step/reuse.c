@@ -102,7 +102,7 @@ void reuse_release(struct reuse *r)
 }
 
 /* Settings that decide what the bytes of a capture mean: those of the data and its contract, but not where the
- * captures are, what each is used for and how they are cut. */
+ * captures are, what each is used for, how they are cut, and when all of them are refused. */
 static void reading(const ci_conf *conf, char out[CI_SHA256_HEX])
 {
     static const char *const prefix[] = {"data.", "contract."};
@@ -112,7 +112,9 @@ static void reading(const ci_conf *conf, char out[CI_SHA256_HEX])
     memset(c.data.set, 0, sizeof c.data.set);
     memset(&c.data.train, 0, sizeof c.data.train);
     memset(&c.data.test, 0, sizeof c.data.test);
-    c.data.block = 0;
+    memset(&c.data.attack_free, 0, sizeof c.data.attack_free);
+    c.data.expand_max = c.data.block = 0;
+    c.contract.max_share = 0;
     ci_conf_hash(&c, prefix, CI_COUNT(prefix), out);
 }
 

@@ -169,6 +169,21 @@ def died_before_the_word(c):
     c.same("after_the_word_was_given_again", 4, 5, 2)
 
 
+def reading(c):
+    """The labels of a side-car are content, though counts stay; the contract says what is read."""
+    c.put("test_01_b/x.log", "".join("(%.6f) can0 %03X#%04X\n" % (1700000000 + i * .001, 0x100 + i % 37, i) for i in range(900)))
+    for name, first, taken in (("log_with_a_side_car", .150, 5), ("side_car_that_labels_another_window", .250, 5), ("side_car_as_it_was", .250, 6)):
+        c.put("test_01_b/x.log.attacks.csv", "start_s,end_s\n%.3f,%.3f\n" % (1700000000 + first, 1700000000 + first + .01))
+        if taken == 6:
+            c.put("train_01_a/more.csv", capture(70))
+        c.same(name, taken, 6 + (taken == 6), 2)
+    c.put("train_01_a/more.csv", capture(71))
+    c.same("other_contract", 0, 7, 2, **{"contract.dlc": "accept"})
+    c.put("train_01_a/more.csv", capture(72))
+    c.same("other_bounds_and_the_same_reading", 6, 7, 2, **{"contract.dlc": "accept", "contract.max_share": 1, "data.expand_max": 1 << 30,
+                                                            "data.attack_free": "[train_01_a]", "data.block": 4096})
+
+
 def test():
     with Place(text=TEXT, simulate=False) as place:
         c = Case(place)
@@ -179,6 +194,7 @@ def test():
         refused(c)
         stopped(c)
         died_before_the_word(c)
+        reading(c)
 
 
 main(test)
