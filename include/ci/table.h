@@ -31,7 +31,8 @@ ci_rc ci_loader_create(const ci_contract *contract, ci_loader **out);
 void ci_loader_destroy(ci_loader **l);    /**< NULL-safe; leaves *l NULL                  */
 
 /** Read the rows of one block of a finished plan and up to `halo` further rows of the same
- *  capture.  Not collective.  The table keeps its memory from call to call.
+ *  capture (none where the block has no row).  Not collective.  The table keeps its memory from
+ *  call to call.
  *  \return CI_OK, CI_ENOMEM, CI_ENOENT, CI_EPERM; CI_EIO: reading failed, or the bytes are not
  *          those that were scanned; CI_EDATA: a row breaks the contract, as path:line:column
  *          (it did not when it was scanned) */

@@ -64,7 +64,7 @@ static ci_rc header_take(struct reading *r)
     if (next)
         r->at.p = next;
     else
-        CI_TRY(ci_place_skip(&r->at));
+        CI_TRY(ci_place_skip(&r->at, r->at.to));
     r->line++;
 done:
     return rc;
@@ -106,7 +106,7 @@ static ci_rc line_take(struct reading *r, bool own)
     if (next)
         r->at.p = next;
     else
-        CI_TRY(ci_place_skip(&r->at));
+        CI_TRY(ci_place_skip(&r->at, own ? r->at.to : r->at.size));
     r->line++;
 done:
     return rc;
@@ -144,6 +144,21 @@ done:
     return rc;
 }
 
+/* No window begins in a block without rows, and none is built where a line fails: these need nothing
+ * of what follows, be it a line of a gigabyte. */
+static ci_rc halo_take(struct reading *r, ci_lid halo)
+{
+    ci_rc rc = CI_OK;
+    ci_table *t = r->t;
+
+    if (t->n_own == 0 || (r->rejects && r->rejects->failing > 0)) goto done;
+    if (r->at.within && !r->stop) CI_TRY(ci_place_skip(&r->at, r->at.size));
+    CI_TRY(ci_table_reserve(t, t->n + halo));
+    CI_TRY(rows_take(r, false, t->n + halo));
+done:
+    return rc;
+}
+
 static ci_rc block_read(ci_loader *l, const ci_plan *p, int32_t block, ci_lid halo, ci_table *t,
                         ci_rejects *rejects, ci_xxh *out_hash)
 {
@@ -161,8 +176,7 @@ static ci_rc block_read(ci_loader *l, const ci_plan *p, int32_t block, ci_lid ha
     if (r.layout->fault == CI_KIND_DIALECT || r.layout->fault == CI_KIND_EMPTY_FILE) r.stop = true;
     CI_TRY(rows_take(&r, true, 0));
     t->n_own = t->n;
-    CI_TRY(ci_table_reserve(t, t->n + halo));
-    CI_TRY(rows_take(&r, false, t->n + halo));
+    CI_TRY(halo_take(&r, halo));
     if (p->capture[b->capture].sidecar)
         for (ci_lid i = 0; i < t->n; i++)
             t->attack[i] = ci_sidecar_attack(&l->sidecar, t->t_ns[i], t->id[i]);

@@ -109,14 +109,16 @@ done:
     return rc;
 }
 
-ci_rc ci_place_skip(ci_place *s)
+ci_rc ci_place_skip(ci_place *s, int64_t most)
 {
     ci_rc rc = CI_OK;
 
-    while (ci_place_offset(s) < s->to) {
+    s->within = 1;
+    while (ci_place_offset(s) < most) {
         const char *end = memchr(s->p, '\n', (size_t)(s->end - s->p));
         s->p = end ? end + 1 : s->end;
-        if (end || ci_place_last(s)) break;
+        s->within = !end && !ci_place_last(s);
+        if (!s->within) break;
         CI_TRY(ci_place_fill(s));
     }
 done:
@@ -139,7 +141,7 @@ ci_rc ci_place_open(ci_loader *l, const ci_plan *p, int32_t block, ci_place *out
     s.at = b->offset - (b->offset > 0);
     s.p = s.end = l->raw + CI_ROWS_BEFORE;
     CI_TRY(ci_place_fill(&s));
-    if (b->offset > 0) CI_TRY(ci_place_skip(&s));
+    if (b->offset > 0) CI_TRY(ci_place_skip(&s, s.to));
     *out = s;
     s.hash = NULL;
 done:

@@ -23,6 +23,7 @@ typedef struct ci_place {
     int64_t at, size;        /**< offset of `end` in the file, size of the file          */
     int64_t from, to;        /**< byte range of the block                                */
     ci_xxh_state *hash;      /**< of the bytes from `from` to `to` that were read; owned */
+    int within;              /**< p is inside a line that was skipped, not where one begins */
 } ci_place;
 
 /** Open block `block` of the plan and go to its first line.
@@ -37,8 +38,9 @@ ci_rc ci_place_fill(ci_place *s);
  *                                              this one is further away than a line may be long */
 ci_rc ci_place_line(ci_place *s, size_t *out_n, const char **out_next);
 
-/** Go behind the end of a line that ci_place_line could not hold, at most to the block's end. */
-ci_rc ci_place_skip(ci_place *s);
+/** Go behind the end of a line that ci_place_line could not hold, but not from beyond offset `most`:
+ *  there, s->within says whether the line goes on. */
+ci_rc ci_place_skip(ci_place *s, int64_t most);
 
 /** Hash of the whole block, reading on to its end where that is still to come. */
 ci_rc ci_place_finish(ci_place *s, ci_xxh *out);
