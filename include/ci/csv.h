@@ -133,6 +133,8 @@ char *ci_rejects_csv(const ci_plan *p, const ci_rejects *r, size_t *out_n);
 
 /** List the captures of data.root/data.set: folders and captures of the plan; sizes of compressed
  *  ones are -1, and there are no blocks yet.  Not collective: rank 0 lists, then broadcasts.
+ *  \param [in] only  a file's name, whatever it ends in: nothing else in its folder is looked at;
+ *                    NULL: all
  *
  *  Folders are those of data.train and data.test, or, when both lists are empty, every train_*
  *  and test_*.  Captures are their *.csv, whatever is in them, and those of their *.log and *.txt
@@ -143,7 +145,7 @@ char *ci_rejects_csv(const ci_plan *p, const ci_rejects *r, size_t *out_n);
  *          '/'; CI_ENOENT: no root, set or folder, or it is a file, or it has no capture; CI_EPERM:
  *          unreadable; CI_EDATA: x.csv is not a regular file, a name is too long, a damaged
  *          compressed stream, a wrong side-car (sidecar.h); CI_EIO */
-ci_rc ci_csv_list(const ci_conf *conf, ci_plan *out);
+ci_rc ci_csv_list(const ci_conf *conf, const char *only, ci_plan *out);
 
 /** Uncompressed size of a listed capture; a compressed one is read to its end.  Not collective.
  *  \return CI_OK, CI_ENOMEM, CI_EIO, ...; CI_EDATA: damaged, or of more than `most` bytes;

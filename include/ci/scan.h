@@ -25,7 +25,7 @@ ci_rc ci_scan(const ci_comm *comm, const ci_conf *conf, ci_plan *out);
 
 /** Look at the data as ci_scan does, without stopping at what fails and without writing anything.
  *  Collective.
- *  \param [in]  only       a file: nothing else of its folder; NULL: all captures
+ *  \param [in]  only       a file's name: nothing else of its folder; NULL: all captures
  *  \param [in]  loose      the captures are files that somebody looks at, no set to train with
  *  \param [out] out        on rank 0, on CI_OK: {"findings": [{severity, kind, path, line, column,
  *                          row, what, why, do}, ...], "totals": ..., "errors": n}, the caller's;

@@ -181,7 +181,7 @@ done:
     return rc;
 }
 
-static ci_rc captures_of_folder(ci_plan *p, int32_t folder, ci_dialect format, size_t *cap)
+static ci_rc captures_of_folder(ci_plan *p, int32_t folder, const char *only, ci_dialect format, size_t *cap)
 {
     ci_rc rc = CI_OK;
     struct names found = {0};
@@ -193,10 +193,13 @@ static ci_rc captures_of_folder(ci_plan *p, int32_t folder, ci_dialect format, s
     CI_TRY(folder_list(dir, "", &found));
     for (size_t i = 0; i < found.n; i++) {
         const ci_name_kind kind = ci_capture_name(found.name[i]);
+        if (only && strcmp(found.name[i], only) != 0) continue;
         if (kind == CI_NAME_SIDECAR) CI_TRY(sidecar_check(dir, found.name[i], &found));
-        if (kind == CI_NAME_CSV || kind == CI_NAME_MAYBE)
+        if (kind == CI_NAME_CSV || kind == CI_NAME_MAYBE || (only && kind == CI_NAME_OTHER))
             CI_TRY(capture_add(p, folder, found.name[i], format, cap));
     }
+    if (p->n_capture == before && only)
+        CI_FAIL(CI_EDATA, "%s/%s is no capture of a dialect that is known; data.format (--format) names one", dir, only);
     if (p->n_capture == before) CI_FAIL(CI_ENOENT, "%s: no *.csv in it, nor a log that is known", dir);
 done:
     names_release(&found);
@@ -229,7 +232,7 @@ static int32_t is_simulated(const char *root)
     return yes;
 }
 
-ci_rc ci_csv_list(const ci_conf *conf, ci_plan *out)
+ci_rc ci_csv_list(const ci_conf *conf, const char *only, ci_plan *out)
 {
     ci_rc rc = CI_OK;
     ci_plan p = {.frames = conf->window.frames, .stride = conf->window.stride};
@@ -245,7 +248,7 @@ ci_rc ci_csv_list(const ci_conf *conf, ci_plan *out)
     p.simulated = is_simulated(p.root);
     CI_TRY(folders_find(conf, &p));
     for (int32_t i = 0; i < p.n_folder; i++)
-        CI_TRY(captures_of_folder(&p, i, ci_dialect_find(conf->data.format), &cap));
+        CI_TRY(captures_of_folder(&p, i, only, ci_dialect_find(conf->data.format), &cap));
     dialects_log(&p);
     *out = p;
     p = (ci_plan){0};
@@ -259,7 +262,7 @@ ci_rc ci_csv_find(const ci_conf *conf, ci_plan *out)
     ci_rc rc = CI_OK;
     ci_plan p = {0};
 
-    CI_TRY(ci_csv_list(conf, &p));
+    CI_TRY(ci_csv_list(conf, NULL, &p));
     for (int32_t i = 0; i < p.n_capture; i++)
         CI_TRY(ci_csv_measure(&p, i, conf->data.expand_max, &p.capture[i].bytes));
     CI_TRY(ci_csv_cut(&p, conf->data.block));

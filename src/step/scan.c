@@ -161,36 +161,6 @@ void ci_scan_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
     ci_conf_hash(conf, reads, CI_COUNT(reads), out);
 }
 
-/* Nothing but the named file. */
-static ci_rc capture_only(ci_plan *p, const char *only)
-{
-    ci_rc rc = CI_OK;
-    const char *slash = strrchr(only, '/'), *name = slash ? slash + 1 : only;
-    int32_t n = 0;
-
-    for (int32_t i = 0; i < p->n_capture; i++) {
-        const ci_capture c = p->capture[i];
-        if (strcmp(strchr(c.path, '/') + 1, name) != 0) continue;
-        p->capture[0] = c;
-        n = 1;
-        break;
-    }
-    if (n == 0) CI_FAIL(CI_EDATA, "%s is no capture: its name says of none that is read", only);
-    p->n_capture = n;
-done:
-    return rc;
-}
-
-static ci_rc find(ci_scan_state *s, const char *only)
-{
-    ci_rc rc = CI_OK;
-
-    CI_TRY(ci_csv_list(s->conf, &s->plan));
-    if (only) CI_TRY(capture_only(&s->plan, only));
-done:
-    return rc;
-}
-
 /* Sizes of compressed captures, of which each rank reads its share to the end. */
 static ci_rc sizes_mine(const ci_scan_state *s, int64_t *bytes)
 {
@@ -229,7 +199,7 @@ ci_rc ci_scan_survey(ci_scan_state *s, const char *only)
     struct timespec *before = NULL;
 
     s->seen.capture = -1;
-    CI_TRY_ALL(comm, "scan.find", first ? find(s, only) : CI_OK);
+    CI_TRY_ALL(comm, "scan.find", first ? ci_csv_list(s->conf, only, &s->plan) : CI_OK);
     ci_scan_settings(s->conf, s->plan.settings);
     CI_TRY(ci_plan_bcast(comm, &s->plan));
     CI_TRY_ALL(comm, "scan.stamps", first ? stamps_take(&s->plan, &before) : CI_OK);

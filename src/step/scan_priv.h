@@ -148,7 +148,7 @@ ci_rc ci_scan_shift(ci_scan_state *s);
 
 /** Everything up to the report: on CI_OK the plan is whole on every rank.  When rows fail, or more
  *  is in quarantine than may be, it returns early, with s->refused.  Collective.
- *  \param [in] only  a path: nothing but this file of the folder; NULL: all captures */
+ *  \param [in] only  a file's name: nothing else of its folder; NULL: all captures */
 ci_rc ci_scan_survey(ci_scan_state *s, const char *only);
 void ci_scan_state_release(ci_scan_state *s);
 
