@@ -35,6 +35,8 @@ ci_packing ci_packing_of(const char *b, size_t n)
     if (n >= 2 && memcmp(b, "\x1f\x8b", 2) == 0) return CI_GZIP;
     if (n >= 6 && memcmp(b, "\xfd" "7zXZ\0", 6) == 0) return CI_XZ;
     if (n >= 4 && memcmp(b, "\x28\xb5\x2f\xfd", 4) == 0) return CI_ZSTD;
+    if (n >= 4 && (b[0] & 0xf0) == 0x50 && memcmp(b + 1, "\x2a\x4d\x18", 3) == 0)
+        return CI_ZSTD; /* a frame to be skipped, which pzstd puts in front of each other one */
     return CI_PLAIN;
 }
 
