@@ -180,8 +180,8 @@ ci_rc ci_convert_write(ci_convert *c, ci_dialect to, bool labelled, FILE *out, c
     for (;; c->line++) {
         char *stop = memchr(c->p, '\n', (size_t)(c->end - c->p));
         size_t n;
-        if (!stop && !c->last && c->end - c->p <= CI_LINE_MAX + 1) {
-            CI_TRY(fill(c));
+        if ((!stop || stop + 1 == c->end) && !c->last && c->end - c->p <= CI_LINE_MAX + 1) {
+            CI_TRY(fill(c)); /* also to know whether this is the last line */
             stop = memchr(c->p, '\n', (size_t)(c->end - c->p));
         }
         if (c->p == c->end && c->last) break;

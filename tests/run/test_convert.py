@@ -110,6 +110,16 @@ def refusals(folder):
         told(convert(*arguments, code=code)[0] is not None, "convert__exit_%d_%d" % (code, len(arguments)))
 
 
+def blank_end(folder):
+    """A blank last line is none, wherever pieces of 256 KiB end; any other is a violation."""
+    text = frames(8000)
+    text = text[:text.rfind("\n", 0, (1 << 18) - 60) + 1]
+    text += "1513920299.5,12F,AA,0" + " " * ((1 << 18) - len(text) - 23) + "\n\n"
+    told(len(text) == 1 << 18 and convert(put(folder, "end.csv", text), "--to", "candump")[0], "convert__passes_over_a_blank_last_line_at_the_end_of_a_piece")
+    _, said = convert(put(folder, "inside.csv", text + "1513920299.5,12F,AA,0\n"), "--to", "candump", code=65)
+    told("inside.csv:%d:1: blank" % text.count("\n") in said, "convert__refuses_a_blank_line_at_the_end_of_a_piece", said)
+
+
 def packed(folder):
     text = frames(4000).encode()
     want, _ = convert(put(folder, "p.csv", text), "--to", "candump")
@@ -180,7 +190,7 @@ def can_utils(folder):
 
 def tests():
     with tempfile.TemporaryDirectory() as folder:
-        for test in (round_trips, kinds, refusals, packed, memory, can_utils):
+        for test in (round_trips, kinds, refusals, blank_end, packed, memory, can_utils):
             test(folder)
         fixtures()
 
