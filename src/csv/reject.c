@@ -82,11 +82,21 @@ void ci_reject_value(const ci_reject *r, char *out, size_t n)
     snprintf(out, n, "'%s'", value);
 }
 
+/* A path in double quotes stays one field: those that it has are doubled. */
+static void path_escape(const char *path, char out[2 * CI_TEXT_MAX])
+{
+    for (; *path; path++) {
+        if (*path == '"') *out++ = '"';
+        *out++ = *path;
+    }
+    *out = 0;
+}
+
 char *ci_rejects_csv(const ci_plan *p, const ci_rejects *r, size_t *out_n)
 {
-    const size_t line_max = CI_TEXT_MAX + 4 * CI_REJECT_VALUE + 256;
+    const size_t line_max = 2 * CI_TEXT_MAX + 4 * CI_REJECT_VALUE + 256;
     const size_t room = ((size_t)r->n + 1) * line_max;
-    char *text = ci_new(room, 1), value[4 * CI_REJECT_VALUE + 4];
+    char *text = ci_new(room, 1), value[4 * CI_REJECT_VALUE + 4], path[2 * CI_TEXT_MAX];
     size_t n;
 
     if (!text) return NULL;
@@ -94,8 +104,9 @@ char *ci_rejects_csv(const ci_plan *p, const ci_rejects *r, size_t *out_n)
     for (int32_t i = 0; i < r->n; i++) {
         const ci_reject *e = &r->item[i];
         value_escape(e, '"', value);
+        path_escape(p->capture[e->capture].path, path);
         n += (size_t)snprintf(text + n, room - n, "\"%s\",%lld,%d,%lld,%s,\"%s\",\"%s\",%s\n",
-                              p->capture[e->capture].path, (long long)e->line, e->column,
+                              path, (long long)e->line, e->column,
                               (long long)e->offset,
                               ci_kind_name((ci_kind)e->kind), value,
                               reason_of(p, e),

@@ -235,6 +235,15 @@ def long_lines(place):
                  "%s %s" % (want, done))
 
 
+def quoted(place):
+    """Names of files may have quotes and commas."""
+    name = 'train_01/a "b", c.csv'
+    place.write("quoted/s/" + name, HEADER + GOOD + "1.5,1A0,00,7\n")
+    done, there = prepare(place, "quoted", "run_quoted", pipeline="scan")
+    got = [(r["file"], r["line"], r["kind"]) for r in rejected(there)]
+    told(done.code == 65 and got == [(name, "3", "label")], "rejected_csv__has_names_with_quotes_and_commas", "%s %s" % (got, done))
+
+
 def planted(place):
     """A bad row in the very last line of the last shard, on five ranks, under both policies."""
     last = "test_09/z.csv"
@@ -402,6 +411,7 @@ def test():
         as_if_by_hand(place)
         for_any_ranks(place)
         long_lines(place)
+        quoted(place)
         planted(place)
         bounds(place)
         many(place)
