@@ -1,18 +1,21 @@
 #!/usr/bin/python3
 # TIMEOUT: 300
 """Compressed captures, side-cars of attacks and logs of several dialects: one store whatever the ranks, the rows of the plain text, and what is refused."""
+import base64
 import gzip
 import json
 import lzma
 import os
 import random
 import shutil
+import struct
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "run"))
 from common import Place, differ, hashes, main, parallel, run, skipped, told  # noqa: E402
 
+DIALECTS = {"four-column", "hcrl", "hcrl-challenge", "hcrl-text", "candump", "candump-screen", "python-can", "gvret"}
 LEFT = ["store.h5", "plan.json", "vocabulary.json", "data_report.json", "rejected.csv"]
 
 
@@ -55,6 +58,11 @@ def intervals(rows):
 
 def zstd(content, *how):
     return subprocess.run(["zstd", "-q", "-c", *how], input=content, stdout=subprocess.PIPE, check=True).stdout
+
+
+def skipped_frame(n):
+    """Of Zstandard, as pzstd writes them.  Source: RFC 8878, section 3.1.2."""
+    return struct.pack("<II", 0x184D2A50, n) + b"x" * n
 
 
 def report(folder):
@@ -116,12 +124,62 @@ def same_graphs(one, other):
     print("# unlike in the two stores: %s" % ", ".join(unlike))
 
 
+def dialects(rows):
+    """Every dialect and every way to write four columns: {end of the name: text}, and whether lines are labelled."""
+    def words(p, between=" "):
+        return between.join("%02X" % b for b in p)
+
+    four_ways = {
+        "bom_crlf.csv": (b"\xef\xbb\xbf" + four(rows).replace(b"\n", b"\r\n"), True),
+        "bare.csv": (four(rows, ""), True),
+        "loose.csv": ("time,can_id,data,label\n" + "".join("%s,0x%x,%s ,%d\n" % (seconds(t), i, p.hex(), a) for t, i, p, a in rows), True),
+        "turned.csv": ("attack,payload,id,timestamp\n" + "".join("%d,%s,%X,%s\n" % (a, p.hex(), i, seconds(t)) for t, i, p, a in rows), True),
+        "three.csv": ("timestamp,arbitration_id,data_field\n" + "".join("%s,%X,%s\n" % (seconds(t), i, p.hex()) for t, i, p, a in rows), False)}
+    logs = {
+        "candump.log": (candump(rows), False),
+        "mirgu.log": ("".join("(%s) can0 %03X#%s %d\n" % (seconds(t), i, p.hex(), a) for t, i, p, a in rows), True),
+        "screen.log": ("".join("(%s)  can0  %03X   [%d]  %s\n" % (seconds(t), i, len(p), words(p)) for t, i, p, a in rows), False),
+        "hcrl.csv": (hcrl(rows), True),
+        "challenge.csv": ("Timestamp,Arbitration_ID,DLC,Data,Class,SubClass\n" + "".join(
+            "%s,%X,%d,%s,%s,x\n" % (seconds(t), i, len(p), words(p), ("Normal", "Attack")[a]) for t, i, p, a in rows), True),
+        "hcrl.txt": ("".join("Timestamp: %s        ID: %04x    000    DLC: %d    %s\n" % (seconds(t), i, len(p), words(p)) for t, i, p, a in rows), False),
+        "python.csv": ("timestamp,arbitration_id,extended,remote,error,dlc,data\n" + "".join(
+            "%s,0x%x,0,0,0,%d,%s\n" % (seconds(t), i, len(p), base64.b64encode(p).decode()) for t, i, p, a in rows), False),
+        "gvret.csv": ("Time Stamp,ID,Extended,Dir,Bus,LEN,D1,D2,D3,D4,D5,D6,D7,D8\n" + "".join(
+            "%d,%08X,false,Rx,0,%d,%s,\n" % (t, i, len(p), words(p, ",")) for t, i, p, a in rows), False)}
+    return {k: (v if isinstance(v, bytes) else v.encode(), labelled) for k, (v, labelled) in {**four_ways, **logs}.items()}
+
+
+def every_dialect(place):
+    """Each in a set of its own folders, in blocks that cut its lines anywhere: one store, and the rows that were meant."""
+    made, n = {}, 2500
+    files, plain = {}, {}
+    for k, name in enumerate(dialects([])):
+        rows = list(frames(20 + k, n))
+        text, labelled = dialects(rows)[name]
+        files["train_01/%02d.%s" % (k, name)] = text
+        plain["train_01/%02d.plain.csv" % k] = four(rows)
+        if not labelled:
+            files["train_01/%02d.%s.attacks.csv" % (k, name)] = intervals(rows)
+    for ranks in (1, 2, 3, 5, 8):
+        done = scan(place, "every", files, "run", ranks=ranks, data__block=4096, window__stride=20)
+        made[ranks] = hashes(place.path("run_every"), LEFT) if done.code == 0 else {"run": str(done)}
+        entries = report(place.path("run_every")) if done.code == 0 else []
+        shutil.rmtree(place.path("run_every"), ignore_errors=True)
+    told(all(g == made[1] for g in made.values()) and "missing" not in made[1].values(), "dialects__leave_the_same_bytes_on_1_2_3_5_8_ranks",
+         {r: differ(made[1], g) or g.get("run") for r, g in made.items()})
+    done = scan(place, "meant", plain, window__stride=20)
+    want = {e["path"][:11]: facts(e) for e in report(place.path("run_meant"))}
+    bad = [(e["path"], e["dialect"]) for e in entries if facts(e) != want[e["path"][:11]]]
+    told(len(entries) == len(want) == 13 and not bad and {e["dialect"] for e in entries} == DIALECTS, "dialects__have_the_rows_that_were_meant", "%s %s" % (bad, done))
+
+
 def equal_content(place):
     text = four(frames(4, 3000))
     half = len(text) // 2
     forms = {"a.csv": text, "b.csv.gz": gzip.compress(text), "c.csv.gz": gzip.compress(text[:half]) + gzip.compress(text[half:]) + b"\0" * 512,
              "d.csv.xz": lzma.compress(text[:half]) + lzma.compress(text[half:]), "e.csv.zst": zstd(text[:half]) + zstd(text[half:]),
-             "f.csv.gz": text, "g.csv": gzip.compress(text, 1)}
+             "f.csv.gz": text, "g.csv": gzip.compress(text, 1), "h.csv.zst": skipped_frame(4) + zstd(text[:half]) + skipped_frame(0) + zstd(text[half:])}
     done = scan(place, "equal", {"train_01/" + k: v for k, v in forms.items()})
     entries = report(place.path("run_equal")) if done.code == 0 else []
     told(len(entries) == len(forms) and all(e["same_as"] == "train_01/a.csv" for e in entries[1:]),
@@ -249,6 +307,7 @@ def test():
         return
     with Place(simulate=False) as place:
         same_store(place)
+        every_dialect(place)
         equal_content(place)
         refused(place)
         sidecars(place)
