@@ -88,6 +88,7 @@ typedef struct ci_sim_base {
     const char (*path)[CI_TEXT_MAX];  /**< (n) below data.root/sim.base; borrowed              */
     int32_t n, n_segment;
     const ci_sim_segment *segment;    /**< (n_segment) by capture, then number; borrowed       */
+    const char *reading;              /**< hash of what else decides which frames are read; borrowed */
     /** Append the frames of a segment, in file order, that no attacker sent. */
     ci_rc (*read)(void *arg, const ci_sim_segment *s, ci_sim_frames *out);
     void *arg;
@@ -105,11 +106,12 @@ typedef struct ci_sim_base {
  *  are labelled 0 are the base's; times are cut to microseconds.  <vehicle>: what follows the last '-' of
  *  the base's name.  Collective; the bytes do not depend on ranks.
  *
- *  manifest.json: as above with base, copies, and base_files: path and sha256 of each.
+ *  manifest.json: as above with base, copies, base_reading, and base_files: path and sha256 of each.
  *  \return as ci_sim; CI_EDATA when no base is long enough; what base->read returns */
 ci_rc ci_sim_inject(const ci_comm *comm, const ci_conf *conf, const ci_sim_base *base);
 
-/** Is the set there, whole, and of these settings, and is its base what it was?  Reads every file.  Not collective. */
-bool ci_sim_true(const ci_conf *conf);
+/** Is the set there, whole, and of these settings, and is its base what it was?  Reads every file.  Not collective.
+ *  \param [in] reading  of the base as it would be read now; NULL without sim.base */
+bool ci_sim_true(const ci_conf *conf, const char *reading);
 
 #endif

@@ -145,7 +145,7 @@ static bool same_files(const ci_conf *conf, const char *set, const ci_json *file
     return same;
 }
 
-bool ci_sim_true(const ci_conf *conf)
+bool ci_sim_true(const ci_conf *conf, const char *reading)
 {
     char set[CI_PATH_MAX], path[CI_PATH_MAX];
     ci_json *m = NULL;
@@ -156,7 +156,9 @@ bool ci_sim_true(const ci_conf *conf)
         ci_json_load(path, &m) == CI_OK)
         same = same_settings(conf, m);
     same = same && same_files(conf, conf->data.set, ci_json_get(m, "files"), true);
-    if (conf->sim.base[0]) same = same && same_files(conf, conf->sim.base, ci_json_get(m, "base_files"), false);
+    if (conf->sim.base[0])
+        same = same && reading && same_text(m, "base_reading", reading) &&
+               same_files(conf, conf->sim.base, ci_json_get(m, "base_files"), false);
     ci_json_free(&m);
     return same;
 }
@@ -297,6 +299,7 @@ ci_rc ci_sim_set_finish(const ci_conf *conf, const char *set, const ci_sim_base 
     CI_TRY(ci_path_join(path, set, manifest_name));
     if (base) CI_TRY(base_files(conf, base, &bases));
     j = settings(conf, true);
+    if (base) ci_json_str(j, "base_reading", base->reading);
     if (base) ci_json_put(j, "base_files", bases);
     files = ci_json_array();
     for (int32_t k = 0; k < n; k++) ci_json_add(files, file_of(base, &r[k], &w[k]));

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ci/arena.h"
+#include "ci/csv.h"
 #include "ci/scan.h"
 #include "ci/sim.h"
 #include "ci/table.h"
@@ -163,6 +164,31 @@ done:
     return rc;
 }
 
+/* What decides which frames are read, but for the bytes of the captures: settings, which captures there are,
+   and what their side-cars say. */
+static ci_rc reading_of(const ci_conf *of_base, const ci_plan *p, char out[CI_SHA256_HEX])
+{
+    static const char *const reads[] = {"data.train", "data.attack_free", "data.format", "contract."};
+    ci_rc rc = CI_OK;
+    ci_sha256 *all = ci_sha256_begin();
+    char side[CI_XXH_HEX];
+
+    if (!all) CI_FAIL(CI_ENOMEM, "the hash of %d captures", p->n_capture);
+    ci_conf_hash(of_base, reads, CI_COUNT(reads), out);
+    ci_sha256_add(all, out, strlen(out));
+    for (int32_t i = 0; i < p->n_capture; i++) {
+        const ci_capture *c = &p->capture[i];
+
+        if (p->folder[c->folder].role != CI_TRAIN) continue;
+        ci_sha256_add(all, c->path, strlen(c->path) + 1);
+        ci_xxh_hex(c->sidecar_hash, side);
+        if (c->sidecar) ci_sha256_add(all, side, strlen(side));
+    }
+    ci_sha256_end(&all, out);
+done:
+    return rc;
+}
+
 static ci_rc check(const ci_conf *conf, ci_conf *of_base)
 {
     ci_rc rc = CI_OK;
@@ -176,8 +202,31 @@ static ci_rc check(const ci_conf *conf, ci_conf *of_base)
         CI_FAIL(CI_ECONF, "run.dir: %s is too long", conf->run.dir);
     strcpy(of_base->data.set, conf->sim.base);
     strcat(of_base->run.dir, "/base");
+done:
+    return rc;
+}
+
+static ci_rc base_start(const ci_conf *conf, ci_conf *of_base)
+{
+    ci_rc rc = CI_OK;
+
+    CI_TRY(check(conf, of_base));
     CI_TRY(ci_make_dir(of_base->run.dir));
 done:
+    return rc;
+}
+
+ci_rc inject_reading(const ci_conf *conf, char out[CI_SHA256_HEX])
+{
+    ci_rc rc = CI_OK;
+    ci_conf of_base;
+    ci_plan p = {0};
+
+    CI_TRY(check(conf, &of_base));
+    CI_TRY(ci_csv_list(&of_base, &p));
+    CI_TRY(reading_of(&of_base, &p, out));
+done:
+    ci_plan_release(&p);
     return rc;
 }
 
@@ -188,9 +237,11 @@ ci_rc inject_do(const ci_comm *comm, const ci_conf *conf)
     struct base b = {0};
     void *segment = NULL;
     size_t n = 0;
+    char reading[CI_SHA256_HEX];
 
-    CI_TRY_ALL(comm, "inject.base.check", check(conf, &of_base));
+    CI_TRY_ALL(comm, "inject.base.check", base_start(conf, &of_base));
     CI_TRY(ci_scan(comm, &of_base, &b.plan));
+    CI_TRY_ALL(comm, "inject.base.reading", reading_of(&of_base, &b.plan, reading));
     CI_TRY_ALL(comm, "inject.base.take", captures_take(&b));
     CI_TRY_ALL(comm, "inject.base.contract", ci_contract_read(&of_base, &b.contract));
     CI_TRY_ALL(comm, "inject.base.loader", ci_loader_create(&b.contract, &b.loader));
@@ -199,7 +250,7 @@ ci_rc inject_do(const ci_comm *comm, const ci_conf *conf)
     n /= sizeof *b.found;
     if (n) qsort(segment, n, sizeof *b.found, by_place);
     CI_TRY(ci_sim_inject(comm, conf, &(ci_sim_base){.path = (const char(*)[CI_TEXT_MAX])b.path, .n = b.n, .segment = segment,
-                                                    .n_segment = (int32_t)n, .read = base_read, .arg = &b}));
+                                                    .n_segment = (int32_t)n, .reading = reading, .read = base_read, .arg = &b}));
 done:
     free(segment);
     base_release(&b);

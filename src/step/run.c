@@ -65,7 +65,9 @@ done:
 
 static bool sim_there(const struct run *r, struct verdict *v)
 {
-    const bool there = ci_sim_true(r->conf);
+    char reading[CI_SHA256_HEX];
+    const bool based = r->conf->sim.base[0], known = based && inject_reading(r->conf, reading) == CI_OK;
+    const bool there = known == based && ci_sim_true(r->conf, based ? reading : NULL);
 
     snprintf(v->why, sizeof v->why, there ? "the captures of these settings are there and whole"
                                           : "there are no whole captures of these settings");

@@ -26,4 +26,7 @@ ci_rc attempt_end(const ci_comm *comm, const ci_conf *conf, const char *code, st
  * (ci/sim.h).  Collective. */
 ci_rc inject_do(const ci_comm *comm, const ci_conf *conf);
 
+/* Which captures of conf->sim.base would be read, and how, as a hash.  Not collective. */
+ci_rc inject_reading(const ci_conf *conf, char out[CI_SHA256_HEX]);
+
 #endif

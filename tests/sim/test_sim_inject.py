@@ -129,6 +129,12 @@ def main(root):
         f.write("1700000000.000000,001,,0\n")
     again = canids("run", root, "inject0", pipeline="sim", sim__base="vehicles", sim__copies=3)
     fact("run__injects_again_when_the_base_changed", again.returncode == 0 and "there are no whole captures" in again.stdout, again.stdout)
+    again = canids("run", root, "inject0", pipeline="sim", sim__base="vehicles", sim__copies=3, contract__policy="quarantine")
+    fact("run__injects_again_when_the_contract_changed", again.returncode == 0 and "there are no whole captures" in again.stdout, again.stdout)
+    shutil.copy(os.path.join(root, "vehicles/test_04_unknown_vehicle_unknown_attack/malfunction-carB.csv"), os.path.join(root, "vehicles/train_01_attack_free"))
+    again = canids("run", root, "inject0", pipeline="sim", sim__base="vehicles", sim__copies=3, contract__policy="quarantine")
+    fact("run__injects_again_when_the_base_has_another_capture", again.returncode == 0 and "there are no whole captures" in again.stdout
+         and os.path.exists(os.path.join(root, "inject0/train_01_attack_free/attack-free-carB-b002-s0001.csv")), again.stdout)
     missing = canids("sim", root, "never", sim__base="missing")
     fact("inject__says_that_its_base_is_missing", missing.returncode == 66 and "missing" in missing.stdout, missing.stdout)
     must(canids("sim", root, "extended", sim__vehicles=2, sim__seconds=50, sim__ids_min=5, sim__ids_max=10, sim__extended=1))
