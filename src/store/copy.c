@@ -117,20 +117,24 @@ done:
 
 static ci_rc copy_ids(ci_store_writer *w, size_t i, const struct run *r)
 {
+    enum { PIECE = 1 << 16 }; /* a graph of a large stride has any number of frames behind it */
     ci_rc rc = CI_OK;
     const char *there;
 
     CI_TRY(column(w, i, &there));
-    CI_TRY(store_room(w, (size_t)r->n * 4));
-    for (int64_t k = 0; k < r->n; k++) {
-        const int32_t was = store_id(w->from, there, r->from + k);
-        if (was < 0 || was >= w->from->head.n_id || w->map[was] < 0)
-            CI_FAIL(CI_EDATA, "%s %lld of the previous store is an identifier that the data has not; scan again",
-                    w->array[i].name, (long long)(r->from + k));
-        if (w->id_kind == CI_TYPE_U16) ((uint16_t *)w->room)[k] = (uint16_t)w->map[was];
-        else ((uint32_t *)w->room)[k] = (uint32_t)w->map[was];
+    CI_TRY(store_room(w, (size_t)CI_MIN(r->n, PIECE) * 4));
+    for (int64_t at = 0; at < r->n; at += PIECE) {
+        const int64_t n = CI_MIN(r->n - at, PIECE);
+        for (int64_t k = 0; k < n; k++) {
+            const int32_t was = store_id(w->from, there, r->from + at + k);
+            if (was < 0 || was >= w->from->head.n_id || w->map[was] < 0)
+                CI_FAIL(CI_EDATA, "%s %lld of the previous store is an identifier that the data has not; scan again",
+                        w->array[i].name, (long long)(r->from + at + k));
+            if (w->id_kind == CI_TYPE_U16) ((uint16_t *)w->room)[k] = (uint16_t)w->map[was];
+            else ((uint32_t *)w->room)[k] = (uint32_t)w->map[was];
+        }
+        CI_TRY(ci_h5_write(w->file, i, r->to + at, n, w->room));
     }
-    CI_TRY(ci_h5_write(w->file, i, r->to, r->n, w->room));
 done:
     return rc;
 }
