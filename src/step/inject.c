@@ -223,7 +223,7 @@ ci_rc inject_reading(const ci_conf *conf, char out[CI_SHA256_HEX])
     ci_plan p = {0};
 
     CI_TRY(check(conf, &of_base));
-    CI_TRY(ci_csv_list(&of_base, &p));
+    CI_TRY(ci_csv_list(&of_base, NULL, &p));
     CI_TRY(reading_of(&of_base, &p, out));
 done:
     ci_plan_release(&p);
