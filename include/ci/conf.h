@@ -59,7 +59,7 @@ typedef struct ci_conf {
     } data;
     struct {
         char dir[CI_TEXT_MAX];     /**< run directory                                          */
-        int64_t memory;            /**< bytes a rank may take; 0: what the host gives          */
+        int64_t memory;            /**< bytes a rank may take to build; 0: what the host gives */
         char log[CI_TEXT_MAX];     /**< error, warn, info, debug                               */
     } run;
     struct { int32_t frames, stride; } window;

@@ -20,7 +20,7 @@ const ci_setting ci_settings[] = {
     ROW(CI_BYTES,  data.block, "4194304", "[4096, 1073741824]", "bytes", "size of one scan block"),
 
     ROW(CI_PATH,   run.dir, "runs/run", "", "", "run directory"),
-    ROW(CI_BYTES,  run.memory, "0", "[0, 1125899906842624]", "bytes", "that a rank may take; 0: its share of what the job or the machine has"),
+    ROW(CI_BYTES,  run.memory, "0", "[0, 1125899906842624]", "bytes", "that a rank may take to build; 0: its share of what the job or the machine has"),
     ROW(CI_CHOICE, run.log, "info", "error|warn|info|debug", "", "how much is logged"),
 
     ROW(CI_I32,    window.frames, "100", "[2, 1048576]", "frames", "length of one graph's window"),
