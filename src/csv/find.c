@@ -216,20 +216,24 @@ static void dialects_log(const ci_plan *p)
         if (n[d]) ci_log(CI_INFO, "dialect %s: captures %d", ci_dialect_name((ci_dialect)d), n[d]);
 }
 
-/* Simulated traffic must stay recognisable in whatever it leads to. */
-static int32_t is_simulated(const char *root)
+/* Simulated traffic must stay recognisable in whatever it leads to; of one that was not finished, some captures
+   may be missing and others be those of an earlier one. */
+static ci_rc simulated_look(const char *root, bool whole, int32_t *out)
 {
+    ci_rc rc = CI_OK;
     char path[CI_PATH_MAX];
     ci_json *j = NULL;
     const char *state;
-    int32_t yes = 0;
 
-    if (ci_path_join(path, root, "manifest.json") == CI_OK && ci_json_load(path, &j) == CI_OK) {
-        state = ci_json_get_str(j, "state");
-        yes = state && strcmp(state, "SIMULATED") == 0;
-    }
+    *out = 0;
+    if (ci_path_join(path, root, "manifest.json") != CI_OK || ci_json_load(path, &j) != CI_OK) return CI_OK;
+    state = ci_json_get_str(j, "state");
+    *out = state && strcmp(state, "SIMULATED") == 0;
+    if (*out && whole && !ci_json_get_bool(j, "complete"))
+        CI_FAIL(CI_EDATA, "%s: this simulation was not finished: run `canids sim` again, with the settings that it had", path);
+done:
     ci_json_free(&j);
-    return yes;
+    return rc;
 }
 
 ci_rc ci_csv_list(const ci_conf *conf, const char *only, ci_plan *out)
@@ -245,7 +249,7 @@ ci_rc ci_csv_list(const ci_conf *conf, const char *only, ci_plan *out)
     CI_TRY(folder_check(conf->data.root, "data.root"));
     CI_TRY(ci_path_join(p.root, conf->data.root, conf->data.set));
     CI_TRY(folder_check(p.root, "data.set"));
-    p.simulated = is_simulated(p.root);
+    CI_TRY(simulated_look(p.root, !only, &p.simulated));
     CI_TRY(folders_find(conf, &p));
     for (int32_t i = 0; i < p.n_folder; i++)
         CI_TRY(captures_of_folder(&p, i, only, ci_dialect_find(conf->data.format), &cap));

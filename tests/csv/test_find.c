@@ -71,6 +71,24 @@ static void find__refuses_a_folder_named_as_a_file(void **state)
     assert_int_equal(ci_rc_exit(CI_EDATA), 65);
 }
 
+static void find__refuses_a_simulation_that_was_not_finished(void **state)
+{
+    ci_plan p = {0};
+
+    (void)state;
+    file_put_text(root, "train_01/a.csv", HEADER "1.0,001,,0\n");
+    file_put_text(root, "manifest.json", "{\"state\": \"SIMULATED\", \"complete\": false}");
+    refused(CI_EDATA, "/s/manifest.json: this simulation was not finished");
+    file_put_text(root, "manifest.json", "{\"state\": \"SIMULATED\", \"complete\": true}");
+    assert_int_equal(ci_csv_find(&conf, &p), CI_OK);
+    assert_true(p.simulated);
+    ci_plan_release(&p);
+    file_put_text(root, "manifest.json", "{\"state\": \"of somebody else\"}");
+    assert_int_equal(ci_csv_find(&conf, &p), CI_OK);
+    assert_false(p.simulated);
+    ci_plan_release(&p);
+}
+
 static void find__refuses_what_it_may_not_read(void **state)
 {
     char path[2 * CI_PATH_MAX];
@@ -180,6 +198,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(find__needs_root_set_and_folders, setup, teardown),
     cmocka_unit_test_setup_teardown(find__refuses_an_empty_folder, setup, teardown),
     cmocka_unit_test_setup_teardown(find__refuses_a_folder_named_as_a_file, setup, teardown),
+    cmocka_unit_test_setup_teardown(find__refuses_a_simulation_that_was_not_finished, setup, teardown),
     cmocka_unit_test_setup_teardown(find__refuses_what_it_may_not_read, setup, teardown),
     cmocka_unit_test_setup_teardown(find__refuses_odd_folder_names, setup, teardown),
     cmocka_unit_test_setup_teardown(find__sorts_captures_and_cuts_blocks, setup, teardown),
