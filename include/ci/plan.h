@@ -114,9 +114,13 @@ ci_rc ci_plan_bcast(const ci_comm *comm, ci_plan *p);
 ci_rc ci_plan_write(const ci_plan *p, const char *path);
 ci_rc ci_plan_read(const char *path, ci_plan *out);
 
-/** Digest of everything that decides the store's content: hashes of the used captures, their
- *  folders, names and dialects, what the contract left out and repaired in them, W, S, vocabulary.  Not the root, not times, not the number of ranks, not
- *  the size of blocks. */
+/** Raised when the same captures, settings and features give other rows or graphs than by the program before: what
+ *  that one built is then neither taken for true nor copied from. */
+enum { CI_PLAN_READING = 1 };
+
+/** Digest of everything that decides the store's content: CI_PLAN_READING, hashes of the used
+ *  captures, their folders, names and dialects, what the contract left out and repaired in them, W, S, vocabulary.
+ *  Not the root, not times, not the number of ranks, not the size of blocks. */
 void ci_plan_digest(const ci_plan *p, char out[CI_SHA256_HEX]);
 
 #endif

@@ -142,7 +142,7 @@ void ci_plan_digest(const ci_plan *p, char out[CI_SHA256_HEX])
         snprintf(out, CI_SHA256_HEX, "%064d", 0);
         return;
     }
-    snprintf(line, sizeof line, "plan 1 frames %d stride %d\n", p->frames, p->stride);
+    snprintf(line, sizeof line, "plan %d frames %d stride %d\n", CI_PLAN_READING, p->frames, p->stride);
     digest_add(s, line);
     if (p->simulated) digest_add(s, "simulated\n");
     for (int32_t i = 0; i < p->n_folder; i++) {

@@ -130,7 +130,8 @@ bool reuse_reads_same(const ci_conf *conf, const char *store_sha)
         ci_json_load(path, &j) == CI_OK) {
         was = ci_json_get_str(j, "reading_sha256");
         of = ci_json_get_str(j, "store_tree_sha256");
-        good = was && of && now[0] && strcmp(was, now) == 0 && strcmp(of, store_sha) == 0;
+        good = was && of && now[0] && strcmp(was, now) == 0 && strcmp(of, store_sha) == 0 &&
+               ci_json_get_int(j, "reading_version") == CI_PLAN_READING;
     }
     ci_json_free(&j);
     return good;
@@ -145,6 +146,7 @@ ci_rc reuse_record(const ci_conf *conf, const struct reuse *r, const ci_store_he
     reading(conf, digest);
     ci_json_str(j, "store_tree_sha256", store_sha);
     ci_json_str(j, "reading_sha256", digest);
+    ci_json_int(j, "reading_version", CI_PLAN_READING);
     ci_json_int(j, "captures", h->n_capture);
     if (r) ci_json_int(j, "captures_taken_over", r->captures);
     ci_json_int(j, "graphs", h->n_graph);

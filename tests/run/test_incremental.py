@@ -1,12 +1,15 @@
 #!/usr/bin/python3
 # TIMEOUT: 300
 """A store that takes over what did not change has the bytes of one that was built from nothing."""
+import ctypes
+import ctypes.util
+import hashlib
 import json
 import os
 import random
 import shutil
 
-from common import Place, hashes, main, run, sha, told
+from common import Place, hashes, main, run, sha, skipped, told
 
 TEXT = """data: {root: %(root)s, set: cars, block: 16384}
 run: {dir: %(root)s/run}
@@ -157,6 +160,39 @@ def stopped(c):
     c.same("after_a_kill", 4, 4, 2)
 
 
+class Halves(ctypes.Structure):
+    _fields_ = [("low", ctypes.c_uint64), ("high", ctypes.c_uint64)]
+
+
+def xxh128(text):
+    """As a commit record has it, by the library itself; None without it."""
+    name = ctypes.util.find_library("xxhash")
+    if not name:
+        return None
+    hashed = ctypes.CDLL(name).XXH3_128bits
+    hashed.restype, hashed.argtypes = Halves, [ctypes.c_char_p, ctypes.c_size_t]
+    got = hashed(text, len(text))
+    return "%016x%016x" % (got.high, got.low)
+
+
+def other_program(c):
+    """What an older program read otherwise is not copied."""
+    path = c.place.path("run", "build.json")
+    if not xxh128(b""):
+        return skipped("incremental__another_program_read_it", "no libxxhash")
+    for name, older, taken in (("the_word_written_again", 0, 4), ("another_program_read_it", 1, 0)):
+        word = json.load(open(path))
+        text = json.dumps(dict(word, reading_version=word["reading_version"] - older)).encode()
+        with open(path, "wb") as f:
+            f.write(text)
+        with open(c.place.path("run", ".build.json.commit"), "w") as f:
+            json.dump({"bytes": len(text), "sha256": hashlib.sha256(text).hexdigest(), "block": 4 << 20, "xxh128": [xxh128(text)]}, f)
+        c.put("train_01_a/other.csv", capture(63 + older))
+        c.same(name, taken, 5, 2)
+    os.unlink(c.file("train_01_a/other.csv"))
+    c.same("this_program_read_it", 4, 4, 2)
+
+
 def died_before_the_word(c):
     """The store is there, build.json is not: the next run finds the store true and says how it was read."""
     os.unlink(c.place.path("run", "build.json"))
@@ -193,6 +229,7 @@ def test():
         wide(c)
         refused(c)
         stopped(c)
+        other_program(c)
         died_before_the_word(c)
         reading(c)
 
