@@ -9,7 +9,7 @@
 #include "ci/source.h"
 #include "ci/table.h"
 
-enum { MOST = 5000, BYTES_MAX = 1 << 20 };
+enum { MOST = 5000, HALO = 3, BYTES_MAX = 1 << 20 };
 
 struct rows {
     int64_t n, n_bad;
@@ -44,8 +44,23 @@ static void rows_add(struct rows *r, const ci_table *t, const ci_rejects *bad)
     }
 }
 
-/* Block by block; afterwards every block is loaded as build does. */
-static void scan(ci_loader *l, ci_plan *p, ci_table *t, int64_t bytes, struct rows *out)
+/* What is behind a block's own rows are the rows that follow in the capture. */
+static void halo_check(const ci_table *t, int64_t first, const struct rows *all)
+{
+    const int64_t n = t->n_own ? CI_MIN(HALO, all->n - first) : 0;
+
+    MUST(t->n - t->n_own == n, "%d rows behind the block, not %lld", t->n - t->n_own, (long long)n);
+    for (ci_lid i = 0; i < n; i++) {
+        const ci_lid k = t->n_own + i;
+        MUST(t->t_ns[k] == all->row[first + i].t && t->id[k] == all->row[first + i].id && t->data[k] == all->row[first + i].data
+             && t->len[k] == all->row[first + i].len && t->attack[k] == all->row[first + i].attack, "row %lld behind a block is another",
+             (long long)first + i);
+    }
+}
+
+/* Block by block; afterwards every block is loaded as build does.  `want`: what it should have read, NULL when
+ * this is the first time. */
+static void scan(ci_loader *l, ci_plan *p, ci_table *t, int64_t bytes, const struct rows *want, struct rows *out)
 {
     const int64_t all = p->capture->bytes;
     int64_t at = 0;
@@ -63,9 +78,10 @@ static void scan(ci_loader *l, ci_plan *p, ci_table *t, int64_t bytes, struct ro
         rows_add(out, t, &bad);
         if (bad.failing == 0) {
             b->rows = t->n_own;
-            rc = ci_table_load(l, p, 0, 3, t);
+            rc = ci_table_load(l, p, 0, HALO, t);
             MUST(rc == CI_OK || rc == CI_EDATA, "loading what was scanned: code %d", rc); /* a bad halo */
             MUST(rc != CI_OK || t->n_own == b->rows, "%d rows of %lld", t->n_own, (long long)b->rows);
+            if (rc == CI_OK && want && want->n < MOST && want->n_bad < CI_REJECT_MAX) halo_check(t, out->n, want);
         }
         ci_rejects_release(&bad);
         at += bytes;
@@ -105,10 +121,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     p.capture = &c;
     p.block = &b;
     ci_csv_isa("generic");
-    scan(l, &p, &t, bytes + 1, &whole);
+    scan(l, &p, &t, bytes + 1, NULL, &whole);
     for (size_t k = 1; k < CI_COUNT(isas); k++) {
         if (!ci_csv_isa(isas[k])) continue;
-        scan(l, &p, &t, k == 1 || bytes < 8 ? bytes + 1 : 1 + bytes / (2 + (int64_t)(n % 5)), &parts);
+        scan(l, &p, &t, k == 1 || bytes < 8 ? bytes + 1 : 1 + bytes / (2 + (int64_t)(n % 5)), &whole, &parts);
         if (whole.n_bad >= CI_REJECT_MAX || whole.n == MOST) continue; /* reading may have stopped */
         MUST(whole.n == parts.n && whole.n_bad == parts.n_bad, "%s: %lld rows and %lld bad, not %lld and %lld", isas[k],
              (long long)parts.n, (long long)parts.n_bad, (long long)whole.n, (long long)whole.n_bad);
