@@ -48,12 +48,12 @@ static bool trains(const ci_scan_state *s)
 }
 
 /* The line of a row, where every line but the header is a row; 0 elsewhere. */
-static int64_t line_of(const ci_scan_state *s, const ci_capture *c, int64_t row)
+static int64_t line_of(const ci_capture *c, int64_t row)
 {
-    int64_t lines = 0;
+    int64_t others = c->repaired[CI_KIND_BLANK] + c->repaired[CI_KIND_ERROR_FRAME];
 
-    for (int32_t b = c->first_block; b < c->first_block + c->n_block; b++) lines += s->lines[b];
-    return row >= 0 && lines - c->layout.header - c->count.rows <= 1 ? row + 1 + c->layout.header : 0;
+    for (int k = 0; k < CI_KIND_COUNT; k++) others += c->refused[k];
+    return row >= 0 && others == 0 ? row + 1 + c->layout.header : 0;
 }
 
 /* ---- the contract */
@@ -259,7 +259,7 @@ static void shifts_put(const ci_scan_state *s, ci_json *list)
     for (size_t i = 0; i < s->n_shift; i++) {
         const ci_shift *x = &s->shift[i];
         const ci_capture *c = &s->plan.capture[x->capture];
-        const struct finding f = {WARNING, "label_shift", c->path, line_of(s, c, c->count.first_attack), 0,
+        const struct finding f = {WARNING, "label_shift", c->path, line_of(c, c->count.first_attack), 0,
                                   c->count.first_attack,
                                   "normal frames would be learnt as attacks, and attacks as normal",
                                   "move the label column, and look at how the file was made"};
@@ -280,15 +280,15 @@ static void times_put(const ci_scan_state *s, ci_json *list)
         const int gap = ci_look_gap(l);
         const int64_t back = ci_look_beyond(l->back, CI_GAP_BACK), ahead = ci_look_beyond(l->ahead, CI_GAP_AHEAD),
                       gaps = ci_look_beyond(l->ahead, gap), steps = ci_look_beyond(l->back, 0);
-        const struct finding jumped = {WARNING, "clock_back", c->path, line_of(s, c, l->most_back.row), 0, l->most_back.row,
+        const struct finding jumped = {WARNING, "clock_back", c->path, line_of(c, l->most_back.row), 0, l->most_back.row,
                                        "times between frames are features; these are wrong",
                                        "cut the file there: nothing reaches over the end of a file"};
-        const struct finding leapt = {WARNING, "clock_ahead", c->path, line_of(s, c, l->most_ahead.row), 0, l->most_ahead.row,
+        const struct finding leapt = {WARNING, "clock_ahead", c->path, line_of(c, l->most_ahead.row), 0, l->most_ahead.row,
                                       "times between frames are features; a window spans the jump",
                                       "cut the file there: nothing reaches over the end of a file"};
-        const struct finding silent = {NOTE, "gap", c->path, line_of(s, c, l->most_ahead.row), 0, l->most_ahead.row,
+        const struct finding silent = {NOTE, "gap", c->path, line_of(c, l->most_ahead.row), 0, l->most_ahead.row,
                                        "a window spans the silence", "cut the file there if the recording was interrupted"};
-        const struct finding small = {NOTE, "steps_back", c->path, line_of(s, c, l->most_back.row), 0, l->most_back.row,
+        const struct finding small = {NOTE, "steps_back", c->path, line_of(c, l->most_back.row), 0, l->most_back.row,
                                       "file order is kept; such steps are short on merged channels", "nothing, where it is known"};
         if (back)
             put(list, &jumped, "the clock goes back %lld times by more than %.2f s, at most by %.6f s", (long long)back,
