@@ -36,6 +36,8 @@ ci_name_kind ci_capture_name(const char *name)
     return CI_NAME_OTHER;
 }
 
+bool ci_capture_is_text(const char *name) { return ends(name, strlen(name), ".txt"); }
+
 /* Labels of a capture that has none, if they are there. */
 static ci_rc sidecar_look(const char *path, ci_capture *c)
 {

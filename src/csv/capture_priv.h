@@ -11,6 +11,7 @@ typedef enum ci_name_kind {
 } ci_name_kind;
 
 ci_name_kind ci_capture_name(const char *name);
+bool ci_capture_is_text(const char *name); /**< *.txt: mostly words for people */
 
 /** Layout, packing, side-car and size of a capture (-1 where it is compressed).
  *  \param [out] is_capture  false: of no dialect that is known, and not named *.csv

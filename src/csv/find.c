@@ -162,8 +162,8 @@ static ci_rc capture_add(ci_plan *p, int32_t folder, const char *name, ci_dialec
     CI_TRY(ci_capture_open(path, format, &p->capture[p->n_capture], &is_capture));
     if (is_capture)
         p->n_capture++;
-    else
-        ci_log(CI_INFO, "%s: of no dialect that is known, left out", path);
+    else /* a README is none; a log whose beginning is damaged is one that somebody will miss */
+        ci_log(ci_capture_is_text(name) ? CI_INFO : CI_WARN, "%s: of no dialect that is known, left out", path);
 done:
     return rc;
 }

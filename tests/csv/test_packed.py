@@ -106,7 +106,10 @@ def same_store(place):
     bad = [p for p, e in entries.items() if facts(e) != want[p[:10]]]
     told(done.code == 0 and len(entries) == 4 and not bad, "packed__have_the_rows_labels_and_windows_of_the_plain_text", "%s %s" % (bad, done))
     same_graphs(place.path("ranks_1/store.h5"), place.path("run_plain/store.h5"))
-    told("README.txt" in run("scan", place.path("packed.yaml")).out, "packed__a_text_that_is_no_log_is_left_out_and_named")
+    place.write("data/packed/train_01/torn.log", b"\0" * 5000 + candump(b))
+    said = [x for x in run("scan", place.path("packed.yaml")).out.split("\n") if "left out" in x]
+    told(any("README.txt" in x and " INFO " in x for x in said), "packed__a_text_that_is_no_log_is_left_out_and_named", said)
+    told(any("torn.log" in x and " WARN " in x for x in said), "packed__a_log_of_no_dialect_is_left_out_with_a_warning", said)
 
 
 def same_graphs(one, other):
