@@ -143,8 +143,8 @@ char *ci_rejects_csv(const ci_plan *p, const ci_rejects *r, size_t *out_n);
  *  do not count.  Sorted by their bytes.
  *  \return CI_OK, CI_ENOMEM; CI_ECONF: no data.set, no training folder, a name twice or with a
  *          '/'; CI_ENOENT: no root, set or folder, or it is a file, or it has no capture; CI_EPERM:
- *          unreadable; CI_EDATA: x.csv is not a regular file, a name is too long, a damaged
- *          compressed stream, a wrong side-car (sidecar.h), a simulation that was not finished
+ *          unreadable; CI_EDATA: x.csv is not a regular file, a name is too long or not UTF-8,
+ *          a damaged compressed stream, a wrong side-car (sidecar.h), a simulation that was not finished
  *          (sim.h); CI_EIO */
 ci_rc ci_csv_list(const ci_conf *conf, const char *only, ci_plan *out);
 

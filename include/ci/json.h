@@ -16,6 +16,7 @@ ci_json *ci_json_object(void);
 ci_json *ci_json_array(void);
 void ci_json_free(ci_json **j); /**< NULL-safe; only for a root: children go with it */
 
+bool ci_json_keeps(const char *text); /**< is it UTF-8, so that it is read back as it was written? */
 void ci_json_str(ci_json *object, const char *key, const char *value);
 void ci_json_int(ci_json *object, const char *key, int64_t value);
 void ci_json_num(ci_json *object, const char *key, double value);

@@ -73,6 +73,8 @@ static bool is_utf8(const char *text)
     return true;
 }
 
+bool ci_json_keeps(const char *text) { return is_utf8(text); }
+
 static json_t *string(const char *value)
 {
     char *clean;

@@ -206,6 +206,20 @@ done:
     return rc;
 }
 
+/* The plan, which build reads, must name the files as they are. */
+static ci_rc names_check(const ci_plan *p)
+{
+    ci_rc rc = CI_OK;
+
+    if (!ci_json_keeps(p->root)) CI_FAIL(CI_EDATA, "%s: not UTF-8, so that plan.json cannot name it; rename the folder", p->root);
+    for (int32_t i = 0; i < p->n_capture; i++)
+        if (!ci_json_keeps(p->capture[i].path))
+            CI_FAIL(CI_EDATA, "%s/%s: not UTF-8, so that plan.json cannot name it; rename the file or its folder", p->root,
+                    p->capture[i].path);
+done:
+    return rc;
+}
+
 /* One line for each dialect that there is. */
 static void dialects_log(const ci_plan *p)
 {
@@ -253,6 +267,7 @@ ci_rc ci_csv_list(const ci_conf *conf, const char *only, ci_plan *out)
     CI_TRY(folders_find(conf, &p));
     for (int32_t i = 0; i < p.n_folder; i++)
         CI_TRY(captures_of_folder(&p, i, only, ci_dialect_find(conf->data.format), &cap));
+    CI_TRY(names_check(&p));
     dialects_log(&p);
     *out = p;
     p = (ci_plan){0};

@@ -116,6 +116,14 @@ static void find__refuses_odd_folder_names(void **state)
     refused(CI_ECONF, "data.test: '../s' is not the name of a folder");
 }
 
+static void find__refuses_names_that_the_plan_cannot_hold(void **state)
+{
+    (void)state;
+    file_put_text(root, "train_01/caf\xc3\xa9.csv", "timestamp,arbitration_id,data_field,attack\n1.5,1,AA,0\n");
+    file_put_text(root, "train_01/caf\xe9.csv", "timestamp,arbitration_id,data_field,attack\n1.5,1,AA,0\n");
+    refused(CI_EDATA, "/s/train_01/caf\xe9.csv: not UTF-8");
+}
+
 static void find__sorts_captures_and_cuts_blocks(void **state)
 {
     ci_plan p = {0};
@@ -201,6 +209,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(find__refuses_a_simulation_that_was_not_finished, setup, teardown),
     cmocka_unit_test_setup_teardown(find__refuses_what_it_may_not_read, setup, teardown),
     cmocka_unit_test_setup_teardown(find__refuses_odd_folder_names, setup, teardown),
+    cmocka_unit_test_setup_teardown(find__refuses_names_that_the_plan_cannot_hold, setup, teardown),
     cmocka_unit_test_setup_teardown(find__sorts_captures_and_cuts_blocks, setup, teardown),
     cmocka_unit_test(attack_type__is_the_first_name_that_occurs),
 };
