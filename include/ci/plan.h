@@ -116,7 +116,7 @@ ci_rc ci_plan_read(const char *path, ci_plan *out);
 
 /** Raised when the same captures, settings and features give other rows or graphs than by the program before: what
  *  that one built is then neither taken for true nor copied from. */
-enum { CI_PLAN_READING = 1 };
+enum { CI_PLAN_READING = 2 };
 
 /** Digest of everything that decides the store's content: CI_PLAN_READING, hashes of the used
  *  captures, their folders, names and dialects, what the contract left out and repaired in them, W, S, vocabulary.
