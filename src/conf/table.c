@@ -95,7 +95,7 @@ const ci_setting ci_settings[] = {
     ROW(CI_F64,    sim.extended, "0", "[0, 1]", "", "share of the identifiers that have 29 bits"),
     ROW(CI_I32,    sim.bitrate, "500000", "[10000, 1000000]", "bit/s", "of the bus"),
     ROW(CI_F64,    sim.seconds, "20", "[1, 10000000]", "seconds", "length of one capture"),
-    ROW(CI_I64,    sim.rows, "0", "[0, 1000000000000]", "frames", "of one capture, whatever sim.seconds says; 0: as many as fit into sim.seconds"),
+    ROW(CI_I64,    sim.rows, "0", "[0, 50000000000]", "frames", "of one capture, whatever sim.seconds says; 0: as many as fit into sim.seconds"),
     ROW(CI_F64,    sim.file_seconds, "0", "[0, 10000000]", "seconds", "of one file, a capture is split into such; 0: one file a capture"),
     ROW(CI_F64,    sim.attack_share, "0.25", "[0, 0.7]", "", "share of time under attack, in captures with attacks"),
     ROW(CI_TEXT,   sim.known, "DoS,fuzzing", "", "", "attacks that training folders have too"),

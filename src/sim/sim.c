@@ -5,6 +5,7 @@
 #include "sim_priv.h"
 
 enum { IDS_MAX = 2000 };
+#define SECONDS_MAX 1e7 /* numbers of messages have 32 bits, seconds ten digits */
 
 static ci_rc check(const ci_conf *conf)
 {
@@ -25,16 +26,36 @@ static ci_rc check(const ci_conf *conf)
                 (long long)(4 * ci_sim_rate_max(conf->sim.bitrate) / 5));
     if (!(conf->sim.extended >= 0 && conf->sim.extended <= 1))
         CI_FAIL(CI_ECONF, "sim.extended: %g is not within 0 to 1", conf->sim.extended);
-    if (conf->sim.rows < 0 || conf->sim.rows > 1000000000000)
-        CI_FAIL(CI_ECONF, "sim.rows: %lld is not within 0 to 1e12", (long long)conf->sim.rows);
+    if (conf->sim.rows < 0)
+        CI_FAIL(CI_ECONF, "sim.rows: %lld is not 0 or more", (long long)conf->sim.rows);
     if (!(conf->sim.file_seconds == 0 || conf->sim.file_seconds >= 1))
         CI_FAIL(CI_ECONF, "sim.file_seconds: %g is neither 0 nor at least 1", conf->sim.file_seconds);
-    if (!(conf->sim.seconds > 0 && conf->sim.seconds <= 1e7))
+    if (!(conf->sim.seconds > 0 && conf->sim.seconds <= SECONDS_MAX))
         CI_FAIL(CI_ECONF, "sim.seconds: %g is not within 0 to 1e7", conf->sim.seconds);
     if (!(conf->sim.attack_share >= 0 && conf->sim.attack_share <= SHARE_MAX))
         CI_FAIL(CI_ECONF, "sim.attack_share: %g is not within 0 to %g: the first quarter of a "
                 "capture is benign, and bursts have pauses", conf->sim.attack_share, SHARE_MAX);
 done:
+    return rc;
+}
+
+/* As many frames as sim.rows says must not take a vehicle longer than a capture may be. */
+static ci_rc check_rows(const ci_conf *conf)
+{
+    ci_rc rc = CI_OK;
+    vehicle *v = NULL;
+
+    if (conf->sim.rows == 0) return CI_OK;
+    v = ci_new(1, sizeof *v);
+    if (!v) CI_FAIL(CI_ENOMEM, "a vehicle of %zu bytes", sizeof *v);
+    for (int32_t k = 0; k < conf->sim.vehicles; k++) {
+        ci_sim_vehicle_draw(conf, k, v);
+        if ((double)conf->sim.rows * 1e3 / (double)v->per_1000_s > SECONDS_MAX)
+            CI_FAIL(CI_ECONF, "sim.rows: %lld frames take vehicle %d longer than 1e7 s; at most %lld", (long long)conf->sim.rows,
+                    k + 1, (long long)(SECONDS_MAX / 1e3 * (double)v->per_1000_s));
+    }
+done:
+    free(v);
     return rc;
 }
 
@@ -64,6 +85,7 @@ ci_rc ci_sim(const ci_comm *comm, const ci_conf *conf)
     char set[CI_PATH_MAX] = "";
 
     mine_rc = check(conf);
+    if (mine_rc == CI_OK) mine_rc = check_rows(conf);
     if (mine_rc == CI_OK) mine_rc = ci_path_join(set, conf->data.root, conf->data.set);
     if (mine_rc == CI_OK) mine_rc = ci_sim_plan(conf, &r, &n);
     if (mine_rc == CI_OK && !(w = ci_new((size_t)n, sizeof *w)))

@@ -295,6 +295,7 @@ def files(root):
 def refusals(root):
     for wrong, says in (({"sim.known": "DoS,flod"}, "flod"), ({"sim.unknown": "DoS"}, "sim.known"), ({"sim.known": "DoS,DoS"}, "twice"), ({"sim.unknown": " "}, "no attack"),
                         ({"sim.bitrate": 20000}, "no room"), ({"sim.rows": 5, "sim.file_seconds": 2}, "file_seconds"), ({"sim.attack_share": .8}, "0.8"),
+                        ({"sim.rows": 4 * 10**10}, "at most"),
                         ({"sim.base": "never"}, "data.set"), ({"sim.base": "../x"}, "sim.base"), ({"sim.bitrate": 5}, "sim.bitrate"), ({"sim.extended": 2}, "sim.extended")):
         ran = canids("sim", root, "never", **{k.replace(".", "__"): v for k, v in wrong.items()})
         fact("sim__refuses %s" % wrong, ran.returncode == 78 and says in ran.stdout and not os.path.exists(os.path.join(root, "never")), (ran.returncode, ran.stdout[-500:]))
