@@ -4,6 +4,8 @@
 #include "ci/arena.h"
 #include "store_priv.h"
 
+enum { FORGET = 2 << 20 }; /* bytes that were copied before their pages are let go of */
+
 /* One for each graph, or one for each of its things: where these begin here and there, and how many are copied. */
 struct run {
     int64_t from, to, n;
@@ -74,15 +76,27 @@ static ci_rc column(const ci_store_writer *w, size_t i, const char **out)
     return ci_h5_array(w->from->view, a->name, kind, -1, a->cols, (const void **)out, NULL);
 }
 
+/* Runs of short rows share pages, and the system maps some around each that is touched: none is let go of alone. */
+static void looked(ci_store_writer *w, int64_t bytes)
+{
+    w->seen += bytes;
+    if (w->seen < FORGET) return;
+    ci_h5_forget_all(w->from->view);
+    w->seen = 0;
+}
+
 static ci_rc copy_bytes(ci_store_writer *w, size_t i, const struct run *r)
 {
     ci_rc rc = CI_OK;
-    const int64_t row = w->array[i].cols * (int64_t)ci_type_bytes(w->array[i].kind);
+    const int64_t row = w->array[i].cols * (int64_t)ci_type_bytes(w->array[i].kind), piece = CI_MAX(FORGET / row, 1);
     const char *there;
 
     CI_TRY(column(w, i, &there));
-    CI_TRY(ci_h5_write(w->file, i, r->to, r->n, there + r->from * row));
-    ci_h5_forget(w->from->view, there + r->from * row, r->n * row);
+    for (int64_t at = 0; at < r->n; at += piece) {
+        const int64_t n = CI_MIN(r->n - at, piece);
+        CI_TRY(ci_h5_write(w->file, i, r->to + at, n, there + (r->from + at) * row));
+        looked(w, n * row);
+    }
 done:
     return rc;
 }
@@ -134,6 +148,7 @@ static ci_rc copy_ids(ci_store_writer *w, size_t i, const struct run *r)
             else ((uint32_t *)w->room)[k] = (uint32_t)w->map[was];
         }
         CI_TRY(ci_h5_write(w->file, i, r->to + at, n, w->room));
+        looked(w, 4 * n);
     }
 done:
     return rc;

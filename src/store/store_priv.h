@@ -32,6 +32,7 @@ struct ci_store_writer {
     ci_array array[CI_STORE_ARRAYS]; /* its schema */
     size_t n_array;
     const ci_store *from;     /* where ci_store_copy copies from; borrowed, NULL: nowhere */
+    int64_t seen;             /* bytes of it that were looked at since its pages were let go of */
     int32_t *map;             /* (from->head.n_id) index of its identifiers here, -1: not here; owned */
 };
 
