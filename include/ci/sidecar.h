@@ -14,12 +14,12 @@
 
 typedef struct ci_interval {
     int64_t from, to;   /**< ns                                                                */
-    int64_t latest;     /**< the latest end of this interval and those before it               */
+    int64_t latest;     /**< the latest end of this interval and those of its id before it     */
     int64_t id;         /**< without bit 31; -1: every one                                     */
 } ci_interval;
 
 typedef struct ci_sidecar {
-    ci_interval *item;  /**< (n) by start; owned                                               */
+    ci_interval *item;  /**< (n) by id, then start; owned                                        */
     int32_t n;
     ci_xxh hash;        /**< XXH3-128 of the file                                              */
 } ci_sidecar;

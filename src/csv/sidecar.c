@@ -76,10 +76,11 @@ done:
     return rc;
 }
 
-static int by_start(const void *a, const void *b)
+static int by_id_and_start(const void *a, const void *b)
 {
     const ci_interval *x = a, *y = b;
 
+    if (x->id != y->id) return x->id < y->id ? -1 : 1;
     return x->from < y->from ? -1 : x->from > y->from;
 }
 
@@ -107,9 +108,9 @@ static ci_rc intervals_read(const char *path, const char *text, size_t n, ci_sid
         CI_TRY(interval_read(path, number, line, len, columns, &out->item[out->n]));
         out->n++;
     }
-    if (out->n) qsort(out->item, (size_t)out->n, sizeof *out->item, by_start);
+    if (out->n) qsort(out->item, (size_t)out->n, sizeof *out->item, by_id_and_start);
     for (int32_t i = 0; i < out->n; i++) {
-        const int64_t before = i ? out->item[i - 1].latest : 0;
+        const int64_t before = i && out->item[i - 1].id == out->item[i].id ? out->item[i - 1].latest : 0;
         out->item[i].latest = before > out->item[i].to ? before : out->item[i].to;
     }
 done:
@@ -141,17 +142,21 @@ void ci_sidecar_release(ci_sidecar *s)
     *s = (ci_sidecar){0};
 }
 
-bool ci_sidecar_attack(const ci_sidecar *s, int64_t t_ns, uint32_t id)
+/* Of the intervals of one identifier that start by then, does any last until then? */
+static bool lasts(const ci_sidecar *s, int64_t id, int64_t t_ns)
 {
-    int32_t low = 0, high = s->n; /* intervals from `low` on start later than t */
+    int32_t low = 0, high = s->n; /* intervals from `low` on are of larger identifiers or start later */
 
     while (low < high) {
         const int32_t mid = low + (high - low) / 2;
-        if (s->item[mid].from <= t_ns) low = mid + 1;
+        const ci_interval *v = &s->item[mid];
+        if (v->id < id || (v->id == id && v->from <= t_ns)) low = mid + 1;
         else high = mid;
     }
-    for (int32_t i = low - 1; i >= 0 && s->item[i].latest >= t_ns; i--)
-        if (s->item[i].to >= t_ns && (s->item[i].id < 0 || s->item[i].id == (id & 0x1fffffff)))
-            return true;
-    return false;
+    return low > 0 && s->item[low - 1].id == id && s->item[low - 1].latest >= t_ns;
+}
+
+bool ci_sidecar_attack(const ci_sidecar *s, int64_t t_ns, uint32_t id)
+{
+    return lasts(s, -1, t_ns) || lasts(s, id & 0x1fffffff, t_ns);
 }

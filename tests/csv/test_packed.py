@@ -229,6 +229,8 @@ def sidecars(place):
     told(e and (e["attack_rows"], e["first_attack_row"], e["last_attack_row"]) == (3 + 11, 1, 29), "sidecar__labels_the_rows_of_its_intervals", e)
     e = one("labels_one_identifier", head + "3.0,6.0,101\r\n30,45,0100\r\n", 0)
     told(e and e["attack_rows"] == 1 + 6, "sidecar__labels_rows_of_its_identifier", e)
+    e = one("labels_identifiers_at_the_same_time", head + "3.0,60.0,101\n30,33,100\n9,9,7FF\n", 0)
+    told(e and e["attack_rows"] == 19 + 2, "sidecar__labels_rows_of_two_identifiers", e)
     at = "x.log.attacks.csv:"
     one("with_another_header_is_65", "start,end\n1,2\n", 65, at + "1:1: header")
     one("that_is_empty_is_65", "", 65, at + "1:1: header")

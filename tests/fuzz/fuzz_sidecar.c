@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     for (int32_t i = 0; i < s.n && rc == CI_OK; i++) {
         const ci_interval *v = &s.item[i];
         MUST(v->from <= v->to && v->from >= 0 && v->latest >= v->to, "interval %d", i);
-        MUST(i == 0 || (v->from >= v[-1].from && v->latest >= v[-1].latest), "interval %d", i);
+        MUST(i == 0 || v->id > v[-1].id || (v->id == v[-1].id && v->from >= v[-1].from && v->latest >= v[-1].latest), "interval %d", i);
         MUST(v->id >= -1 && v->id <= 0x1fffffff, "identifier %llx", (long long)v->id);
         for (int k = -1; k <= 1; k++)
             for (uint32_t id = 0; id < 3; id++) {
