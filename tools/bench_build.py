@@ -117,7 +117,8 @@ def bench(rows, folder):
         print("  peak memory of a rank: scan %.0f MiB, build %.0f MiB" % (peak_scan / 1024, peak_build / 1024))
     print("2 ranks are %.2f times 1 rank (the goal is 1.9 where the disk allows: %.2f s of it are writing)" % (whole[1] / whole[2], write))
     attempt, taken = again(folder, there, paths[0])
-    print("one of eight captures changed, 1 rank: build %.2f s%s" % (attempt["wall_s"], "" if taken else "  NOTHING WAS TAKEN OVER"))
+    print("one of eight captures changed, 1 rank: build %.2f s, peak memory %.0f MiB%s" % (
+        attempt["wall_s"], attempt["peak_kib"] / 1024, "" if taken else "  NOTHING WAS TAKEN OVER"))
 
 
 def main():
