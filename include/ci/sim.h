@@ -77,7 +77,8 @@ typedef struct ci_sim_frames { ci_sim_frame *v; size_t n, cap; } ci_sim_frames; 
 /** About 45 s of one capture, at least 20: rows from one in the file to another. */
 typedef struct ci_sim_segment {
     int32_t capture, number;  /**< of the capture, from 0                                      */
-    int64_t from_ns, to_ns;   /**< rows whose time, or the latest one before them in the file, is
+    int64_t part;             /**< of the capture, from 0: a clock that goes back by 10 s begins another */
+    int64_t from_ns, to_ns;   /**< rows of that part whose time, or the latest one before them in the file, is
                                    in [from, to)                                               */
 } ci_sim_segment;
 

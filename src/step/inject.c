@@ -10,7 +10,7 @@
 #include "step_priv.h"
 
 #define SECOND INT64_C(1000000000)
-enum { GAP_S = 10 }; /* a clock that jumps so far, or a recorder that slept, begins another segment */
+enum { GAP_S = 10 }; /* a clock that jumps so far, ahead or back, or a recorder that slept, begins another segment */
 
 struct base {
     ci_plan plan;
@@ -36,18 +36,35 @@ static void base_release(struct base *b)
 
 /* ---- where segments are */
 
+/* Where a capture is, going by the time of its rows. */
+struct place {
+    int64_t part;
+    int64_t latest; /* of the times of this part so far; INT64_MIN: none */
+};
+
+/* \return does the row go on in time, or begin a part? */
+static bool place_move(struct place *p, int64_t t)
+{
+    const bool again = p->latest != INT64_MIN && p->latest - t >= GAP_S * SECOND;
+
+    if (t <= p->latest && !again) return false;
+    p->part += again;
+    p->latest = t;
+    return true;
+}
+
 /* The segment that is open while a capture is read. */
 struct open_segment {
     ci_sim_segment s;
-    int64_t latest; /* of the times so far; INT64_MIN: none */
+    struct place at;
 };
 
-static ci_rc segment_close(struct base *b, struct open_segment *o, int64_t to_ns)
+static ci_rc segment_close(struct base *b, struct open_segment *o, int64_t latest, int64_t to_ns)
 {
     ci_rc rc = CI_OK;
     void *p = b->found;
 
-    if (o->latest - o->s.from_ns < CI_SIM_SEGMENT_LEAST_S * SECOND) return CI_OK;
+    if (latest - o->s.from_ns < CI_SIM_SEGMENT_LEAST_S * SECOND) return CI_OK;
     CI_TRY(ci_grow(&p, &b->cap_found, b->n_found + 1, sizeof *b->found));
     b->found = p;
     o->s.to_ns = to_ns;
@@ -63,15 +80,16 @@ static ci_rc segments_in(struct base *b, struct open_segment *o)
 
     for (ci_lid i = 0; i < b->table.n_own; i++) {
         const int64_t t = b->table.t_ns[i];
+        const struct place was = o->at;
 
-        if (b->table.attack[i] || t <= o->latest) continue;
-        if (o->latest == INT64_MIN) {
+        if (b->table.attack[i] || !place_move(&o->at, t)) continue;
+        if (was.latest == INT64_MIN) {
             o->s.from_ns = t;
-        } else if (t - o->s.from_ns >= CI_SIM_SEGMENT_S * SECOND || t - o->latest >= GAP_S * SECOND) {
-            CI_TRY(segment_close(b, o, t));
+        } else if (o->at.part != was.part || t - o->s.from_ns >= CI_SIM_SEGMENT_S * SECOND || t - was.latest >= GAP_S * SECOND) {
+            CI_TRY(segment_close(b, o, was.latest, o->at.part == was.part ? t : INT64_MAX));
+            o->s.part = o->at.part;
             o->s.from_ns = t;
         }
-        o->latest = t;
     }
 done:
     return rc;
@@ -81,14 +99,14 @@ static ci_rc segments_of(struct base *b, int32_t capture)
 {
     ci_rc rc = CI_OK;
     const ci_capture *c = &b->plan.capture[b->of[capture]];
-    struct open_segment o = {.s = {.capture = capture}, .latest = INT64_MIN};
+    struct open_segment o = {.s = {.capture = capture}, .at.latest = INT64_MIN};
 
     for (int32_t k = 0; k < c->n_block; k++) {
         CI_TRY(ci_table_load(b->loader, &b->plan, c->first_block + k, 0, &b->table));
         CI_TRY(segments_in(b, &o));
         ci_tick();
     }
-    if (o.latest != INT64_MIN) CI_TRY(segment_close(b, &o, INT64_MAX));
+    if (o.at.latest != INT64_MIN) CI_TRY(segment_close(b, &o, o.at.latest, INT64_MAX));
 done:
     return rc;
 }
@@ -112,7 +130,7 @@ static int by_place(const void *a, const void *b)
 
 /* ---- reading one */
 
-static ci_rc take(const ci_table *t, const ci_sim_segment *s, int64_t *latest, ci_sim_frames *out)
+static ci_rc take(const ci_table *t, const ci_sim_segment *s, struct place *at, ci_sim_frames *out)
 {
     ci_rc rc = CI_OK;
     void *p = out->v;
@@ -121,8 +139,8 @@ static ci_rc take(const ci_table *t, const ci_sim_segment *s, int64_t *latest, c
     out->v = p;
     for (ci_lid i = 0; i < t->n_own; i++) {
         if (t->attack[i]) continue;
-        *latest = CI_MAX(*latest, t->t_ns[i]);
-        if (*latest < s->from_ns || *latest >= s->to_ns) continue;
+        place_move(at, t->t_ns[i]);
+        if (at->part != s->part || at->latest < s->from_ns || at->latest >= s->to_ns) continue;
         out->v[out->n++] = (ci_sim_frame){t->t_ns[i], t->data[i], t->id[i], t->len[i], 0};
     }
 done:
@@ -134,11 +152,11 @@ static ci_rc base_read(void *arg, const ci_sim_segment *s, ci_sim_frames *out)
     ci_rc rc = CI_OK;
     struct base *b = arg;
     const ci_capture *c = &b->plan.capture[b->of[s->capture]];
-    int64_t latest = INT64_MIN;
+    struct place at = {.latest = INT64_MIN};
 
-    for (int32_t k = 0; k < c->n_block && latest < s->to_ns; k++) {
+    for (int32_t k = 0; k < c->n_block && (at.part < s->part || (at.part == s->part && at.latest < s->to_ns)); k++) {
         CI_TRY(ci_table_load(b->loader, &b->plan, c->first_block + k, 0, &b->table));
-        CI_TRY(take(&b->table, s, &latest, out));
+        CI_TRY(take(&b->table, s, &at, out));
         ci_tick();
     }
 done:

@@ -60,13 +60,14 @@ def base_rows(path):
 
 
 def segments(rows):
-    """45 s from the first benign row on, and so on; a jump of 10 s forward ends one too; those of less than 20 s are left out."""
+    """45 s from the first benign row on, and so on; a jump of 10 s, ahead or back, ends one too; those of less than 20 s are left out."""
     out, now, latest = [], [], None
     for t, ident, data, label in rows:
         if label == "1":
             continue
-        if latest is None or t > latest:
-            if latest is not None and (t - start >= SEGMENT_NS or t - latest >= 10 * 10**9):
+        back = latest is not None and latest - t >= 10 * 10**9
+        if latest is None or t > latest or back:
+            if latest is not None and (back or t - start >= SEGMENT_NS or t - latest >= 10 * 10**9):
                 if latest - start >= 20 * 10**9:
                     out.append(now)
                 now, start = [], t
@@ -137,6 +138,13 @@ def main(root):
          and os.path.exists(os.path.join(root, "inject0/train_01_attack_free/attack-free-carB-b002-s0001.csv")), again.stdout)
     missing = canids("sim", root, "never", sim__base="missing")
     fact("inject__says_that_its_base_is_missing", missing.returncode == 66 and "missing" in missing.stdout, missing.stdout)
+    rows = open(os.path.join(root, "vehicles/test_04_unknown_vehicle_unknown_attack/malfunction-carB.csv")).readlines()
+    os.makedirs(os.path.join(root, "again/train_01"))
+    with open(os.path.join(root, "again/train_01/twice-carB.csv"), "w") as f:
+        f.writelines(rows + rows[1:] + rows[1:2])
+    must(canids("sim", root, "twice", sim__base="again", sim__copies=12))
+    fact("inject__begins_again_where_the_clock_does", {f["segment"] for f in oracle.manifest(os.path.join(root, "twice"))["files"] if f["attack"] == "none"} == {1, 2, 3, 4})
+    check(root, "twice", "again")
     must(canids("sim", root, "extended", sim__vehicles=2, sim__seconds=50, sim__ids_min=5, sim__ids_max=10, sim__extended=1))
     must(canids("sim", root, "low", sim__base="extended", sim__copies=20))
     widths = {(len(ident), int(ident, 16) >> (11 if len(ident) == 3 else 29)) for f in oracle.manifest(os.path.join(root, "low"))["files"]
