@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "ci/arena.h"
 #include "ci/sidecar.h"
@@ -82,7 +83,10 @@ static ci_rc sidecar_read(ci_convert *c, const char *path)
     ci_rc rc = CI_OK;
     char name[CI_PATH_MAX];
 
-    if (c->layout.labelled || (size_t)snprintf(name, sizeof name, "%s" CI_SIDECAR_END, path) >= sizeof name) goto done;
+    if ((size_t)snprintf(name, sizeof name, "%s" CI_SIDECAR_END, path) >= sizeof name) goto done;
+    if (c->layout.labelled && access(name, F_OK) == 0)
+        CI_FAIL(CI_EDATA, "%s: the capture has labels of its own; one of the two must go", name);
+    if (c->layout.labelled) goto done;
     rc = ci_sidecar_read(name, &c->sidecar);
     c->has_sidecar = rc == CI_OK;
     if (rc == CI_ENOENT) rc = CI_OK;

@@ -77,6 +77,10 @@ def round_trips(folder):
     told(convert(four, log, "--to", "candump")[0] == (there or "") * 2, "convert__captures_follow_each_other", "differ")
     _, said = convert(four, plain, "--to", "candump", code=65)
     told("has labels" in said and "one by one" in said, "convert__labels_and_none_are_not_mixed", said)
+    side = put(folder, "four.log.attacks.csv", "start_s,end_s\n1,2\n")
+    _, said = convert(log, "--to", "four-column", code=65)
+    told("four.log.attacks.csv: the capture has labels of its own" in said, "convert__refuses_labels_beside_a_side_car", said)
+    os.remove(side)
     out = os.path.join(folder, "out.csv")
     nothing, _ = convert(log, "--to", "four-column", "--out", out)
     told(nothing == "" and open(out).read() == text and os.path.exists(os.path.join(folder, ".out.csv.commit")),
