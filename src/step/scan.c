@@ -180,7 +180,8 @@ static ci_rc cut(ci_scan_state *s)
     const size_t n = (size_t)s->plan.n_capture;
     int64_t *bytes = ci_new(n, sizeof *bytes);
 
-    CI_TRY_ALL(s->comm, "scan.sizes.room", bytes ? CI_OK : CI_ENOMEM);
+    CI_TRY_ALL(s->comm, "scan.sizes.room", bytes ? CI_OK : ci_fail(CI_ENOMEM, __FILE__, __LINE__,
+               "no memory for the sizes of %zu captures", n));
     CI_TRY_ALL(s->comm, "scan.sizes.measure", sizes_mine(s, bytes));
     CI_TRY(ci_comm_sum_i64(s->comm, "scan.sizes.sum", bytes, n));
     for (size_t i = 0; i < n; i++)
