@@ -65,7 +65,9 @@ done:
 static void give_up(const ci_comm *comm, ci_rc rc) __attribute__((noreturn));
 static void give_up(const ci_comm *comm, ci_rc rc)
 {
-    if (comm->rank != 0) sleep(5); /* who wakes up again is alone with the failure */
+    unsigned left = comm->rank != 0 ? 5 : 0;
+
+    while (left > 0) left = sleep(left); /* mpirun's TERM is no reason to say it again; who sleeps it all is alone with the failure */
     failure_say();
     fflush(NULL);
     if (comm->size == 1) _exit(ci_rc_exit(rc));

@@ -262,6 +262,13 @@ def planted(place):
             told("%s:3001:%s: label: '7'" % (last, want["column"]) in done.out and left(there) == ONLY, "planted_row__is_named_and_nothing_is_left", done)
 
 
+def said_once(place):
+    """By the first rank, though mpirun wakes the others a second before it kills them."""
+    done = run("scan", place.path("empty.yaml"), ranks=5, env={"OMPI_MCA_odls_base_sigkill_timeout": "1"},
+               settings={"data.root": place.path("planted"), "data.set": "s", "run.dir": place.path("once"), "data.block": 4096})
+    told(done.code == 65 and done.out.count(" ERROR ") == 1, "planted_row__is_said_once_by_five_ranks", done)
+
+
 def bounds(place):
     """More than may be: nothing is written, what was there before is as it was."""
     done, there = prepare(place, "by_hand", "bounded")
@@ -417,6 +424,7 @@ def test():
         long_lines(place)
         quoted(place)
         planted(place)
+        said_once(place)
         bounds(place)
         many(place)
         killed(place)
