@@ -134,7 +134,7 @@ static void memory_now__grows_with_what_is_touched_and_not_with_files(void **sta
     fclose(f);
     free(p);
     ci_memory_trim();
-    assert_true(ci_memory_now("/proc") - before < 8 * MIB);
+    if (!getenv("CANIDS_SAN")) assert_true(ci_memory_now("/proc") - before < 8 * MIB); /* a sanitizer keeps what was freed */
     assert_int_equal(ci_memory_now("/nowhere"), 0);
 }
 
