@@ -17,7 +17,7 @@ struct ci_packer {
 
 ci_lid ci_packer_max_edge(const ci_store *st, ci_lid max_graph, ci_lid max_node)
 {
-    return max_graph * st->max_edge + max_node; /* a self-loop a node */
+    return (ci_lid)CI_MIN((int64_t)max_graph * st->max_edge + max_node, INT32_MAX); /* a self-loop a node; no memory has room for more */
 }
 
 static void lay_out(const ci_store *st, ci_lid G, ci_lid N, ci_arena *a, ci_packer *p)

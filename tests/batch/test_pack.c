@@ -162,9 +162,19 @@ static void packer__says_how_much_memory_it_takes(void **state)
     assert_int_equal(ci_packer_max_edge(store, 3, 100), 3 * 59 + 100);
 }
 
+static void packer_max_edge__does_not_wrap(void **state)
+{
+    const ci_store wide = {.max_edge = 65534};
+
+    (void)state;
+    assert_int_equal(ci_packer_max_edge(&wide, 32, 256), 32 * 65534 + 256);
+    assert_int_equal(ci_packer_max_edge(&wide, 2097152, 16777216), INT32_MAX);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(packer__packs_what_the_second_computation_says),
     cmocka_unit_test(packer__says_how_much_memory_it_takes),
+    cmocka_unit_test(packer_max_edge__does_not_wrap),
 };
 
 int main(int argc, char **argv)
