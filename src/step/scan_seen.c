@@ -4,7 +4,7 @@
 #include "ci/arena.h"
 #include "scan_priv.h"
 
-enum { N_SHORT = 2048 };
+enum { N_SHORT = 2048, CAP_KEPT = 1 << 14 };
 
 static size_t slot_of(const uint32_t *key, size_t cap, uint32_t id)
 {
@@ -78,6 +78,13 @@ ci_rc ci_seen_close(ci_seen_set *s)
     for (size_t i = 0; i < s->cap; i++)
         if (s->key[i]) CI_TRY(done_add(s, s->key[i], s->flags[i]));
     memset(s->of_short, 0, sizeof s->of_short);
+    if (s->cap > CAP_KEPT) { /* fuzzing has made it large: the captures behind it shall not pay */
+        free(s->key);
+        free(s->flags);
+        s->key = NULL;
+        s->flags = NULL;
+        s->cap = 0;
+    }
     if (s->cap) memset(s->key, 0, s->cap * sizeof *s->key);
     if (s->cap) memset(s->flags, 0, s->cap * sizeof *s->flags);
     s->n_long = 0;
