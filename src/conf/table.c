@@ -23,7 +23,7 @@ const ci_setting ci_settings[] = {
     ROW(CI_BYTES,  run.memory, "0", "[0, 1125899906842624]", "bytes", "that a rank may take to build; 0: its share of what the job or the machine has"),
     ROW(CI_CHOICE, run.log, "info", "error|warn|info|debug", "", "how much is logged"),
 
-    ROW(CI_I32,    window.frames, "100", "[2, 1048576]", "frames", "length of one graph's window"),
+    ROW(CI_I32,    window.frames, "100", "[2, 65535]", "frames", "length of one graph's window"),
     ROW(CI_I32,    window.stride, "100", "[1, 1048576]", "frames", "from one window's first frame to the next's"),
 
     ROW(CI_CHOICE, features.set, "kd35", "kd35|kd11|!agnostic", "", "feature set of nodes and edges"),

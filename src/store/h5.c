@@ -33,6 +33,17 @@ void h5_setup(void)
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
 
+hid_t h5_access(void)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+
+#if H5_VERSION_GE(1, 10, 7)
+    /* A file changes under its temporary name alone; where flock() is missing, locking would keep it from being opened. */
+    H5Pset_file_locking(access, false, true);
+#endif
+    return access;
+}
+
 /* IEEE half precision is not among HDF5's own types, but h5py knows this one as float16. */
 static hid_t half_type(void)
 {

@@ -9,6 +9,7 @@
 enum { DESCRIBED_MAX = 64 }; /* arrays of one file, attributes of one file */
 
 void h5_setup(void);            /* quiet errors, no exit handler; any number of times        */
+hid_t h5_access(void);          /* new properties of access, to close                        */
 hid_t h5_type(ci_type kind, int64_t cols); /* a new type to close; h5 order is little endian */
 
 /* A file being written. */

@@ -109,8 +109,9 @@ static herr_t attribute_read(hid_t root, const char *name, const H5A_info_t *inf
 static ci_rc describe(ci_h5_view *v)
 {
     ci_rc rc = CI_OK;
-    hid_t file = H5Fopen(v->path, H5F_ACC_RDONLY, H5P_DEFAULT), root = H5I_INVALID_HID;
+    hid_t fapl = h5_access(), file = H5Fopen(v->path, H5F_ACC_RDONLY, fapl), root = H5I_INVALID_HID;
 
+    H5Pclose(fapl);
     if (file < 0) CI_TRY(h5_fail(CI_EFORMAT, "opening as HDF5", v->path));
     root = H5Gopen2(file, "/", H5P_DEFAULT);
     if (root < 0 || H5Literate(root, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, array_read, v) < 0 ||

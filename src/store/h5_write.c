@@ -96,7 +96,7 @@ static herr_t attributes_create(ci_h5 *f, const ci_attribute *a, size_t n)
 
 static hid_t file_create(const ci_h5 *f)
 {
-    hid_t fapl = H5Pcreate(H5P_FILE_ACCESS), fcpl = H5Pcreate(H5P_FILE_CREATE), file;
+    hid_t fapl = h5_access(), fcpl = H5Pcreate(H5P_FILE_CREATE), file;
 
     H5Pset_obj_track_times(fcpl, 0);
     H5Pset_alignment(fapl, 1, 64); /* arrays are mapped: their elements must be aligned in the file */

@@ -71,7 +71,7 @@ static const struct bad {
     CASE("two numbers", "window:\n  frames: 1 2\n", ":2:11: window.frames: \"1 2\" is not a whole number"),
     CASE("quoted number", "window:\n  frames: \"100\"\n", ":2:11: window.frames: \"100\" in quotes is a text; write a whole number without quotes"),
     CASE("block text as a number", "window:\n  frames: |\n    100\n", ":2:11: window.frames: \"100?\" in quotes is a text"),
-    CASE("below the range", "window:\n  frames: 1\n", ":2:11: window.frames: 1 is out of range; write a value in [2, 1048576] frames (default 100)"),
+    CASE("below the range", "window:\n  frames: 1\n", ":2:11: window.frames: 1 is out of range; write a value in [2, 65535] frames (default 100)"),
     CASE("above the range", "window:\n  frames: 1048577\n", ":2:11: window.frames: 1048577 is out of range"),
     CASE("negative", "window:\n  stride: -1\n", ":2:11: window.stride: -1 is out of range"),
     CASE("2^31", "train:\n  seed: 2147483648\n", ":2:9: train.seed: 2147483648 is out of range"),

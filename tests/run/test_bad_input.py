@@ -157,7 +157,7 @@ YAML = [
     ("an unknown key", "window:\n  frmaes: 5\n", "2:3", ["window.frmaes: unknown key; did you mean window.frames?"]),
     ("a duplicate key", "window:\n  frames: 5\n  frames: 6\n", "3:3", ["window.frames: a duplicate key, first on line 2"]),
     ("a wrong type", "window:\n  frames: abc\n", "2:11", ["window.frames: \"abc\" is not a whole number"]),
-    ("a value out of range", "window:\n  frames: 1\n", "2:11", ["window.frames: 1 is out of range", "[2, 1048576]"]),
+    ("a value out of range", "window:\n  frames: 1\n", "2:11", ["window.frames: 1 is out of range", "[2, 65535]"]),
     ("a choice that is none", "vocab:\n  scope: all\n", "2:10", ["vocab.scope: \"all\"", "train, benign"]),
     ("an unknown model", "model:\n  name: nonesuch\n", "2:9", ["model.name: \"nonesuch\""]),
     ("an anchor", "window: &a\n  frames: 5\n", "1:9", ["an anchor \"&a\""]),
