@@ -71,6 +71,8 @@ static ci_rc writer_new(const ci_comm *comm, const char *path, const ci_store_he
     w->id = ci_new((size_t)h->n_id, sizeof *w->id);
     if (!w->id) CI_FAIL(CI_ENOMEM, "%d identifiers", h->n_id);
     memcpy(w->id, h->id, (size_t)h->n_id * sizeof *w->id);
+    memset(w->standard, -1, sizeof w->standard);
+    for (int32_t i = 0; i < h->n_id && h->id[i] < CI_COUNT(w->standard); i++) w->standard[h->id[i]] = i;
     w->n_capture = h->n_capture;
     w->frame = ci_new((size_t)h->n_capture + 1, sizeof *w->frame);
     if (!w->frame) CI_FAIL(CI_ENOMEM, "%d captures", h->n_capture);

@@ -40,6 +40,7 @@ int32_t store_id_index(const ci_store_writer *w, uint32_t id)
 {
     int32_t lo = 0, hi = w->n_id;
 
+    if (id < CI_COUNT(w->standard)) return w->standard[id];
     while (lo < hi) {
         const int32_t mid = lo + (hi - lo) / 2;
         if (w->id[mid] < id) lo = mid + 1;
@@ -101,29 +102,33 @@ done:
     return rc;
 }
 
-/* Edge features of kd35: iat, eight byte differences, bidir, freq. */
+/* Edge features of kd35: iat, eight byte differences, bidir, freq.  One pass over them all. */
 static ci_rc put_exact(ci_store_writer *w, int64_t at, const ci_graphs *g)
 {
     ci_rc rc = CI_OK;
-    const ci_lid n = g->n_edge, F = w->set->n_edge;
+    const size_t n = (size_t)g->n_edge, F = (size_t)w->set->n_edge;
     float *iat;
-    uint8_t *byte;
+    uint16_t *freq;
+    uint8_t *byte, *bidir, *narrow;
 
-    CI_TRY(store_room(w, (size_t)n * 8));
+    CI_TRY(store_room(w, n * (4 + 2 + 8 + 1 + 1)));
     iat = w->room;
-    for (ci_lid i = 0; i < n; i++) iat[i] = g->e[(size_t)i * (size_t)F];
-    CI_TRY(ci_h5_write(w->file, A_EDGE_IAT, at, n, iat));
-    byte = w->room;
-    for (ci_lid i = 0; i < n; i++)
-        for (ci_lid k = 0; k < 8; k++) byte[8 * i + k] = (uint8_t)g->e[(size_t)i * (size_t)F + 1 + (size_t)k];
-    CI_TRY(ci_h5_write(w->file, A_EDGE_BYTE, at, n, byte));
-    for (ci_lid i = 0; i < n; i++) byte[i] = (uint8_t)g->e[(size_t)i * (size_t)F + 9];
-    CI_TRY(ci_h5_write(w->file, A_EDGE_BIDIR, at, n, byte));
-    if (w->local_kind == CI_TYPE_U8)
-        for (ci_lid i = 0; i < n; i++) byte[i] = (uint8_t)g->e[(size_t)i * (size_t)F + 10];
-    else
-        for (ci_lid i = 0; i < n; i++) ((uint16_t *)w->room)[i] = (uint16_t)g->e[(size_t)i * (size_t)F + 10];
-    CI_TRY(ci_h5_write(w->file, A_EDGE_FREQ, at, n, w->room));
+    freq = (uint16_t *)(iat + n);
+    byte = (uint8_t *)(freq + n);
+    bidir = byte + 8 * n;
+    narrow = bidir + n;
+    for (size_t i = 0; i < n; i++) {
+        const float *e = g->e + i * F;
+        iat[i] = e[0];
+        for (size_t k = 0; k < 8; k++) byte[8 * i + k] = (uint8_t)(int)e[1 + k];
+        bidir[i] = (uint8_t)(int)e[9];
+        freq[i] = (uint16_t)(int)e[10];
+        narrow[i] = (uint8_t)freq[i];
+    }
+    CI_TRY(ci_h5_write(w->file, A_EDGE_IAT, at, g->n_edge, iat));
+    CI_TRY(ci_h5_write(w->file, A_EDGE_BYTE, at, g->n_edge, byte));
+    CI_TRY(ci_h5_write(w->file, A_EDGE_BIDIR, at, g->n_edge, bidir));
+    CI_TRY(ci_h5_write(w->file, A_EDGE_FREQ, at, g->n_edge, w->local_kind == CI_TYPE_U8 ? (void *)narrow : (void *)freq));
 done:
     return rc;
 }

@@ -26,6 +26,7 @@ struct ci_store_writer {
     int64_t *frame;           /* (n_capture + 1) first frame of each capture */
     int32_t n_id;
     uint32_t *id;             /* (n_id) ascending */
+    int32_t standard[2048];   /* where the 11-bit ones are in it, -1: not there */
     ci_h5 *file;
     void *room;               /* where a column takes its stored form */
     size_t cap_room;
