@@ -57,13 +57,10 @@ done:
 /* Wait for the bytes of an array that are on their way: how many came there, and why no more. */
 static size_t landed(struct h5_set *s, int *out_errno)
 {
-    static const struct timespec moment = {0, 200000000};
     const struct aiocb *const io[] = {&s->io};
 
-    while ((*out_errno = aio_error(&s->io)) == EINPROGRESS) {
-        aio_suspend(io, 1, &moment);
-        ci_tick();
-    }
+    while ((*out_errno = aio_error(&s->io)) == EINPROGRESS) aio_suspend(io, 1, NULL);
+    ci_tick(); /* not before: a disk that hangs is no sign of life */
     s->flying = false;
     return *out_errno ? 0 : (size_t)aio_return(&s->io);
 }
