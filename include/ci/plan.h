@@ -86,6 +86,12 @@ typedef struct ci_plan {
     uint32_t *id;              /**< (n_id) identifiers of all used captures, ascending; owned  */
 } ci_plan;
 
+/** Is their content equal, labels beside them included? */
+static inline bool ci_capture_same(const ci_capture *a, const ci_capture *b)
+{
+    return a->bytes == b->bytes && a->hash.lo == b->hash.lo && a->hash.hi == b->hash.hi;
+}
+
 /** Do its graphs go into the store? */
 static inline bool ci_capture_used(const ci_capture *c) { return c->same_as < 0 && !c->left_out; }
 

@@ -161,11 +161,6 @@ static void layouts_put(const ci_scan_state *s, ci_json *list)
 
 /* ---- duplicates, identifiers */
 
-static bool same_content(const ci_capture *a, const ci_capture *b)
-{
-    return a->bytes == b->bytes && a->hash.lo == b->hash.lo && a->hash.hi == b->hash.hi;
-}
-
 static void duplicates_put(const ci_scan_state *s, ci_json *list)
 {
     const ci_plan *p = &s->plan;
@@ -181,7 +176,7 @@ static void duplicates_put(const ci_scan_state *s, ci_json *list)
             const struct finding leaks = {trains(s) && !allowed ? ERROR : WARNING, "leak", c->path, 0, 0, -1,
                                           "what is tested was trained on: train refuses it, results would be too good",
                                           "take one of them away, or split.allow_leak=reference for the published protocol"};
-            if (c->bytes == 0 || !same_content(c, d)) continue;
+            if (c->bytes == 0 || !ci_capture_same(c, d)) continue;
             put(list, leak ? &leaks : &twice, "the same bytes as %s", d->path);
             break;
         }

@@ -137,18 +137,13 @@ done:
     return rc;
 }
 
-static bool same_content(const ci_capture *a, const ci_capture *b)
-{
-    return a->bytes == b->bytes && a->hash.lo == b->hash.lo && a->hash.hi == b->hash.hi;
-}
-
 /* Inside the training folders, which come first, equal files are used once. */
 static void duplicates_mark(ci_plan *p)
 {
     for (int32_t i = 0; i < p->n_capture; i++) {
         if (p->folder[p->capture[i].folder].role != CI_TRAIN || p->capture[i].left_out) continue;
         for (int32_t k = 0; k < i && p->capture[i].same_as < 0; k++)
-            if (ci_capture_used(&p->capture[k]) && same_content(&p->capture[k], &p->capture[i]))
+            if (ci_capture_used(&p->capture[k]) && ci_capture_same(&p->capture[k], &p->capture[i]))
                 p->capture[i].same_as = k;
     }
 }

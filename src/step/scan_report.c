@@ -189,8 +189,7 @@ static ci_json *duplicates_json(const ci_plan *p)
         for (int32_t k = 0; k < i; k++) {
             const ci_capture *d = &p->capture[k];
             ci_json *j;
-            if (c->bytes != d->bytes || c->hash.lo != d->hash.lo || c->hash.hi != d->hash.hi)
-                continue;
+            if (!ci_capture_same(c, d)) continue;
             j = ci_json_object();
             ci_json_str(j, "path", c->path);
             ci_json_str(j, "same_as", d->path);
