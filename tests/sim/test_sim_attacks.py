@@ -2,10 +2,7 @@
 # TIMEOUT: 120
 """What simulated traffic is like, seen by a reader of its own: the bus, the senders, and one fact or more of every attack."""
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 try:
@@ -14,30 +11,12 @@ try:
 except ImportError as e:
     print("skip - sim__attacks: %s" % e)
     sys.exit(0)
+from harness import canids, fact, must, run
 
-PROGRAM = os.path.join(os.environ.get("CANIDS_BUILD", "build"), "canids")
 KNOWN = "DoS,fuzzing,systematic,malfunction_random,malfunction_constant,malfunction_replayed"
 UNKNOWN = "malfunction_altered,malfunction_after,replay,suppress,masquerade,diagnostic"
 SECONDS, SHARE, BITRATE = 16, .25, 500000
 LOOKBACK_US = 1500000
-failed = 0
-
-
-def fact(name, good, why=""):
-    global failed
-    print(("ok - " if good else "not ok - ") + name + ("" if good else ": %s" % (why,)))
-    failed += not good
-
-
-def canids(verb, root, data, **settings):
-    more = ["%s=%s" % (k.replace("__", "."), v) for k, v in settings.items()]
-    command = [PROGRAM, verb] + [x for s in ["data.root=" + root, "data.set=" + data, "run.dir=" + os.path.join(root, "run")] + more for x in ("--set", s)]
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100)
-
-
-def must(ran):
-    if ran.returncode:
-        raise SystemExit("not ok - sim__runs: %d %s" % (ran.returncode, ran.stdout[-2000:]))
 
 
 def overlaps(c, bitrate):
@@ -327,9 +306,4 @@ def main(root):
     refusals(root)
 
 
-tmp = tempfile.mkdtemp(prefix="canids_attacks_")
-try:
-    main(tmp)
-finally:
-    shutil.rmtree(tmp, ignore_errors=True)
-sys.exit(1 if failed else 0)
+run(main)

@@ -5,9 +5,7 @@ import collections
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 try:
@@ -16,28 +14,10 @@ try:
 except ImportError as e:
     print("skip - sim__inject: %s" % e)
     sys.exit(0)
+from harness import canids, fact, must, run
 
-PROGRAM = os.path.join(os.environ.get("CANIDS_BUILD", "build"), "canids")
 SHARED = os.path.join(os.environ.get("CANIDS_SHARED", "../shared"), "data", "hcrl_sa")
 FRAME_US, SEGMENT_NS = 220, 45 * 10**9
-failed = 0
-
-
-def fact(name, good, why=""):
-    global failed
-    print(("ok - " if good else "not ok - ") + name + ("" if good else ": %s" % (why,)))
-    failed += not good
-
-
-def canids(verb, root, data, ranks=0, **settings):
-    more = ["%s=%s" % (k.replace("__", "."), v) for k, v in settings.items()]
-    command = [PROGRAM, verb] + [x for s in ["data.root=" + root, "data.set=" + data, "run.dir=" + os.path.join(root, "run_" + data)] + more for x in ("--set", s)]
-    return subprocess.run((["mpirun", "-n", str(ranks)] if ranks else []) + command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100)
-
-
-def must(ran):
-    if ran.returncode:
-        raise SystemExit("not ok - sim__runs: %d %s" % (ran.returncode, ran.stdout[-2000:]))
 
 
 def digest(folder):
@@ -161,9 +141,4 @@ def main(root):
     check(root, "real", "hcrl_sa")
 
 
-tmp = tempfile.mkdtemp(prefix="canids_inject_")
-try:
-    main(tmp)
-finally:
-    shutil.rmtree(tmp, ignore_errors=True)
-sys.exit(1 if failed else 0)
+run(main)
