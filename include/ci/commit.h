@@ -31,6 +31,13 @@ typedef struct ci_extent {
     ci_xxh hash;
 } ci_extent;
 
+/** Open a file of which several processes write a part each; made when it is not there.  The caller closes it.
+ *  \return CI_OK, CI_EPERM, CI_ECREATE, or CI_EIO (disk full); -1 in *out_fd unless CI_OK */
+ci_rc ci_extent_open(const char *path, int *out_fd);
+
+/** Write n bytes from byte `at` on, whatever interrupts it; path is for the message.  \return CI_OK, CI_EIO */
+ci_rc ci_extent_write(int fd, const char *path, int64_t at, const void *bytes, size_t n);
+
 /** Read n extents of a file back and compare.  The pages are dropped from the cache first.
  *  \return CI_OK; CI_EIO naming the first byte range that differs; CI_ENOENT, CI_EPERM or
  *          CI_ENOMEM */

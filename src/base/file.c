@@ -74,12 +74,15 @@ ci_rc ci_file_create_failed(const char *path, int err)
                    "%s: cannot create: %s", path, strerror(err));
 }
 
-ci_rc ci_file_write(int fd, const char *path, const void *bytes, size_t n)
+/* at: where in the file; -1: where it is. */
+static ci_rc put(int fd, const char *path, int64_t at, const void *bytes, size_t n)
 {
     size_t done = 0;
 
     while (done < n) {
-        const ssize_t k = write(fd, (const char *)bytes + done, CI_MIN(n - done, once_max));
+        const char *from = (const char *)bytes + done;
+        const size_t once = CI_MIN(n - done, once_max);
+        const ssize_t k = at < 0 ? write(fd, from, once) : pwrite(fd, from, once, at + (int64_t)done);
         if (k < 0 && errno == EINTR) continue;
         if (k <= 0) return ci_file_write_failed(path, k < 0 ? errno : ENOSPC);
         done += (size_t)k;
@@ -87,6 +90,16 @@ ci_rc ci_file_write(int fd, const char *path, const void *bytes, size_t n)
     }
     return CI_OK;
 }
+
+ci_rc ci_file_write(int fd, const char *path, const void *bytes, size_t n) { return put(fd, path, -1, bytes, n); }
+
+ci_rc ci_extent_open(const char *path, int *out_fd)
+{
+    *out_fd = open_again(path, O_WRONLY | O_CREAT, 0666);
+    return *out_fd < 0 ? ci_file_create_failed(path, errno) : CI_OK;
+}
+
+ci_rc ci_extent_write(int fd, const char *path, int64_t at, const void *bytes, size_t n) { return put(fd, path, at, bytes, n); }
 
 ci_rc ci_file_sync(int fd, const char *path)
 {

@@ -1,7 +1,5 @@
 /* Slices of all captures, in order, are dealt to ranks in rounds.  A slice is made in memory; then
    all ranks hear how long the slices of the round are, so that each knows where its own go. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -102,26 +100,12 @@ done:
 static ci_rc write_at(const char *path, const char *bytes, size_t n, int64_t offset)
 {
     ci_rc rc = CI_OK;
-    size_t put = 0;
     int fd;
 
-    do fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    while (fd < 0 && errno == EINTR);
-    if (fd < 0)
-        CI_FAIL(errno == ENOSPC || errno == EDQUOT ? CI_EIO : errno == EACCES || errno == EPERM || errno == EROFS
-                ? CI_EPERM : CI_ECREATE, "%s: cannot create: %s", path, strerror(errno));
-    while (put < n) {
-        const ssize_t k = pwrite(fd, bytes + put, n - put, offset + (int64_t)put);
-
-        if (k < 0 && errno == EINTR) continue;
-        if (k < 0)
-            CI_FAIL(CI_EIO, "%s: cannot write at byte %lld: %s%s", path, (long long)offset + (long long)put,
-                    strerror(errno), errno == ENOSPC || errno == EDQUOT ? "; free some space or lower sim.seconds" : "");
-        put += (size_t)k;
-    }
+    CI_TRY(ci_extent_open(path, &fd));
+    CI_TRY(ci_extent_write(fd, path, offset, bytes, n));
 done:
-    if (fd >= 0 && close(fd) && rc == CI_OK)
-        rc = ci_fail(CI_EIO, __FILE__, __LINE__, "%s: cannot close: %s", path, strerror(errno));
+    if (fd >= 0) close(fd); /* what did not arrive is seen when it is read back */
     return rc;
 }
 

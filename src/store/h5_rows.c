@@ -33,27 +33,6 @@ done:
     return rc;
 }
 
-static ci_rc write_all(const ci_h5 *f, int fd, int64_t at, const char *bytes, size_t n)
-{
-    ci_rc rc = CI_OK;
-
-    while (n) {
-        const ssize_t k = pwrite(fd, bytes, n, at);
-        if (k < 0 && errno == EINTR) continue;
-        if (k <= 0) {
-            const int err = k < 0 ? errno : ENOSPC;
-            CI_FAIL(CI_EIO, "%s: cannot write: %s%s", f->path, strerror(err),
-                    err == ENOSPC || err == EDQUOT ? "; free some space there, then run the same command again" : "");
-        }
-        bytes += k;
-        at += k;
-        n -= (size_t)k;
-        ci_tick();
-    }
-done:
-    return rc;
-}
-
 /* Wait for the bytes of an array that are on their way: how many came there, and why no more. */
 static size_t landed(struct h5_set *s, int *out_errno)
 {
@@ -76,7 +55,7 @@ static ci_rc land(ci_h5 *f, struct h5_set *s)
     k = landed(s, &err);
     f->plain = f->plain || err == EINVAL;
     if (k < s->io.aio_nbytes)
-        CI_TRY(write_all(f, f->fd, s->io.aio_offset + (int64_t)k, (const char *)s->io.aio_buf + k, s->io.aio_nbytes - k));
+        CI_TRY(ci_extent_write(f->fd, f->path, s->io.aio_offset + (int64_t)k, (const char *)s->io.aio_buf + k, s->io.aio_nbytes - k));
 done:
     return rc;
 }
@@ -91,7 +70,7 @@ static ci_rc send(ci_h5 *f, struct h5_set *s, size_t first, size_t last)
     s->io = (struct aiocb){.aio_fildes = f->direct, .aio_offset = s->base + (int64_t)first, .aio_buf = full + first, .aio_nbytes = last - first,
                            .aio_sigevent.sigev_notify = SIGEV_NONE};
     s->flying = f->direct >= 0 && !f->plain && aio_write(&s->io) == 0;
-    if (!s->flying) CI_TRY(write_all(f, f->fd, s->base + (int64_t)first, full + first, last - first));
+    if (!s->flying) CI_TRY(ci_extent_write(f->fd, f->path, s->base + (int64_t)first, full + first, last - first));
     s->buffer = s->spare;
     s->spare = full;
 done:
@@ -104,8 +83,8 @@ static ci_rc drain(ci_h5 *f, struct h5_set *s)
     ci_rc rc = CI_OK;
     const size_t first = CI_MIN((s->begin + SECTOR - 1) / SECTOR * SECTOR, s->end), last = CI_MAX(first, s->end / SECTOR * SECTOR);
 
-    if (s->begin < first) CI_TRY(write_all(f, f->fd, s->base + (int64_t)s->begin, s->buffer + s->begin, first - s->begin));
-    if (last < s->end) CI_TRY(write_all(f, f->fd, s->base + (int64_t)last, s->buffer + last, s->end - last));
+    if (s->begin < first) CI_TRY(ci_extent_write(f->fd, f->path, s->base + (int64_t)s->begin, s->buffer + s->begin, first - s->begin));
+    if (last < s->end) CI_TRY(ci_extent_write(f->fd, f->path, s->base + (int64_t)last, s->buffer + last, s->end - last));
     if (first < last) CI_TRY(send(f, s, first, last));
     s->base += (int64_t)(s->end / SECTOR * SECTOR);
     s->begin = s->end = s->end % SECTOR;
