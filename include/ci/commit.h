@@ -92,10 +92,8 @@ ci_rc ci_commit_check(const char *path, char out_sha[CI_SHA256_HEX]);
 ci_rc ci_commit_remove(const char *path);
 
 /** Crash points, for tests: with ci_commit_crash_at(k), k > 0, this process dies by SIGKILL when
- *  it reaches the k-th point from here; 0 is never.  ci_commit_points() counts the points passed
- *  so far. */
+ *  it reaches the k-th point from here; 0 is never. */
 void ci_commit_crash_at(int k);
-int ci_commit_points(void);
 void ci_commit_point(void);
 
 /** mkdir -p.  \return CI_OK, CI_ECREATE or CI_EPERM */

@@ -61,9 +61,6 @@ ci_kind ci_frame_check(const char *line, size_t n, int columns, ci_frame *out,
  *  \return CI_OK or CI_EFORMAT */
 ci_rc ci_frame_parse(const char *line, size_t n, ci_frame *out, size_t *out_col);
 
-/** Columns that a header line names: 4, 3 (no label), or 0 when it is none of ours. */
-int ci_header_columns(const char *line, size_t n);
-
 /** Where parsed rows go: borrowed columns with room for `cap` rows, `n` of them in use. */
 typedef struct ci_rows {
     int64_t *t_ns;

@@ -83,9 +83,6 @@ void ci_h5_close(ci_h5_view **v); /**< NULL-safe */
 ci_rc ci_h5_array(const ci_h5_view *v, const char *name, ci_type kind, int64_t rows, int64_t cols,
                   const void **out, int64_t *out_rows);
 
-/** Does it have the array, and of which kind?  For columns whose width depends on the content. */
-bool ci_h5_has(const ci_h5_view *v, const char *name, ci_type *out_kind);
-
 /** What was read of an array and is not needed soon: the system may have the memory back. */
 void ci_h5_forget(const ci_h5_view *v, const void *at, int64_t bytes);
 void ci_h5_forget_all(const ci_h5_view *v);

@@ -19,8 +19,6 @@ static int n_point, crash_point;
 
 void ci_commit_crash_at(int k) { crash_point = k > 0 ? n_point + k : 0; }
 
-int ci_commit_points(void) { return n_point; }
-
 void ci_commit_point(void)
 {
     if (++n_point == crash_point) raise(SIGKILL);

@@ -76,13 +76,3 @@ ci_rc ci_frame_parse(const char *line, size_t n, ci_frame *out, size_t *out_col)
 done:
     return rc;
 }
-
-int ci_header_columns(const char *line, size_t n)
-{
-    static const char header[] = "timestamp,arbitration_id,data_field,attack";
-    const size_t without_label = strlen("timestamp,arbitration_id,data_field");
-
-    if (n == strlen(header) && memcmp(line, header, n) == 0) return 4;
-    if (n == without_label && memcmp(line, header, n) == 0) return 3;
-    return 0;
-}

@@ -188,14 +188,6 @@ static int64_t find(const ci_h5_view *v, const char *name)
     return -1;
 }
 
-bool ci_h5_has(const ci_h5_view *v, const char *name, ci_type *out_kind)
-{
-    const int64_t i = find(v, name);
-
-    if (i >= 0) *out_kind = v->array[i].kind;
-    return i >= 0;
-}
-
 ci_rc ci_h5_array(const ci_h5_view *v, const char *name, ci_type kind, int64_t rows, int64_t cols,
                   const void **out, int64_t *out_rows)
 {

@@ -156,17 +156,6 @@ static void frame__reads_three_columns_as_benign(void **state)
     assert_int_equal(ci_frame_check("1.0,1,0011,0", 12, 3, &f, &fault), CI_KIND_COLUMNS);
 }
 
-static void header__has_four_columns_or_three(void **state)
-{
-    (void)state;
-#define HEADER(text) ci_header_columns(text, strlen(text))
-    assert_int_equal(HEADER("timestamp,arbitration_id,data_field,attack"), 4);
-    assert_int_equal(HEADER("timestamp,arbitration_id,data_field"), 3);
-    assert_int_equal(HEADER("timestamp,arbitration_id,data_field,attack,x"), 0);
-    assert_int_equal(HEADER("\xef\xbb\xbftimestamp,arbitration_id,data_field,attack"), 0);
-    assert_int_equal(HEADER("1513920254.785127,110,D01C100900000000,1"), 0);
-}
-
 static void kinds__all_have_a_name_and_a_reason(void **state)
 {
     (void)state;
@@ -185,7 +174,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(frame__refuses_zero_bytes_and_long_lines),
     cmocka_unit_test(frame__says_the_column_as_an_error),
     cmocka_unit_test(frame__reads_three_columns_as_benign),
-    cmocka_unit_test(header__has_four_columns_or_three),
     cmocka_unit_test(kinds__all_have_a_name_and_a_reason),
 };
 CI_TEST_MAIN(tests)

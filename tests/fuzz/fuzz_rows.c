@@ -4,6 +4,7 @@
 #include "fuzz.h"
 
 #include "ci/csv.h"
+#include "ci/layout.h"
 
 enum { MOST = 4096 };
 
@@ -81,12 +82,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static const char *const isas[] = {"generic", "avx2", "avx512"};
     const uint8_t *line = n ? memchr(data, '\n', n) : NULL;
-    const int header = line ? ci_header_columns((const char *)data, (size_t)(line - data)) : 0;
-    const int columns = header ? header : 4;
+    ci_layout layout;
+    int columns;
     char *room = malloc(CI_ROWS_BEFORE + n + CI_ROWS_BEHIND), *text = room + CI_ROWS_BEFORE;
     size_t n_want;
 
     MUST(room, "no memory");
+    ci_layout_find((const char *)data, CI_MIN(n, CI_LAYOUT_SAMPLE), CI_DIALECT_NONE, &layout);
+    columns = layout.fast ? layout.columns : 4;
     memset(room, '7', CI_ROWS_BEFORE);
     if (n) memcpy(text, data, n);
     memset(text + n, n % 2 ? '\n' : '0', CI_ROWS_BEHIND); /* must not count, whatever it is */
