@@ -59,6 +59,7 @@ static ci_rc captures_read(const ci_h5_view *v, ci_store_head *h)
     if (!h->capture || !h->folder) CI_FAIL(CI_ENOMEM, "%lld captures", (long long)C);
     h->n_capture = (int32_t)C;
     h->n_folder = (int32_t)F;
+    if (graph[0] != 0) CI_FAIL(CI_EFORMAT, "captures of the store are out of order: the first graph is %lld", (long long)graph[0]);
     for (int64_t i = 0; i < C; i++) {
         ci_store_capture *c = &h->capture[i];
         memcpy(c->path, path + i * CI_STORE_TEXT, CI_STORE_TEXT - 1);
@@ -68,7 +69,7 @@ static ci_rc captures_read(const ci_h5_view *v, ci_store_head *h)
         c->rows = rows[i];
         c->first_graph = graph[i];
         c->n_graph = graph[i + 1] - graph[i];
-        if (c->folder < 0 || c->folder >= F || c->n_graph < 0 || c->rows < 0 || c->rows > (int64_t)1 << 48 || (i == 0 && graph[0] != 0))
+        if (c->folder < 0 || c->folder >= F || c->n_graph < 0 || c->rows < 0 || c->rows > (int64_t)1 << 48)
             CI_FAIL(CI_EFORMAT, "capture %lld of the store is out of order", (long long)i);
         h->n_frame += store_frames(c);
     }

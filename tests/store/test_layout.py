@@ -136,6 +136,13 @@ def text(s):
     return np.bytes_(s)
 
 
+def no_captures(f):
+    """And fewer than no graphs."""
+    for name in [n for n in f if n.startswith("capture_") and n != "capture_graph"] + ["graph_node", "graph_edge"]:
+        replaced(name, lambda a: {"data": a[:0]})(f)
+    replaced("capture_graph", lambda a: {"data": np.array([-1], dtype=a.dtype)})(f)
+
+
 CASES = [
     ("an_older_version", attribute("format_version", np.int64(1)), "store of version 1, this program reads 2; build it again"),
     ("no_layout", attribute("layout", None), "attribute layout is missing"),
@@ -173,6 +180,7 @@ CASES = [
     ("capture_that_is_not_there", element("graph_capture", 3, 11), "cannot be"),
     ("folder_that_is_not_there", element("capture_folder", 0, 6), "out of order"),
     ("captures_out_of_order", element("capture_graph", 1, 10**6), "out of order"),
+    ("graphs_before_the_first", no_captures, "out of order"),
     ("graphs_without_an_end", element("capture_graph", -1, 10**15), "wanted"),
 ]
 
