@@ -73,6 +73,24 @@ static inline float ci_logf(float x)
     return __builtin_fmaf(n, 0.693359375f, x + y);
 }
 
+/** 1 / (1 + exp(-x)), at most 2 ulp from the true value where the result is a normal number; NaN for NaN. */
+static inline float ci_sigmoidf(float x) { return 1.0f / (1.0f + ci_expf(-x)); }
+
+/** tanh(x), at most 2 ulp from the true value.  Source: polynomial of Cephes tanhf; elsewhere 1 - 2 / (exp(2 |x|) + 1). */
+static inline float ci_tanhf(float x)
+{
+    const float a = __builtin_fabsf(x), z = x * x;
+    if (a < 0.625f) {
+        float p = -5.70498872745e-3f;
+        p = __builtin_fmaf(p, z, 2.06390887954e-2f);
+        p = __builtin_fmaf(p, z, -5.37397155531e-2f);
+        p = __builtin_fmaf(p, z, 1.33314422036e-1f);
+        p = __builtin_fmaf(p, z, -3.33332819422e-1f);
+        return __builtin_fmaf(p * z, x, x);
+    }
+    return __builtin_copysignf(1.0f - 2.0f / (ci_expf(a + a) + 1.0f), x);
+}
+
 /** In-edges of each node, as ci_batch has them. */
 typedef struct ci_csr {
     ci_lid n_node;
@@ -126,6 +144,40 @@ typedef struct ci_gemm {
     const float *bias; /**< (N), with CI_GEMM_BIAS */
 } ci_gemm;
 
+#define CI_NORM_EPS 1e-5f /**< of all norms, as torch.nn and torch_geometric.nn have it */
+
+/** Jumping knowledge by LSTM: L layers of D channels, h hidden units a direction (of the reference: L D / 2). */
+typedef struct ci_lstm_dim { ci_lid L, D, h; } ci_lstm_dim;
+
+/** Direction 0 reads layers 1..L, direction 1 L..1; columns of a direction are gates i, f, g, o of h each. */
+typedef struct ci_lstm_w {
+    const float *w_ih;         /**< (2, D, 4h)                                    */
+    const float *w_hh;         /**< (2, h, 4h)                                    */
+    const float *b_ih, *b_hh;  /**< (2, 4h) each                                  */
+    const float *att_w;        /**< (2h) of a step's score, forward then backward */
+    const float *att_b;        /**< (1)                                           */
+    const float *wt_ih;        /**< (2, 4h, D) w_ih transposed; backward alone    */
+    const float *wt_hh;        /**< (2, 4h, h) w_hh transposed; backward alone    */
+} ci_lstm_w;
+
+typedef struct ci_lstm_grad {
+    float *const *x;                                     /**< L of (rows, D)                   */
+    float *w_ih, *w_hh, *b_ih, *b_hh, *att_w, *att_b;    /**< shapes of ci_lstm_w              */
+} ci_lstm_grad;
+
+/** Floats a row that forward leaves for backward, and that backward needs for itself. */
+ci_gid ci_lstm_keep(ci_lstm_dim dim);
+ci_gid ci_lstm_work(ci_lstm_dim dim);
+
+/** Mean and 1 / root of the variance of the whole batch from the added sums of batch_norm_sums, and the
+ *  running statistics: momentum .1, unbiased variance, as torch.nn.BatchNorm1d.  run_* may be NULL. */
+void ci_batch_norm_close(ci_lid cols, ci_gid rows_global, const double *sum, float *mean, float *rstd, float *run_mean,
+                         float *run_var);
+
+/** Row of probe 0, 1, ... in a hashed embedding of so many rows, whose value is the sum over probes:
+ *  (index 2654435761 + 42 + probe 2^30) mod buckets in 64-bit signed arithmetic, never negative. */
+ci_lid ci_hash_bucket(int32_t index, int probe, ci_lid buckets);
+
 typedef struct ci_ops {
     const char *name;
     int lanes; /**< floats of one register */
@@ -167,6 +219,80 @@ typedef struct ci_ops {
 
     /** dx[i,d] (+)= dy[d] / rows. */
     void (*mean_backward)(const float *dy, ci_lid rows, ci_lid cols, int add, float *dx);
+
+    /* From here on all gradients, of parameters and of activations, are added to unless it says otherwise. */
+
+    /** torch_geometric.nn.GraphNorm, by graph and channel, rows first[g] .. first[g+1]:
+     *
+     *      o = x - s mean(x)      y = w o / sqrt(mean(o^2) + eps) + b
+     *
+     *  Source: Cai et al., "GraphNorm", ICML 2021.   \param [out] stat  (n_graph, 2, cols): mean, 1 / root */
+    void (*graph_norm_forward)(ci_lid n_graph, const ci_lid *first, ci_lid cols, const float *x, const float *w,
+                               const float *b, const float *s, float *stat, float *y);
+    void (*graph_norm_backward)(ci_lid n_graph, const ci_lid *first, ci_lid cols, const float *x, const float *w,
+                                const float *s, const float *stat, const float *dy, float *dx, float *dw, float *db,
+                                float *ds);
+
+    /** torch.nn.LayerNorm over the columns of each row.   \param [out] stat  (rows, 2): mean, 1 / root */
+    void (*layer_norm_forward)(ci_lid rows, ci_lid cols, const float *x, const float *w, const float *b, float *stat,
+                               float *y);
+    void (*layer_norm_backward)(ci_lid rows, ci_lid cols, const float *x, const float *w, const float *stat,
+                                const float *dy, float *dx, float *dw, float *db);
+
+    /** torch.nn.BatchNorm1d over all rows of the global batch, in phases: sums of a shard, added up in the
+     *  order of shards by the caller; ci_batch_norm_close; then, shard by shard, y = w (x - mean) rstd + b.
+     *  \param [out] sum  (2, cols) overwritten: of x and of x^2 */
+    void (*batch_norm_sums)(ci_lid rows, ci_lid cols, const float *x, double *sum);
+    void (*batch_norm_apply)(ci_lid rows, ci_lid cols, const float *x, const float *mean, const float *rstd,
+                             const float *w, const float *b, float *y);
+    /** \param [out] sum  (2, cols) overwritten: of dy, a shard's gradient of b, and of dy (x - mean) rstd, that of w */
+    void (*batch_norm_backward_sums)(ci_lid rows, ci_lid cols, const float *x, const float *mean, const float *rstd,
+                                     const float *dy, double *sum);
+    /** \param [in] sum  (2, cols) of the whole batch */
+    void (*batch_norm_backward)(ci_lid rows, ci_lid cols, ci_gid rows_global, const float *x, const float *mean,
+                                const float *rstd, const float *w, const double *sum, const float *dy, float *dx);
+
+    /** torch_geometric.nn.JumpingKnowledge('lstm'): x[l] (rows, D), l = 0..L-1, a bidirectional LSTM over l,
+     *
+     *      s_l = att_w . (forward_l | backward_l) + att_b      y = sum_l softmax_l(s) x_l
+     *
+     *  The first recurrent product of a direction, of zeros, is not computed.
+     *  \param [out] keep  rows * ci_lstm_keep floats, for backward, which may overwrite them
+     *  \param [out] work  rows * ci_lstm_work floats */
+    void (*lstm_forward)(ci_lstm_dim dim, ci_lid rows, const float *const *x, ci_lstm_w w, float *keep, float *y);
+    void (*lstm_backward)(ci_lstm_dim dim, ci_lid rows, const float *const *x, ci_lstm_w w, float *keep,
+                          const float *dy, float *work, ci_lstm_grad grad);
+
+    /** The cheaper jumping knowledge: p[.,l] = softmax over l of x_l . a + b;  y = sum_l p_l x_l.  p is (rows, L). */
+    void (*jk_attention_forward)(ci_lid L, ci_lid rows, ci_lid D, const float *const *x, const float *a,
+                                 const float *b, float *p, float *y);
+    void (*jk_attention_backward)(ci_lid L, ci_lid rows, ci_lid D, const float *const *x, const float *a,
+                                  const float *p, const float *dy, float *const *dx, float *da, float *db);
+
+    /** y = max over l of x_l; the first of equal ones has the gradient. */
+    void (*jk_max_forward)(ci_lid L, ci_lid rows, ci_lid D, const float *const *x, float *y);
+    void (*jk_max_backward)(ci_lid L, ci_lid rows, ci_lid D, const float *const *x, const float *dy, float *const *dx);
+
+    /** Pooling of the nodes of one graph; of none, y = 0.  Of equal largest ones the first has the gradient. */
+    void (*pool_sum)(const float *x, ci_lid rows, ci_lid cols, float *y);
+    void (*pool_sum_backward)(const float *dy, ci_lid rows, ci_lid cols, float *dx);
+    void (*pool_max)(const float *x, ci_lid rows, ci_lid cols, float *y);
+    void (*pool_max_backward)(const float *x, const float *y, const float *dy, ci_lid rows, ci_lid cols, float *dx);
+
+    /** torch_geometric.nn.AttentionalAggregation with a linear gate: p = softmax over rows of x . a + b;
+     *  y = sum_i p_i x_i.   \param [out] p  (rows) */
+    void (*pool_attention)(const float *x, const float *a, const float *b, ci_lid rows, ci_lid cols, float *p, float *y);
+    void (*pool_attention_backward)(const float *x, const float *a, const float *p, const float *dy, ci_lid rows,
+                                    ci_lid cols, float *dx, float *da, float *db);
+
+    /** y[i] = ci_sigmoidf(x[i]), y may be x;  dx[i] += dy[i] y[i] (1 - y[i]). */
+    void (*sigmoid)(const float *x, ci_lid n, float *y);
+    void (*sigmoid_backward)(const float *y, const float *dy, ci_lid n, float *dx);
+
+    /** x[i] = x[i] scale where kept and 0 elsewhere, the elements counted as relu counts them; drop may be NULL.
+     *  Backward is the same of dx. */
+    void (*dropout)(float *x, ci_lid n, const ci_dropout *drop, uint32_t graph);
+    void (*dropout_backward)(float *dx, ci_lid n, const ci_dropout *drop, uint32_t graph);
 } ci_ops;
 
 /** \param [in] name  "auto" takes the widest this machine has; or "avx512", "avx2", "generic"
