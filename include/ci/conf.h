@@ -12,7 +12,7 @@
 #include "ci/hash.h"
 #include "ci/rc.h"
 
-enum { CI_TEXT_MAX = 256, CI_LIST_MAX = 64, CI_ITEM_MAX = 64 };
+enum { CI_TEXT_MAX = 256, CI_LIST_MAX = 64, CI_ITEM_MAX = 64, CI_INTS_MAX = 16 };
 
 /** The kinds of violation of the data contract, each with a setting contract.<name> of its policy:
  *  X(NAME as in ci_kind, name, what has it). */
@@ -45,8 +45,15 @@ typedef struct ci_text_list {
     char item[CI_LIST_MAX][CI_ITEM_MAX];
 } ci_text_list;
 
+typedef struct ci_int_list {
+    int32_t n;
+    int32_t item[CI_INTS_MAX];
+} ci_int_list;
+
 typedef struct ci_conf {
     char pipeline[CI_TEXT_MAX]; /**< which steps `run` does, of "sim,scan,build,train,eval"    */
+    ci_text_list models;        /**< what train and eval work on: "gat_small_kd_standard" ...; empty: model.* */
+    ci_int_list seeds;          /**< each of models for each of them; empty: train.seed        */
     struct {
         char root[CI_TEXT_MAX];    /**< folder of data sets                                    */
         char set[CI_TEXT_MAX];     /**< name of the data set, a folder below root              */
@@ -54,6 +61,7 @@ typedef struct ci_conf {
         ci_text_list test;         /**< test folders; empty: every test_*                      */
         ci_text_list attack_free;  /**< folders whose files may lack a label column            */
         char format[CI_TEXT_MAX];  /**< auto, or the dialect of all captures                   */
+        char duplicates[CI_TEXT_MAX]; /**< once, keep: training captures of equal content       */
         int64_t expand_max;        /**< bytes that a compressed capture may expand to          */
         int64_t block;             /**< bytes of one scan block                                */
     } data;
@@ -81,30 +89,79 @@ typedef struct ci_conf {
         int64_t flush;             /**< graphs after which a rank hands them to the disk       */
     } store;
     struct {
+        char mode[CI_TEXT_MAX];    /**< blocked, random                                        */
         int32_t blocks, every;     /**< 20 blocks of windows a capture, every 5th validates    */
+        double share;              /**< random: of the training windows that validates         */
         char allow_leak[CI_TEXT_MAX]; /**< none, reference                                     */
     } split;
     struct {
-        char name[CI_TEXT_MAX];    /**< gat                                                    */
-        char scale[CI_TEXT_MAX];   /**< small                                                  */
-        char auxiliary[CI_TEXT_MAX]; /**< none                                                 */
-        int32_t id_dim, heads, channels, layers, head_layers, head_dim;
+        char name[CI_TEXT_MAX];    /**< gat, vgae, dqn                                         */
+        char scale[CI_TEXT_MAX];   /**< small, large                                           */
+        char auxiliary[CI_TEXT_MAX]; /**< none, kd_standard                                    */
+        char preset[CI_TEXT_MAX];  /**< default, paper, g4, g2, reference                      */
+        char id_encoding[CI_TEXT_MAX]; /**< lookup, hash                                       */
+        int32_t id_dim, id_buckets, id_probes;
+        int32_t project;           /**< columns of a linear layer behind the inputs; 0: none   */
+        char conv[CI_TEXT_MAX];    /**< gatv1, gatv2, transformer, gps                         */
+        char edge_features[CI_TEXT_MAX]; /**< use, ignore                                      */
+        int32_t heads, channels, layers;
         double slope;              /**< of leaky ReLU in the attention                         */
+        char norm[CI_TEXT_MAX];    /**< none, graph, batch, layer                              */
+        char jk[CI_TEXT_MAX];      /**< cat, lstm, attention, max, last                        */
+        char pool[CI_TEXT_MAX];    /**< mean, max, sum, attention                              */
+        int32_t head_layers, head_dim;
+        ci_int_list hidden;        /**< vgae: columns of each layer of the encoder             */
+        int32_t inner_heads, decoder_heads, latent;
+        double logvar_limit;
+        char output[CI_TEXT_MAX];  /**< linear, sigmoid                                        */
+        char neighbour[CI_TEXT_MAX]; /**< none, gaussian, exact                                */
+        char edge_head[CI_TEXT_MAX]; /**< none, mlp                                            */
     } model;
     struct {
         int32_t seed;
         int32_t batch;             /**< graphs in a global batch                               */
+        int64_t batch_nodes, batch_edges; /**< at most, in a global batch; 0: no limit         */
         int32_t shard_rows;        /**< node rows of a shard, at most                          */
         int32_t threads;           /**< of a rank; 0: as many as its share of the cores        */
         int32_t epochs, patience;
         int64_t steps;             /**< stop after so many steps; 0: no such limit             */
-        double lr, decay, beta1, beta2, eps, dropout, gamma, unk_drop, clip;
+        char scale[CI_TEXT_MAX];   /**< zscore, robust, none                                   */
+        char population[CI_TEXT_MAX]; /**< all, benign                                         */
+        char loss[CI_TEXT_MAX];    /**< focal, ce, weighted_ce                                 */
+        double gamma, attack_weight;
+        double recon, id, neighbour, kl, edge, mask; /**< vgae: weights of the losses, share of nodes masked */
+        char monitor[CI_TEXT_MAX]; /**< auroc, loss, average_precision, f1, mcc, gap, max_gap, ratio */
+        char optimizer[CI_TEXT_MAX]; /**< adam, adamw                                          */
+        double lr, decay, beta1, beta2, eps, dropout, unk_drop, clip;
+        char schedule[CI_TEXT_MAX]; /**< none, cosine, step, plateau                           */
+        double warmup, lr_min, schedule_gamma;
+        int32_t schedule_epochs, schedule_patience;
+        char precision[CI_TEXT_MAX]; /**< fp32, bf16                                           */
+        char curriculum[CI_TEXT_MAX]; /**< none, hard, easy, momentum                          */
+        char difficulty[CI_TEXT_MAX]; /**< folder of a trained vgae; empty: the one beside     */
+        double curriculum_tau;
         double checkpoint_s;       /**< seconds between checkpoints inside an epoch; 0: none    */
         char isa[CI_TEXT_MAX];     /**< auto, generic, avx2, avx512                            */
         char device[CI_TEXT_MAX];  /**< auto, cpu                                              */
     } train;
     struct {
+        char teacher[CI_TEXT_MAX]; /**< folder of a trained model; empty: the large one beside */
+        double alpha, temperature, latent, recon;
+        int32_t cka;               /**< validation graphs of the CKA report; 0: none           */
+    } distill;
+    struct {
+        char method[CI_TEXT_MAX];  /**< dqn, linucb, mlp, moe, average                         */
+        int32_t state;             /**< 15, 18                                                 */
+        char vgae[CI_TEXT_MAX], gat[CI_TEXT_MAX]; /**< folders; empty: those beside            */
+        char reward[CI_TEXT_MAX];  /**< minimal, legacy                                        */
+        int32_t actions, hidden, layers, episodes, sample, steps, batch, buffer, max_states;
+        double lr, decay, dropout, gamma, target, epsilon, epsilon_end, balance;
+    } fusion;
+    struct {
         int32_t draws, block;      /**< bootstrap: draws, windows of a block                   */
+        char weights[CI_TEXT_MAX]; /**< best, last                                             */
+        int32_t curve;             /**< points of a curve, at most                             */
+        int32_t explain;           /**< graphs of each test folder whose insides are written   */
     } eval;
     struct { double deadline_s; char trace[CI_TEXT_MAX]; } comm;
     struct {

@@ -23,7 +23,8 @@ typedef enum ci_kind {
     CI_NAME,   /**< name of one folder (no slash, no comma), or empty                     */
     CI_CHOICE, /**< one of `allowed`, "a|b|!c": c is known, but not in this release       */
     CI_STEPS,  /**< several of `allowed` in that order, with commas between               */
-    CI_LIST    /**< ci_text_list of names                                                 */
+    CI_LIST,   /**< ci_text_list of names; of `allowed` where there is such               */
+    CI_INTS    /**< ci_int_list; `allowed` is an interval                                 */
 } ci_kind;
 
 typedef struct ci_setting {
@@ -36,7 +37,7 @@ typedef struct ci_setting {
     const char *meaning;
 } ci_setting;
 
-enum { CI_SETTING_MAX = 160 }; /**< room for rows in a layer */
+enum { CI_SETTING_MAX = 224 }; /**< room for rows in a layer */
 
 extern const ci_setting ci_settings[];
 extern const int ci_n_setting;
@@ -52,11 +53,13 @@ typedef struct ci_why { char text[400]; } ci_why;
  *  else.  \return true, or false with *why filled */
 bool ci_value_parse(const ci_setting *s, const char *text, size_t n, bool quoted, ci_conf *c,
                     ci_why *why);
-/** Append one name to a CI_LIST. */
+bool ci_value_list(const ci_setting *s);             /**< a list of names or of numbers?  */
+/** Append one item to a CI_LIST or CI_INTS. */
 bool ci_value_item(const ci_setting *s, const char *text, size_t n, ci_conf *c, ci_why *why);
 const char *ci_value_wanted(const ci_setting *s);    /**< "a whole number"; static        */
 
-void ci_value_choices(const char *allowed, char out[128]); /**< "a, b" of "a|b|!c"        */
+enum { CI_CHOICES_MAX = 320 };
+void ci_value_choices(const char *allowed, char out[CI_CHOICES_MAX]); /**< "a, b" of "a|b|!c"   */
 
 /** Well-formed UTF-8 character at s, n > 0 bytes left: its length, or 0. */
 size_t ci_utf8_next(const char *s, size_t n, uint32_t *out_cp);

@@ -31,6 +31,13 @@ static void put_quoted(FILE *f, const char *text)
     putc('"', f);
 }
 
+static void put_ints(FILE *f, const ci_int_list *list, const char *between)
+{
+    putc('[', f);
+    for (int32_t i = 0; i < list->n; i++) fprintf(f, "%s%" PRId32, i ? between : "", list->item[i]);
+    putc(']', f);
+}
+
 static void put_value(FILE *f, const ci_setting *s, const void *v)
 {
     const ci_text_list *list = v;
@@ -47,13 +54,14 @@ static void put_value(FILE *f, const ci_setting *s, const void *v)
         }
         putc(']', f);
         break;
+    case CI_INTS: put_ints(f, v, ", "); break;
     default: put_quoted(f, v); break;
     }
 }
 
 static void put_comment(FILE *f, const ci_setting *s, int row, bool explain)
 {
-    char list[128];
+    char list[CI_CHOICES_MAX];
 
     if (explain) {
         fprintf(f, "  # %s\n", ci_conf_origin(row));
@@ -102,7 +110,7 @@ static void put_canonical(FILE *f, const ci_setting *s, const void *v)
         fprintf(f, "%.17g", *(const double *)v);
     else if (s->kind == CI_LIST) /* names have no comma in them */
         for (int32_t i = 0; i < list->n; i++) fprintf(f, "%s%s", i ? "," : "", list->item[i]);
-    else if (s->kind <= CI_BYTES)
+    else if (s->kind <= CI_BYTES || s->kind == CI_INTS)
         put_value(f, s, v);
     else
         fputs(v, f);

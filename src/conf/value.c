@@ -29,10 +29,13 @@ const char *ci_value_wanted(const ci_setting *s)
     case CI_NAME: return "a folder's name";
     case CI_CHOICE: return "one word";
     case CI_STEPS: return "steps with commas between";
-    case CI_LIST: return "a list of folder names";
+    case CI_LIST: return *s->allowed ? "a list of known names" : "a list of folder names";
+    case CI_INTS: return "a list of whole numbers";
     }
     return "a value";
 }
+
+bool ci_value_list(const ci_setting *s) { return s->kind == CI_LIST || s->kind == CI_INTS; }
 
 static bool digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -87,7 +90,8 @@ static int suffix_shift(const char *t)
     return strcmp(t, "Gi") == 0 ? 30 : -1;
 }
 
-static bool parse_int(const ci_setting *s, const char *text, void *out, ci_why *why)
+/* A whole number of row s as int64. */
+static bool whole(const ci_setting *s, const char *text, int64_t *out, ci_why *why)
 {
     const char *t = text + (*text == '-');
     const size_t n = digits(t);
@@ -101,6 +105,15 @@ static bool parse_int(const ci_setting *s, const char *text, void *out, ci_why *
         return out_of_range(s, text, why);
     v *= 1LL << shift;
     if (!in_range(s, (double)v)) return out_of_range(s, text, why);
+    *out = v;
+    return true;
+}
+
+static bool parse_int(const ci_setting *s, const char *text, void *out, ci_why *why)
+{
+    int64_t v;
+
+    if (!whole(s, text, &v, why)) return false;
     if (s->kind == CI_I32)
         *(int32_t *)out = (int32_t)v; /* every interval of a CI_I32 lies in int32 */
     else
@@ -160,13 +173,13 @@ static int choice(const char *allowed, const char *word, size_t n, int *out_at)
     return 0;
 }
 
-void ci_value_choices(const char *allowed, char out[128])
+void ci_value_choices(const char *allowed, char out[CI_CHOICES_MAX])
 {
     size_t used = 0;
     out[0] = 0;
     for (const char *a = allowed; a; a = strchr(a, '|') ? strchr(a, '|') + 1 : NULL) {
         if (*a == '!') continue;
-        used += (size_t)snprintf(out + used, 128 - used, "%s%.*s", used ? ", " : "",
+        used += (size_t)snprintf(out + used, CI_CHOICES_MAX - used, "%s%.*s", used ? ", " : "",
                                  (int)strcspn(a, "|"), a);
     }
 }
@@ -175,7 +188,7 @@ static bool check_choice(const ci_setting *s, const char *word, size_t n, int *o
                          ci_why *why)
 {
     const int known = choice(s->allowed, word, n, out_at);
-    char list[128];
+    char list[CI_CHOICES_MAX];
 
     if (known > 0) return true;
     ci_value_choices(s->allowed, list);
@@ -235,7 +248,7 @@ static bool piece(const char **at, const char **out, size_t *out_n)
 
 static bool parse_steps(const ci_setting *s, const char *text, char *out, ci_why *why)
 {
-    char plain[CI_TEXT_MAX] = "", list[128];
+    char plain[CI_TEXT_MAX] = "", list[CI_CHOICES_MAX];
     const char *word;
     size_t n, used = 0;
     int at = 0, last = -1;
@@ -255,12 +268,28 @@ static bool parse_steps(const ci_setting *s, const char *text, char *out, ci_why
     return true;
 }
 
+static bool number_item(const ci_setting *s, const char *text, ci_int_list *list, ci_why *why)
+{
+    ci_setting one = *s; /* for the words of a refusal */
+    int64_t v;
+
+    one.kind = CI_I32;
+    one.init = "1";
+    if (list->n == CI_INTS_MAX) return refuse(why, "more than %d items; leave some out", CI_INTS_MAX);
+    if (!whole(&one, text, &v, why)) return false;
+    list->item[list->n++] = (int32_t)v; /* every interval of a CI_INTS lies in int32 */
+    return true;
+}
+
 bool ci_value_item(const ci_setting *s, const char *text, size_t n, ci_conf *c, ci_why *why)
 {
     ci_text_list *list = (ci_text_list *)((char *)c + s->at);
+    int at;
 
-    if (n == 0) return refuse(why, "an empty item; write a folder's name or leave it out");
+    if (s->kind == CI_INTS) return number_item(s, text, (ci_int_list *)((char *)c + s->at), why);
+    if (n == 0) return refuse(why, "an empty item; write a name or leave it out");
     if (!check_text(text, n, CI_ITEM_MAX, why) || !check_name(text, n, why)) return false;
+    if (*s->allowed && !check_choice(s, text, n, &at, why)) return false;
     if (list->n == CI_LIST_MAX)
         return refuse(why, "more than %d items; leave some out", CI_LIST_MAX);
     for (int32_t i = 0; i < list->n; i++)
@@ -303,7 +332,8 @@ bool ci_value_parse(const ci_setting *s, const char *text, size_t n, bool quoted
     case CI_I64:
     case CI_BYTES: return parse_int(s, text, out, why);
     case CI_F64: return parse_real(s, text, out, why);
-    case CI_LIST: return parse_list(s, text, c, why);
+    case CI_LIST:
+    case CI_INTS: return parse_list(s, text, c, why);
     default: break;
     }
     if (!check_text(text, n, s->size, why)) return false;

@@ -162,13 +162,13 @@ static bool read_list(struct in *in, const ci_setting *s)
         if (in->e.type == YAML_SEQUENCE_END_EVENT) return true;
         if (in->e.type == YAML_ALIAS_EVENT) continue;
         if (in->e.type != YAML_SCALAR_EVENT) {
-            FAULT(in, in->e.start_mark, s->key, "%s in a list of names; write names only",
+            FAULT(in, in->e.start_mark, s->key, "%s in a list; write single items only",
                   found(&in->e));
             if (!skip(in)) return false;
         } else if (!full && !ci_value_item(s, (const char *)in->e.data.scalar.value,
                                            in->e.data.scalar.length, &in->l->value, &why)) {
             FAULT(in, in->e.start_mark, s->key, "%s", why.text);
-            full = ((ci_text_list *)((char *)&in->l->value + s->at))->n == CI_LIST_MAX;
+            full = *(const int32_t *)((const char *)&in->l->value + s->at) == (s->kind == CI_INTS ? CI_INTS_MAX : CI_LIST_MAX);
         }
     }
 }
@@ -182,14 +182,14 @@ static bool read_value(struct in *in, int row, yaml_mark_t key_mark)
 
     in->l->place[row] = place_of(key_mark);
     if (in->e.type == YAML_ALIAS_EVENT) return true; /* already refused */
-    if (s->kind == CI_LIST && in->e.type == YAML_SEQUENCE_START_EVENT) return read_list(in, s);
-    if (in->e.type != YAML_SCALAR_EVENT || s->kind == CI_LIST || plain_nothing(&in->e)) {
+    if (ci_value_list(s) && in->e.type == YAML_SEQUENCE_START_EVENT) return read_list(in, s);
+    if (in->e.type != YAML_SCALAR_EVENT || ci_value_list(s) || plain_nothing(&in->e)) {
         FAULT(in, m, s->key, "wants %s, found %s; write %s%s", ci_value_wanted(s), found(&in->e),
-              s->kind == CI_LIST  ? "[first, second], or [] for none"
+              ci_value_list(s)    ? "[first, second], or [] for none"
               : *s->init          ? "a value such as "
               : s->kind == CI_PATH ? "a path"
                                   : "\"\" for an empty text",
-              s->kind == CI_LIST ? "" : s->init);
+              ci_value_list(s) ? "" : s->init);
         return skip(in);
     }
     if (!ci_value_parse(s, (const char *)in->e.data.scalar.value, in->e.data.scalar.length,

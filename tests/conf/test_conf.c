@@ -251,7 +251,7 @@ static void conf_read__says_all_errors_of_all_sources(void **state)
         "named.yaml:1:1: nonsens: unknown key",
         "named.yaml:3:11: window.frames: 1 is out of range",
         "named.yaml:4:3: window.strid: unknown key; did you mean window.stride?",
-        "named.yaml:6:9: model.name: \"dqn\" is not in this release",
+        "named.yaml:6:9: model.name: \"lstm\" is not known",
         "named.yaml:8:1: while scanning a quoted scalar: found unexpected end of stream",
         "--set:1: train.lr: 11 is out of range",
         "--set:2: train.sed: unknown key; did you mean train.seed?",
@@ -268,7 +268,7 @@ static void conf_read__says_all_errors_of_all_sources(void **state)
 
     use_folder("eval: {draws: x}\n", "model: {heads: 0}\n", "[]\n");
     file = write_file("named.yaml", "nonsens: {a: b}\nwindow:\n  frames: 1\n  strid: 4\nmodel:\n"
-                                    "  name: dqn\nrun: \"open\n");
+                                    "  name: lstm\nrun: \"open\n");
     assert_int_equal(ci_conf_read(file, set, CI_COUNT(set), &c), CI_ECONF);
     for (at = ci_message(); (at = strchr(at, '\n')); at++) lines++;
     for (size_t i = 0; i < CI_COUNT(want); i++) {
