@@ -5,13 +5,15 @@
  *  All tables give the same bits.  What makes that hold: every element of a result is one chain of
  *  operations in one order that depends on nothing else in the call.  In matrix products it starts at
  *  the old value, the bias or 0, and k ascends, each step a fused multiply-add; a dot product over the
- *  channels of a head is eight partial sums and one tree; exp and log are ours.  So a row of a
- *  product does not depend on how many rows there are, nor a shard's gradient on the machine.
+ *  channels of a head is eight partial sums (GATv2) or sixteen fused ones (the others) and one tree; exp
+ *  and log are ours.  So a row of a product does not depend on how many rows there are, nor a shard's
+ *  gradient on the machine.
  *
  *  Nothing here is collective, allocates or fails; sizes are the caller's promise.  Letters: N nodes, E
  *  edges e = (j -> i), H heads, C channels of a head, D = H C, F edge features. */
 #include <stdint.h>
 #include <string.h>
+#include "ci/random.h"
 #include "ci/types.h"
 
 /** exp(x), at most 1 ulp from the true value where the result is a normal number; inf above, gradual
@@ -98,24 +100,65 @@ typedef struct ci_csr {
     const ci_lid *src;   /**< (E); borrowed          */
 } ci_csr;
 
+enum { CI_D_MAX = 1024 }; /**< the most channels of all heads */
+
+/** Any H, C >= 1 with H C <= CI_D_MAX; F >= 0. */
 typedef struct ci_gatv2_dim {
     ci_lid H, C, F;
     float slope; /**< of leaky ReLU, in [0,1] */
 } ci_gatv2_dim;
 
 typedef struct ci_gatv2_in {
-    const float *l;    /**< (N, D) W_l x + b_l, of the source  */
-    const float *r;    /**< (N, D) W_r x + b_r, of the target  */
-    const float *e;    /**< (E, F) edge features               */
-    const float *w_e;  /**< (F, D)                             */
-    const float *a;    /**< (D) attention                      */
-    const float *bias; /**< (D)                                */
+    const float *l;    /**< (N, D) W_l x + b_l, of the source     */
+    const float *r;    /**< (N, D) W_r x + b_r, of the target     */
+    const float *e;    /**< (E, F) edge features; NULL with F 0   */
+    const float *w_e;  /**< (F, D); NULL with F 0                 */
+    const float *a;    /**< (D) attention                         */
+    const float *bias; /**< (D), or NULL: none is added           */
 } ci_gatv2_in;
 
 typedef struct ci_gatv2_grad {
     float *l, *r;   /**< (N, D) overwritten     */
-    float *w_e, *a; /**< (F, D), (D) added to   */
+    float *w_e, *a; /**< (F, D), (D) added to; w_e NULL with F 0 */
 } ci_gatv2_grad;
+
+typedef struct ci_gat_in {
+    const float *h;                   /**< (N, D) W x                             */
+    const float *e;                   /**< (E, F) edge features; NULL with F 0    */
+    const float *w_e;                 /**< (F, D); NULL with F 0                  */
+    const float *a_src, *a_dst, *a_e; /**< (D) attention; a_e NULL with F 0       */
+    const float *bias;                /**< (D), or NULL: none is added            */
+} ci_gat_in;
+
+typedef struct ci_gat_grad {
+    float *h;                          /**< (N, D) overwritten                                */
+    float *w_e, *a_src, *a_dst, *a_e;  /**< (F, D), (D) added to; w_e and a_e NULL with F 0   */
+} ci_gat_grad;
+
+/** Floats of work that GATv1 wants for n nodes. */
+static inline size_t ci_gat_work(ci_gatv2_dim dim, ci_lid n)
+{
+    return 4 * (size_t)n * (size_t)dim.H + 2 * (size_t)dim.H * (size_t)dim.F;
+}
+#define CI_GAT_WORK(dim, n) ci_gat_work(dim, n)
+
+typedef struct ci_transformer_in {
+    const float *q, *k, *v; /**< (N, D) W x + b of the target, the source, the source  */
+    const float *e, *w_e;   /**< (E, F), (F, D); NULL with F 0                         */
+    const float *skip;      /**< (N, D) W_skip x + b, or NULL: none is added           */
+} ci_transformer_in;
+
+typedef struct ci_transformer_grad {
+    float *q, *k, *v; /**< (N, D) overwritten                 */
+    float *w_e;       /**< (F, D) added to; NULL with F 0     */
+} ci_transformer_grad;
+
+/** Floats of work that attention wants for H heads, graphs of at most `most` nodes and H C <= CI_D_MAX. */
+static inline size_t ci_attention_work(ci_lid H, ci_lid most)
+{
+    return (size_t)most * (2 * (size_t)most + (size_t)(CI_D_MAX / H));
+}
+#define CI_ATTENTION_WORK(H, most) ci_attention_work(H, most)
 
 /** Which elements a dropout keeps: those whose word of Philox, key (seed, CI_RANDOM_DROPOUT), counter
  *  (epoch, graph, operation, element / 4), word element % 4, is at least `drop`.  Elements count from
@@ -187,7 +230,7 @@ typedef struct ci_ops {
     /** y[i] = exp(x[i]) as ci_expf; y may be x. */
     void (*exp)(const float *x, ci_lid n, float *y);
 
-    /** GATv2 with edge features (C a multiple of 8, D of 16):
+    /** GATv2, with edge features unless F is 0:
      *
      *      s[e,h]   = sum_c a[h,c] lrelu(l[j,h,c] + r[i,h,c] + sum_f w_e[f,h,c] f[e,f])
      *      p[e,h]   = exp(s - max) / (sum over the in-edges of i of exp(s - max) + 1e-16)
@@ -203,6 +246,62 @@ typedef struct ci_ops {
      *  The gradient of bias is a column_sum of dy. */
     void (*gatv2_backward)(ci_gatv2_dim dim, const ci_csr *g, ci_gatv2_in in, const float *p, const float *dy,
                            float *block, float *ds, ci_gatv2_grad grad);
+
+    /** GATv1, with edge features unless F is 0:
+     *
+     *      s[e,h]   = lrelu(a_src[h] . h[j,h] + a_dst[h] . h[i,h] + a_e[h] . sum_f w_e[f,h] f[e,f])
+     *      p[e,h]   = as GATv2
+     *      y[i,h,c] = bias[h,c] + sum_e p[e,h] h[j,h,c]
+     *
+     *  Source: Velickovic et al., ICLR 2018; torch_geometric.nn.GATConv.
+     *  \param [out] work  CI_GAT_WORK(dim, N) floats
+     *  \param [out] p     (E, H)   \param [out] y  (N, D) */
+    void (*gat_forward)(ci_gatv2_dim dim, const ci_csr *g, ci_gat_in in, float *work, float *p, float *y);
+
+    /** \param [in] p  (E, H) of the forward pass   \param [out] ds  (E, H), and work: nobody's afterwards.
+     *  The gradient of bias is a column_sum of dy. */
+    void (*gat_backward)(ci_gatv2_dim dim, const ci_csr *g, ci_gat_in in, const float *p, const float *dy,
+                         float *work, float *ds, ci_gat_grad grad);
+
+    /** Transformer convolution, with edge features unless F is 0 (F <= 16 D; slope is not looked at):
+     *
+     *      s[e,h]   = q[i,h] . (k[j,h] + sum_f w_e[f,h] f[e,f]) / sqrt(C)
+     *      p[e,h]   = as GATv2
+     *      y[i,h,c] = skip[i,h,c] + sum_e p[e,h] (v[j,h,c] + sum_f w_e[f,h,c] f[e,f])
+     *
+     *  Source: Shi et al., IJCAI 2021; torch_geometric.nn.TransformerConv (edge_dim, root_weight).  That one adds
+     *  no self-loops; our batches carry one as the last in-edge of each node.  The kernel takes the edges it is given.
+     *  \param [out] block  (CI_GATV2_BLOCK, D) work
+     *  \param [out] p      (E, H)   \param [out] y  (N, D) */
+    void (*transformer_forward)(ci_gatv2_dim dim, const ci_csr *g, ci_transformer_in in, float *block, float *p,
+                                float *y);
+
+    /** \param [in] p  (E, H) of the forward pass   \param [out] ds  (E, H) gradient of s.
+     *  The gradient of skip is dy. */
+    void (*transformer_backward)(ci_gatv2_dim dim, const ci_csr *g, ci_transformer_in in, const float *p,
+                                 const float *dy, float *block, float *ds, ci_transformer_grad grad);
+
+    /** Attention of all nodes of a graph to all of them, by head:
+     *
+     *      P[i,j] = softmax over j of q[i,h] . k[j,h] / sqrt(C)        y[i,h] = sum_j P[i,j] v[j,h]
+     *
+     *  Source: Vaswani et al., NIPS 2017; what torch.nn.MultiheadAttention computes between its projections.
+     *  \param [in]  first    (n_graph + 1) nodes of graph g are first[g] .. first[g + 1]
+     *  \param [in]  q, k, v  (N, H C)
+     *  \param [out] work     CI_ATTENTION_WORK(H, most) floats, most the nodes of the largest graph
+     *  \param [out] y        (N, H C) */
+    void (*attention_forward)(ci_lid H, ci_lid C, ci_lid n_graph, const ci_lid *first, const float *q, const float *k,
+                              const float *v, float *work, float *y);
+
+    /** Computes the probabilities again; dq, dk and dv (N, H C) are overwritten. */
+    void (*attention_backward)(ci_lid H, ci_lid C, ci_lid n_graph, const ci_lid *first, const float *q, const float *k,
+                               const float *v, const float *dy, float *work, float *dq, float *dk, float *dv);
+
+    /** y[i,c] = mean over h of x[i,h,c], plus bias[c] unless that is NULL: GATv2 with concat=False. */
+    void (*heads_mean)(ci_lid rows, ci_lid H, ci_lid C, const float *x, const float *bias, float *y);
+
+    /** dx[i,h,c] (+)= dy[i,c] / H. */
+    void (*heads_mean_backward)(ci_lid rows, ci_lid H, ci_lid C, const float *dy, int add, float *dx);
 
     /** x[i] = max(x[i], 0), and if drop is given, times scale where kept and 0 elsewhere.
      *  \param [in] n  elements of one graph, which x starts with */
@@ -298,5 +397,12 @@ typedef struct ci_ops {
 /** \param [in] name  "auto" takes the widest this machine has; or "avx512", "avx2", "generic"
  *  \return static; NULL when this machine cannot run it or no such kernels were built */
 const ci_ops *ci_ops_get(const char *name);
+
+/** Standard normal numbers by the polar method from Philox, key (seed, purpose).  Elements 4k..4k+3 are two
+ *  pairs; each takes its first accepted attempt, counter (c0, c1, c2, k + attempt * 2^24); n <= 2^26. */
+void ci_normal(uint32_t seed, uint32_t purpose, uint32_t c0, uint32_t c1, uint32_t c2, ci_lid n, float *out);
+
+/** One attempt: four words make pairs x[0..1] and x[2..3] of those that `have` says are still wanted. */
+void ci_normal_attempt(ci_u32x4 word, int have[2], float x[4]);
 
 #endif

@@ -12,18 +12,6 @@ static void uniform(uint32_t seed, ci_lid tensor, ci_gid n, double bound, float 
     }
 }
 
-/** A point of the unit disc gives two normal numbers; points outside are refused, not at the origin either.
- *  Source: Marsaglia, Bray, "A convenient method for generating normal variables", SIAM Review 1964. */
-static int polar(uint32_t a, uint32_t b, float *x, float *y)
-{
-    const float u = 2.0f * ci_unit(a) - 1.0f, v = 2.0f * ci_unit(b) - 1.0f, s = u * u + v * v;
-    if (s >= 1.0f || s <= 0.0f) return 0;
-    const float f = sqrtf(-2.0f * ci_logf(s) / s);
-    *x = u * f;
-    *y = v * f;
-    return 1;
-}
-
 /** Elements 4k..4k+3 are two pairs; each takes its first accepted attempt, counter (tensor, k, attempt, 0). */
 static void normal(uint32_t seed, ci_lid tensor, ci_gid n, float *w)
 {
@@ -32,8 +20,7 @@ static void normal(uint32_t seed, ci_lid tensor, ci_gid n, float *w)
         int have[2] = {0, 0};
         for (uint32_t attempt = 0; !have[0] || !have[1]; attempt++) {
             const ci_u32x4 r = ci_philox(seed, CI_RANDOM_INIT, (uint32_t)tensor, (uint32_t)(i / 4), attempt, 0);
-            for (int k = 0; k < 2; k++)
-                if (!have[k]) have[k] = polar(r.v[2 * k], r.v[2 * k + 1], &x[2 * k], &x[2 * k + 1]);
+            ci_normal_attempt(r, have, x);
         }
         memcpy(w + i, x, (size_t)CI_MIN(n - i, 4) * sizeof *w);
     }
