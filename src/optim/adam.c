@@ -23,7 +23,7 @@ static double power(double x, ci_gid k)
     return y;
 }
 
-struct factors { float scale, decay, b1, c1, b2, c2, rate, root, eps; };
+struct factors { float scale, decay, keep, b1, c1, b2, c2, rate, root, eps; };
 
 static inline __attribute__((always_inline)) void update(struct factors f, ci_gid n, const float *restrict g,
                                                          float *restrict w, float *restrict m, float *restrict v)
@@ -32,7 +32,7 @@ static inline __attribute__((always_inline)) void update(struct factors f, ci_gi
         const float d = g[i] * f.scale + f.decay * w[i];
         m[i] = f.b1 * m[i] + f.c1 * d;
         v[i] = f.b2 * v[i] + f.c2 * (d * d);
-        w[i] -= f.rate * (m[i] / (sqrtf(v[i]) / f.root + f.eps));
+        w[i] = f.keep * w[i] - f.rate * (m[i] / (sqrtf(v[i]) / f.root + f.eps)); /* keep is 1 but for AdamW */
     }
 }
 
@@ -48,7 +48,8 @@ ci_rc ci_adam_step(const ci_adam *a, ci_gid t, ci_gid n, const float *g, float *
     if (!isfinite(norm)) CI_FAIL(CI_ENUMERIC, "norm of the gradient is %g", norm);
     const struct factors f = {
         .scale = a->clip > 0 && norm + 1e-6 > a->clip ? (float)(a->clip / (norm + 1e-6)) : 1,
-        .decay = (float)a->decay,
+        .decay = a->decoupled ? 0 : (float)a->decay,
+        .keep = a->decoupled ? (float)(1 - a->lr * a->decay) : 1,
         .b1 = (float)a->beta1,
         .c1 = (float)(1 - a->beta1),
         .b2 = (float)a->beta2,

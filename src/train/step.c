@@ -124,7 +124,8 @@ static ci_rc update(struct trainer *t)
 {
     ci_rc rc = CI_OK;
     const ci_conf *c = t->conf;
-    const ci_adam adam = {c->train.lr, c->train.beta1, c->train.beta2, c->train.eps, c->train.decay, c->train.clip};
+    const ci_adam adam = {.lr = c->train.lr, .beta1 = c->train.beta1, .beta2 = c->train.beta2, .eps = c->train.eps,
+                          .decay = c->train.decay, .clip = c->train.clip};
 
     for (ci_lid i = 0; i < t->ck.n_tensor; i++) {
         const ci_param *p = &t->param[i];

@@ -9,7 +9,7 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # The tree of STYLE.md from top to bottom: a folder includes only what stands before it, and itself.
-ORDER = ("base conf device comm graph sim csv table vocab window store batch ops model loss optim ckpt metric train eval "
+ORDER = ("base conf device comm graph sim csv table vocab window store batch ops loss model optim ckpt metric train eval "
          "detect step registry report cmd").split()
 PREPARE = {"csv", "table", "vocab", "window"}  # what training does not see
 TRAIN = set(ORDER[ORDER.index("store") + 1:ORDER.index("eval") + 1])
@@ -26,11 +26,11 @@ OWNER = {
     "vocab": "vocab",
     "window": "window",
     "store": "store h5 export",
-    "batch": "batch scaler split",
+    "batch": "batch scaler split curriculum",
     "ops": "ops",
     "model": "model gat",
     "loss": "loss",
-    "optim": "optim",
+    "optim": "optim schedule",
     "ckpt": "ckpt",
     "metric": "metric",
     "train": "train",
