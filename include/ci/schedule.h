@@ -15,15 +15,15 @@ typedef struct ci_schedule {
     ci_schedule_kind kind;
     double lr;         /**< step size after the warm-up                                              */
     double lr_min;     /**< COSINE: where it ends; PLATEAU: it does not fall below                   */
-    int32_t warmup;    /**< epochs of warm-up; 0: none                                               */
+    double warmup;     /**< epochs of warm-up; 0: none                                               */
     int32_t t_max;     /**< COSINE: epochs until lr_min; 0: those of the run after the warm-up       */
     int32_t step_size; /**< STEP: epochs between two falls, > 0                                      */
     double gamma;      /**< STEP, PLATEAU: factor of one fall                                        */
 } ci_schedule;
 
-/** Step size of one optimiser step.  With e epochs since the end of the warm-up:
+/** Step size of one optimiser step.  With e = max(epoch - ceil(warmup), 0), whole epochs since the warm-up:
  *
- *      warm-up   lr (epoch + fraction) / warmup                       while epoch < warmup
+ *      warm-up   lr (epoch + fraction) / warmup                       while epoch + fraction < warmup
  *      NONE      lr
  *      COSINE    lr_min + (lr - lr_min) (1 + cos(pi e / t_max)) / 2,  lr_min from t_max on
  *      STEP      lr gamma^floor(e / step_size)
