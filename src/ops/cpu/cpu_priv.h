@@ -22,5 +22,32 @@ void CI_SYM(ci_gatv2_backward)(ci_gatv2_dim dim, const ci_csr *g, ci_gatv2_in in
                                float *block, float *ds, ci_gatv2_grad grad);
 void CI_SYM(ci_relu)(float *x, ci_lid n, const ci_dropout *drop, uint32_t graph);
 void CI_SYM(ci_relu_backward)(const float *y, ci_lid n, float scale, float *dx);
+/** Each of these is a row of the table, with its type. */
+#define CI_KERNEL(name) extern __typeof__(*((const ci_ops *)0)->name) CI_SYM(ci_##name)
+CI_KERNEL(graph_norm_forward);
+CI_KERNEL(graph_norm_backward);
+CI_KERNEL(layer_norm_forward);
+CI_KERNEL(layer_norm_backward);
+CI_KERNEL(batch_norm_sums);
+CI_KERNEL(batch_norm_apply);
+CI_KERNEL(batch_norm_backward_sums);
+CI_KERNEL(batch_norm_backward);
+CI_KERNEL(lstm_forward);
+CI_KERNEL(lstm_backward);
+CI_KERNEL(jk_attention_forward);
+CI_KERNEL(jk_attention_backward);
+CI_KERNEL(jk_max_forward);
+CI_KERNEL(jk_max_backward);
+CI_KERNEL(pool_sum);
+CI_KERNEL(pool_sum_backward);
+CI_KERNEL(pool_max);
+CI_KERNEL(pool_max_backward);
+CI_KERNEL(pool_attention);
+CI_KERNEL(pool_attention_backward);
+
+/** p[i,.] = softmax of p[i,.]; p is (rows, n). */
+void CI_SYM(ci_softmax_rows)(float *p, ci_lid rows, ci_lid n);
+/** y = sum_l p[.,l] x_l. */
+void CI_SYM(ci_layers_sum)(ci_lid L, ci_lid rows, ci_lid D, const float *const *x, const float *p, float *y);
 #endif
 #endif

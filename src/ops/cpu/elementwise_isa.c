@@ -1,4 +1,4 @@
-/** exp, ReLU with dropout, sums over rows; and the table of this instruction set. */
+/** exp, sigmoid, ReLU and dropout, sums over rows; and the table of this instruction set. */
 #include "ci/random.h"
 #include "cpu_priv.h"
 #include "vec.h"
@@ -61,37 +61,56 @@ ALWAYS void philox(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, uint32_t 
 }
 
 /** VN elements of a graph, each with a word that decides.  Without branches: nobody can predict them. */
-ALWAYS void drop_some(float *x, const ci_dropout *drop, const uint32_t *word)
+ALWAYS void drop_some(float *x, const ci_dropout *drop, const uint32_t *word, int relu)
 {
     vw w;
     memcpy(&w, word, sizeof w);
-    const vf y = v_max((vf){0}, v_load(x)) * drop->scale; /* in this order max keeps NaN */
+    const vf y = (relu ? v_max((vf){0}, v_load(x)) : v_load(x)) * drop->scale; /* in this order max keeps NaN */
     v_store(x, (vf)((vi)y & (vi)(w >= drop->drop)));
 }
 
 /** A block of the graph's elements that starts with counter `block`. */
-ALWAYS void drop_block(float *x, const ci_dropout *drop, uint32_t graph, uint32_t block)
+ALWAYS void drop_block(float *x, const ci_dropout *drop, uint32_t graph, uint32_t block, int relu)
 {
     uint32_t word[4 * PHILOX];
     philox(drop->seed, CI_RANDOM_DROPOUT, drop->epoch, graph, drop->operation, block, word);
-    drop_some(x, drop, word);
-    drop_some(x + VN, drop, word + VN);
+    drop_some(x, drop, word, relu);
+    drop_some(x + VN, drop, word + VN, relu);
+}
+
+ALWAYS void drop_all(float *x, ci_lid n, const ci_dropout *drop, uint32_t graph, int relu)
+{
+    ci_lid k = 0;
+    for (; k + 4 * PHILOX <= n; k += 4 * PHILOX) drop_block(x + k, drop, graph, (uint32_t)k / 4, relu);
+    if (k < n) {
+        float rest[4 * PHILOX] = {0};
+        memcpy(rest, x + k, (size_t)(n - k) * sizeof *x);
+        drop_block(rest, drop, graph, (uint32_t)k / 4, relu);
+        memcpy(x + k, rest, (size_t)(n - k) * sizeof *x);
+    }
 }
 
 void CI_SYM(ci_relu)(float *x, ci_lid n, const ci_dropout *drop, uint32_t graph)
 {
+    if (drop && drop->drop) drop_all(x, n, drop, graph, 1);
+    else for (ci_lid k = 0; k < n; k++) x[k] = 0.0f > x[k] ? 0.0f : x[k];
+}
+
+static void dropout(float *x, ci_lid n, const ci_dropout *drop, uint32_t graph)
+{
+    if (drop && drop->drop) drop_all(x, n, drop, graph, 0);
+}
+
+static void sigmoid(const float *x, ci_lid n, float *y)
+{
     ci_lid k = 0;
-    if (!drop || !drop->drop) {
-        for (; k < n; k++) x[k] = 0.0f > x[k] ? 0.0f : x[k];
-        return;
-    }
-    for (; k + 4 * PHILOX <= n; k += 4 * PHILOX) drop_block(x + k, drop, graph, (uint32_t)k / 4);
-    if (k < n) {
-        float rest[4 * PHILOX] = {0};
-        memcpy(rest, x + k, (size_t)(n - k) * sizeof *x);
-        drop_block(rest, drop, graph, (uint32_t)k / 4);
-        memcpy(x + k, rest, (size_t)(n - k) * sizeof *x);
-    }
+    for (; k + VN <= n; k += VN) v_store(y + k, v_sigmoid(v_load(x + k)));
+    for (; k < n; k++) y[k] = ci_sigmoidf(x[k]);
+}
+
+static void sigmoid_backward(const float *y, const float *dy, ci_lid n, float *dx)
+{
+    for (ci_lid k = 0; k < n; k++) dx[k] += dy[k] * (y[k] * (1.0f - y[k]));
 }
 
 void CI_SYM(ci_relu_backward)(const float *y, ci_lid n, float scale, float *dx)
@@ -136,4 +155,28 @@ const ci_ops CI_SYM(ci_ops) = {
     .column_sum = column_sum,
     .mean = mean,
     .mean_backward = mean_backward,
+    .graph_norm_forward = CI_SYM(ci_graph_norm_forward),
+    .graph_norm_backward = CI_SYM(ci_graph_norm_backward),
+    .layer_norm_forward = CI_SYM(ci_layer_norm_forward),
+    .layer_norm_backward = CI_SYM(ci_layer_norm_backward),
+    .batch_norm_sums = CI_SYM(ci_batch_norm_sums),
+    .batch_norm_apply = CI_SYM(ci_batch_norm_apply),
+    .batch_norm_backward_sums = CI_SYM(ci_batch_norm_backward_sums),
+    .batch_norm_backward = CI_SYM(ci_batch_norm_backward),
+    .lstm_forward = CI_SYM(ci_lstm_forward),
+    .lstm_backward = CI_SYM(ci_lstm_backward),
+    .jk_attention_forward = CI_SYM(ci_jk_attention_forward),
+    .jk_attention_backward = CI_SYM(ci_jk_attention_backward),
+    .jk_max_forward = CI_SYM(ci_jk_max_forward),
+    .jk_max_backward = CI_SYM(ci_jk_max_backward),
+    .pool_sum = CI_SYM(ci_pool_sum),
+    .pool_sum_backward = CI_SYM(ci_pool_sum_backward),
+    .pool_max = CI_SYM(ci_pool_max),
+    .pool_max_backward = CI_SYM(ci_pool_max_backward),
+    .pool_attention = CI_SYM(ci_pool_attention),
+    .pool_attention_backward = CI_SYM(ci_pool_attention_backward),
+    .sigmoid = sigmoid,
+    .sigmoid_backward = sigmoid_backward,
+    .dropout = dropout,
+    .dropout_backward = dropout,
 };

@@ -98,4 +98,50 @@ ALWAYS float sum8(const float *t, int n)
     return (lo[0] + lo[2]) + (lo[1] + lo[3]);
 }
 
+/** The first n lanes, 0 < n <= VN; the others are 0. */
+ALWAYS vf v_load_some(const float *p, int n)
+{
+    if (n == VN) return v_load(p);
+    vf v = {0};
+    memcpy(&v, p, (size_t)n * sizeof *p);
+    return v;
+}
+ALWAYS void v_store_some(float *p, vf v, int n)
+{
+    if (n == VN) v_store(p, v);
+    else memcpy(p, &v, (size_t)n * sizeof *p);
+}
+
+/** ci_sigmoidf and ci_tanhf of each lane. */
+ALWAYS vf v_sigmoid(vf x) { return v_splat(1.0f) / (v_splat(1.0f) + v_exp(-x)); }
+
+ALWAYS vf v_tanh(vf x)
+{
+    const vi sign = (vi)x & INT32_MIN;
+    const vf a = (vf)((vi)x & INT32_MAX), z = x * x;
+    vf p = v_splat(-5.70498872745e-3f);
+    p = v_fma(p, z, v_splat(2.06390887954e-2f));
+    p = v_fma(p, z, v_splat(-5.37397155531e-2f));
+    p = v_fma(p, z, v_splat(1.33314422036e-1f));
+    p = v_fma(p, z, v_splat(-3.33332819422e-1f));
+    const vf near = v_fma(p * z, x, x);
+    const vf far = v_splat(1.0f) - v_splat(2.0f) / (v_exp(a + a) + v_splat(1.0f));
+    const vi m = a < v_splat(0.625f);
+    return (vf)(((vi)near & m) | (((vi)far | sign) & ~m));
+}
+
+/** The tree of sum8. */
+ALWAYS float tree8(const float *t) { return sum8(t, 8); }
+
+/** Dot product of any n: eight partial sums, element k to sum k % 8, and the tree. */
+ALWAYS float dot8(const float *a, const float *b, int n)
+{
+    float part[8] = {0};
+    int k = 0;
+    for (; k + 8 <= n; k += 8)
+        for (int j = 0; j < 8; j++) part[j] += a[k + j] * b[k + j];
+    for (int j = 0; k + j < n; j++) part[j] += a[k + j] * b[k + j];
+    return tree8(part);
+}
+
 #endif
