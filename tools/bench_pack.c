@@ -60,7 +60,7 @@ int main(int argc, char **argv)
     graph = ci_new((size_t)n, sizeof *graph);
     for (int64_t g = 0; g < n; g++) graph[g] = g;
     must(comm, ci_scaler_fit(comm, st, graph, n, &scaler));
-    must(comm, ci_packer_create(st, &scaler, SHARD, SHARD * (st->head.frames + 1), &p));
+    must(comm, ci_packer_create(st, &scaler, SHARD, SHARD * (st->head.frames + 1), false, &p));
     sum = pass(p, graph, n, true);
     end = ci_now_s() + seconds;
     while (passes < PASSES_MAX && (passes < 3 || ci_now_s() < end)) {

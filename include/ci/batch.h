@@ -1,6 +1,7 @@
 #ifndef CI_BATCH_H
 #define CI_BATCH_H
 /** Whole graphs packed for the model: a shard in the memory of one thread. */
+#include <stdbool.h>
 #include <stdint.h>
 #include "ci/rc.h"
 #include "ci/scaler.h"
@@ -25,15 +26,26 @@ typedef struct ci_batch {
     ci_lid *in_first;  /**< (n_node + 1) first in-edge of each node                           */
     ci_lid *in_src;    /**< (n_edge) source node of each in-edge                              */
     float *e;          /**< (n_edge, n_edge_feature) scaled                                   */
+    /* on request: what the autoencoder reconstructs, edges as the store has them: in order of time (merged
+     * ones by (src, dst)), self-loops and repeats kept, none added; else 0 and NULL */
+    ci_lid n_raw;
+    ci_lid *raw_first;         /**< (n_graph + 1) first raw edge of each graph                */
+    ci_lid *raw_src, *raw_dst; /**< (n_raw) nodes of the batch                                */
+    float *raw_e;              /**< (n_raw, n_edge_feature) scaled                            */
 } ci_batch;
 
 /** A packer: one batch's memory, for shards up to these sizes, and a reader of the store; one a thread. */
 typedef struct ci_packer ci_packer;
+
+/** \param [in] st, scaler  borrowed until the packer is destroyed
+ *  \param [in] raw         batches have raw edges, too
+ *  \return CI_OK or CI_ENOMEM */
 ci_rc ci_packer_create(const ci_store *st, const ci_scaler *scaler, ci_lid max_graph,
-                       ci_lid max_node, ci_packer **out);
+                       ci_lid max_node, bool raw, ci_packer **out);
 void ci_packer_destroy(ci_packer **p); /**< NULL-safe */
-size_t ci_packer_bytes(const ci_store *st, ci_lid max_graph, ci_lid max_node); /**< without the reader's */
-ci_lid ci_packer_max_edge(const ci_store *st, ci_lid max_graph, ci_lid max_node);
+size_t ci_packer_bytes(const ci_store *st, ci_lid max_graph, ci_lid max_node, bool raw); /**< without the reader's */
+ci_lid ci_packer_max_edge(const ci_store *st, ci_lid max_graph, ci_lid max_node); /**< of n_edge */
+ci_lid ci_packer_max_raw(const ci_store *st, ci_lid max_graph);                   /**< of n_raw  */
 
 /** Pack n graphs of the store, scaled; the batch is the packer's, valid until the next call. */
 const ci_batch *ci_packer_pack(ci_packer *p, const int64_t *graph, ci_lid n);

@@ -4,9 +4,22 @@
 #include <stdbool.h>
 #include "ci/store.h"
 
-/** Each training capture is cut into `blocks` runs of windows, every `every`-th validates (the
- *  first such run is number seed mod every); on the training side of each border
- *  max(1, ceil(W/S) - 1) windows belong to neither (embargo). */
+/** Blocked: each training capture is cut into `blocks` runs of windows, every `every`-th validates
+ *  (the first such run is number seed mod every); on the training side of each border
+ *  max(1, ceil(W/S) - 1) windows belong to neither (embargo).
+ *
+ *  Random: floor(share n) of the n training windows validate, the first ones of the permutation that
+ *  the seed gives (ci_permutation, CI_RANDOM_SPLIT, epoch 0); the others train.  Neighbours, and with
+ *  S < W shared rows, land on both sides: a leak by construction.  Source: reference-system.md 4.8. */
+typedef struct ci_split_conf {
+    bool random;
+    int32_t blocks, every; /**< blocked                                                         */
+    double share;          /**< random                                                          */
+    uint32_t seed;
+    bool allow_leak;       /**< go on with a leak, stamped `leaky`; random is not made without  */
+    bool need_attacks;     /**< for a classifier: both classes on both sides; else benign ones  */
+} ci_split_conf;
+
 typedef struct ci_split {
     int64_t n_train, n_valid, n_embargo;
     int64_t n_train_attack, n_valid_attack;
@@ -16,13 +29,25 @@ typedef struct ci_split {
 } ci_split;
 
 /** Not collective: every rank finds the same.  Audited: no row is in a training and a validation
- *  window, and no test capture has the content of a training capture.
- *  \param [in] allow_leak  go on with such a leak, stamped `leaky`
- *  \return CI_OK; CI_ECONF for a leak; CI_EDATA when training or validation lacks a class;
- *          CI_ENOMEM */
-ci_rc ci_split_make(const ci_store *st, int32_t blocks, int32_t every, uint32_t seed,
-                    bool allow_leak, ci_split *out);
+ *  window (blocked), and no test capture has the content of a training capture.
+ *  \return CI_OK; CI_ECONF for a leak; CI_EDATA when training or validation lacks a class that is
+ *          needed; CI_ENOMEM */
+ci_rc ci_split_make(const ci_store *st, const ci_split_conf *conf, ci_split *out);
 void ci_split_release(ci_split *s); /**< NULL-safe */
+
+/** Nodes and edges of n graphs together, without reading them; edges as the store has them: self-loops
+ *  and repeats count, loops that a packer adds do not. */
+void ci_graphs_count(const ci_store *st, const int64_t *graph, int64_t n, int64_t *out_nodes,
+                     int64_t *out_raw_edges);
+
+/** The global batches of an order of graphs: as many graphs as fit, at most max_graph, max_node nodes
+ *  and max_edge stored edges (ci_graphs_count); 0 nodes or edges: no limit.
+ *  \param [in]  max_graph  > 0
+ *  \param [out] first      (n + 1 at most) position of the first graph of each batch, then n
+ *  \return number of batches, or -1 when one graph is larger than a budget (its position in
+ *          *out_bad) */
+int64_t ci_batches_cut(const ci_store *st, const int64_t *graph, int64_t n, int64_t max_graph,
+                       int64_t max_node, int64_t max_edge, int64_t *first, int64_t *out_bad);
 
 /** The shards of a run of graphs: whole graphs in the given order, at most `rows` nodes and
  *  CI_SHARD_GRAPHS(rows) graphs each.

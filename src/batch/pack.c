@@ -10,6 +10,7 @@ struct ci_packer {
     const ci_scaler *scaler;
     ci_reader *reader;
     ci_lid max_graph, max_node;
+    bool raw;
     ci_batch b;
     ci_lid *at;     /* (max_node) where the next in-edge of a node goes */
     ci_arena arena; /* the batch and `at` */
@@ -20,7 +21,22 @@ ci_lid ci_packer_max_edge(const ci_store *st, ci_lid max_graph, ci_lid max_node)
     return (ci_lid)CI_MIN((int64_t)max_graph * st->max_edge + max_node, INT32_MAX); /* a self-loop a node; no memory has room for more */
 }
 
-static void lay_out(const ci_store *st, ci_lid G, ci_lid N, ci_arena *a, ci_packer *p)
+ci_lid ci_packer_max_raw(const ci_store *st, ci_lid max_graph)
+{
+    return (ci_lid)CI_MIN((int64_t)max_graph * st->max_edge, INT32_MAX);
+}
+
+static void raw_lay_out(const ci_store *st, ci_lid G, ci_arena *a, ci_batch *b)
+{
+    const size_t R = (size_t)ci_packer_max_raw(st, G);
+
+    b->raw_first = ci_arena_take(a, (size_t)G + 1, sizeof *b->raw_first);
+    b->raw_src = ci_arena_take(a, R, sizeof *b->raw_src);
+    b->raw_dst = ci_arena_take(a, R, sizeof *b->raw_dst);
+    b->raw_e = ci_arena_take(a, R * (size_t)st->set->n_edge, sizeof *b->raw_e);
+}
+
+static void lay_out(const ci_store *st, ci_lid G, ci_lid N, bool raw, ci_arena *a, ci_packer *p)
 {
     const ci_lid E = ci_packer_max_edge(st, G, N), F = st->set->n_node, K = st->set->n_edge;
     ci_batch *b = &p->b;
@@ -36,19 +52,20 @@ static void lay_out(const ci_store *st, ci_lid G, ci_lid N, ci_arena *a, ci_pack
     b->in_src = ci_arena_take(a, (size_t)E, sizeof *b->in_src);
     b->e = ci_arena_take(a, (size_t)E * (size_t)K, sizeof *b->e);
     p->at = ci_arena_take(a, (size_t)N, sizeof *p->at);
+    if (raw) raw_lay_out(st, G, a, b);
 }
 
-size_t ci_packer_bytes(const ci_store *st, ci_lid max_graph, ci_lid max_node)
+size_t ci_packer_bytes(const ci_store *st, ci_lid max_graph, ci_lid max_node, bool raw)
 {
     ci_arena plan = {0};
     ci_packer p;
 
-    lay_out(st, max_graph, max_node, &plan, &p);
+    lay_out(st, max_graph, max_node, raw, &plan, &p);
     return plan.used;
 }
 
 ci_rc ci_packer_create(const ci_store *st, const ci_scaler *scaler, ci_lid max_graph,
-                       ci_lid max_node, ci_packer **out)
+                       ci_lid max_node, bool raw, ci_packer **out)
 {
     ci_rc rc = CI_OK;
     ci_packer *p = ci_new(1, sizeof *p);
@@ -60,8 +77,9 @@ ci_rc ci_packer_create(const ci_store *st, const ci_scaler *scaler, ci_lid max_g
     CI_TRY(ci_reader_create(st, &p->reader));
     p->max_graph = max_graph;
     p->max_node = max_node;
-    CI_TRY(ci_arena_init(&p->arena, ci_packer_bytes(st, max_graph, max_node)));
-    lay_out(st, max_graph, max_node, &p->arena, p);
+    p->raw = raw;
+    CI_TRY(ci_arena_init(&p->arena, ci_packer_bytes(st, max_graph, max_node, raw)));
+    lay_out(st, max_graph, max_node, raw, &p->arena, p);
     *out = p;
     p = NULL;
 done:
@@ -118,6 +136,21 @@ static void loop_put(ci_batch *b, ci_lid node)
     }
 }
 
+/* The store's edges as they are; called before the graph is counted. */
+static void raw_put(ci_packer *p, const ci_graph_view *v, ci_lid base)
+{
+    ci_batch *b = &p->b;
+    const ci_lid at = b->n_raw;
+
+    for (ci_lid k = 0; k < v->n_edge; k++) {
+        b->raw_src[at + k] = base + v->src[k];
+        b->raw_dst[at + k] = base + v->dst[k];
+    }
+    ci_scaler_edges(p->scaler, v->e, v->n_edge, b->raw_e + (size_t)at * (size_t)b->n_edge_feature);
+    b->n_raw = at + v->n_edge;
+    b->raw_first[b->n_graph + 1] = b->n_raw;
+}
+
 static void graph_pack(ci_packer *p, int64_t g)
 {
     const ci_store *st = p->st;
@@ -133,6 +166,7 @@ static void graph_pack(ci_packer *p, int64_t g)
     memcpy(p->at + base, b->in_first + base, (size_t)v.n_node * sizeof *p->at);
     edges_put(p, &v, base);
     for (ci_lid i = 0; i < v.n_node; i++) loop_put(b, base + i);
+    if (p->raw) raw_put(p, &v, base);
     b->graph[b->n_graph] = g;
     b->label[b->n_graph] = st->graph_label[g];
     b->n_node = base + v.n_node;
@@ -144,8 +178,9 @@ const ci_batch *ci_packer_pack(ci_packer *p, const int64_t *graph, ci_lid n)
 {
     ci_batch *b = &p->b;
 
-    b->n_graph = b->n_node = b->n_edge = 0;
+    b->n_graph = b->n_node = b->n_edge = b->n_raw = 0;
     b->first[0] = b->in_first[0] = 0;
+    if (p->raw) b->raw_first[0] = 0;
     for (ci_lid i = 0; i < n; i++) graph_pack(p, graph[i]);
     return b;
 }

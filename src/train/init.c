@@ -49,7 +49,7 @@ ci_rc ci_lanes_create(const ci_model *m, const ci_store *st, const ci_scaler *sc
     *out = NULL;
     if (!lane) CI_FAIL(CI_ENOMEM, "%d threads", n);
     for (int i = 0; i < n; i++) {
-        CI_TRY(ci_packer_create(st, scaler, G, rows, &lane[i].packer));
+        CI_TRY(ci_packer_create(st, scaler, G, rows, false, &lane[i].packer));
         CI_TRY(ci_scratch_create(m, G, rows, ci_packer_max_edge(st, G, rows), &lane[i].scratch));
     }
     *out = lane;
@@ -105,7 +105,7 @@ static ci_rc workers_init(struct trainer *t)
     ci_log(CI_INFO, "plan: state %.1f MiB, scratch %.1f MiB, packing %.1f MiB a thread; shards of %d nodes, %d graphs, "
            "%d edges at most", (double)(plan.used + 3 * (size_t)t->ck.n * 4) / 1048576,
            (double)ci_scratch_bytes(t->model, G, rows, E) / 1048576,
-           (double)ci_packer_bytes(t->st, G, rows) / 1048576, rows, G, E);
+           (double)ci_packer_bytes(t->st, G, rows, false) / 1048576, rows, G, E);
 done:
     return rc;
 }
@@ -115,13 +115,21 @@ static ci_rc local_init(struct trainer *t)
     ci_rc rc = CI_OK;
     const ci_conf *c = t->conf;
     const ci_model_dim dim = ci_train_dim(c, t->st);
+    const ci_split_conf split = {
+        .random = strcmp(c->split.mode, "random") == 0,
+        .blocks = c->split.blocks,
+        .every = c->split.every,
+        .share = c->split.share,
+        .seed = (uint32_t)c->train.seed,
+        .allow_leak = strcmp(c->split.allow_leak, "reference") == 0,
+        .need_attacks = true,
+    };
     ci_lid n_tensor;
 
     t->n_thread = c->train.threads;
     if (!t->n_thread) CI_TRY(ci_comm_cores(t->comm, "train.cores", &t->n_thread));
     CI_TRY(ci_pool_create(t->n_thread, &t->pool));
-    CI_TRY(ci_split_make(t->st, c->split.blocks, c->split.every, (uint32_t)c->train.seed,
-                         strcmp(c->split.allow_leak, "reference") == 0, &t->split));
+    CI_TRY(ci_split_make(t->st, &split, &t->split));
     if (t->split.n_train > INT32_MAX) CI_FAIL(CI_ECONF, "%lld training graphs", (long long)t->split.n_train);
     CI_TRY(ci_model_create(&dim, c->train.isa, &t->model));
     t->param = ci_model_params(t->model, &n_tensor);

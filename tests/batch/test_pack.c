@@ -125,7 +125,7 @@ static void packer__packs_what_the_second_computation_says(void **state)
     const ci_batch *b;
 
     (void)state;
-    assert_int_equal(ci_packer_create(store, &scaler, n, n * with.max_node, &p), CI_OK);
+    assert_int_equal(ci_packer_create(store, &scaler, n, n * with.max_node, false, &p), CI_OK);
     for (int64_t first = 0; first + n <= 59; first += n) { /* all graphs, a few at a time */
         int64_t some[CI_COUNT(order)];
         for (ci_lid i = 0; i < n; i++) some[i] = first ? first + i : order[i];
@@ -153,7 +153,7 @@ static void packer__packs_what_the_second_computation_says(void **state)
 
 static void packer__says_how_much_memory_it_takes(void **state)
 {
-    const size_t one = ci_packer_bytes(store, 1, 100), two = ci_packer_bytes(store, 2, 200);
+    const size_t one = ci_packer_bytes(store, 1, 100, false), two = ci_packer_bytes(store, 2, 200, false);
 
     (void)state; /* at least the floats of nodes and edges; bounded by twice that */
     assert_true(one >= 100 * F * 4 + (59 + 100) * K * 4);

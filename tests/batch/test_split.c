@@ -38,6 +38,9 @@ static struct fake *fake_make(int32_t frames, int32_t stride, const int64_t *n, 
     return k;
 }
 
+static const ci_split_conf usual = {.blocks = 20, .every = 5, .seed = 2, .need_attacks = true};
+static const ci_split_conf allowing = {.blocks = 20, .every = 5, .seed = 2, .allow_leak = true, .need_attacks = true};
+
 enum { TRAIN, VALID, EMBARGO, TEST };
 
 /* Block b of n windows holds b n/blocks <= w < (b+1) n/blocks as ci_part cuts; blocks seed, seed + every, ... mod every validate. */
@@ -65,12 +68,13 @@ static void second_computation(const struct fake *k, int blocks, int every, uint
 
 static void check_split(struct fake *k, int blocks, int every, uint32_t seed)
 {
+    const ci_split_conf conf = {.blocks = blocks, .every = every, .seed = seed, .need_attacks = true};
     uint8_t want[4000] = {0}, got[4000];
     int64_t n[4] = {0}, attacks[4] = {0};
     ci_split s;
 
     second_computation(k, blocks, every, seed, want);
-    assert_int_equal(ci_split_make(&k->st, blocks, every, seed, false, &s), CI_OK);
+    assert_int_equal(ci_split_make(&k->st, &conf, &s), CI_OK);
     assert_false(s.leaky);
     for (int64_t g = 0; g < k->st.head.n_graph; g++) {
         n[want[g]]++;
@@ -114,7 +118,7 @@ static void split__counts_as_by_hand(void **state)
     ci_split s;
 
     (void)state; /* 20 blocks of 10; blocks 2, 7, 12, 17 validate; one window on each side of each is embargoed */
-    assert_int_equal(ci_split_make(&k->st, 20, 5, 2, false, &s), CI_OK);
+    assert_int_equal(ci_split_make(&k->st, &usual, &s), CI_OK);
     assert_int_equal(s.n_valid, 40);
     assert_int_equal(s.n_embargo, 8);
     assert_int_equal(s.n_train, 152);
@@ -123,12 +127,12 @@ static void split__counts_as_by_hand(void **state)
     ci_split_release(&s);
     k->st.head.stride = 25; /* ceil(100/25) - 1 = 3 on each side */
     for (int64_t g = 0; g < 200; g++) k->row[g] = g * 25;
-    assert_int_equal(ci_split_make(&k->st, 20, 5, 2, false, &s), CI_OK);
+    assert_int_equal(ci_split_make(&k->st, &usual, &s), CI_OK);
     assert_int_equal(s.n_embargo, 24);
     ci_split_release(&s);
     k->st.set = ci_feature_set_find("kd11");
     k->st.head.compat = true; /* windows read 101 frames: 4 on each side */
-    assert_int_equal(ci_split_make(&k->st, 20, 5, 2, false, &s), CI_OK);
+    assert_int_equal(ci_split_make(&k->st, &usual, &s), CI_OK);
     assert_int_equal(s.n_embargo, 32);
     ci_split_release(&s);
     free(k);
@@ -142,14 +146,14 @@ static void split__refuses_windows_that_share_rows(void **state)
 
     (void)state;
     k->row[18] = k->row[20] - 99; /* window 18 trains, 19 is embargoed, 20 validates: one row in common */
-    assert_int_equal(ci_split_make(&k->st, 20, 5, 2, false, &s), CI_ECONF);
+    assert_int_equal(ci_split_make(&k->st, &usual, &s), CI_ECONF);
     assert_non_null(strstr(ci_message(), "rows 1901 (training) and 2000 (validation) of capture0.csv overlap"));
-    assert_int_equal(ci_split_make(&k->st, 20, 5, 2, true, &s), CI_ECONF); /* no permission for that */
+    assert_int_equal(ci_split_make(&k->st, &allowing, &s), CI_ECONF); /* no permission for that */
     k->row[18] = k->row[20] - 100;
-    assert_int_equal(ci_split_make(&k->st, 20, 5, 2, false, &s), CI_OK);
+    assert_int_equal(ci_split_make(&k->st, &usual, &s), CI_OK);
     ci_split_release(&s);
     k->row[31] = k->row[29] + 50; /* behind the block */
-    assert_int_equal(ci_split_make(&k->st, 20, 5, 2, false, &s), CI_ECONF);
+    assert_int_equal(ci_split_make(&k->st, &usual, &s), CI_ECONF);
     free(k);
 }
 
@@ -161,12 +165,12 @@ static void split__refuses_a_test_capture_that_was_trained_on(void **state)
 
     (void)state;
     memcpy(k->c[1].hash, k->c[0].hash, CI_XXH_HEX); /* twice in training is no leak */
-    assert_int_equal(ci_split_make(&k->st, 20, 5, 2, false, &s), CI_OK);
+    assert_int_equal(ci_split_make(&k->st, &usual, &s), CI_OK);
     ci_split_release(&s);
     memcpy(k->c[3].hash, k->c[2].hash, CI_XXH_HEX);
-    assert_int_equal(ci_split_make(&k->st, 20, 5, 2, false, &s), CI_ECONF);
+    assert_int_equal(ci_split_make(&k->st, &usual, &s), CI_ECONF);
     assert_non_null(strstr(ci_message(), "leak: capture2.csv (training) and capture3.csv (test)"));
-    assert_int_equal(ci_split_make(&k->st, 20, 5, 2, true, &s), CI_OK);
+    assert_int_equal(ci_split_make(&k->st, &allowing, &s), CI_OK);
     assert_true(s.leaky);
     ci_split_release(&s);
     free(k);
@@ -180,15 +184,15 @@ static void split__wants_both_classes_on_both_sides(void **state)
 
     (void)state;
     for (int64_t g = 0; g < 200; g++) k->label[g] = block_of(g, 200, 20) % 5 == 2 && g % 2;
-    assert_int_equal(ci_split_make(&k->st, 20, 5, 2, false, &s), CI_EDATA);
+    assert_int_equal(ci_split_make(&k->st, &usual, &s), CI_EDATA);
     assert_non_null(strstr(ci_message(), "training has 152 windows, 0 of them attacks"));
     for (int64_t g = 0; g < 200; g++) k->label[g] = block_of(g, 200, 20) % 5 != 2 && g % 2;
-    assert_int_equal(ci_split_make(&k->st, 20, 5, 2, false, &s), CI_EDATA);
+    assert_int_equal(ci_split_make(&k->st, &usual, &s), CI_EDATA);
     assert_non_null(strstr(ci_message(), "validation has 40 windows, 0 of them attacks"));
     memset(k->label, 1, sizeof k->label);
-    assert_int_equal(ci_split_make(&k->st, 20, 5, 2, false, &s), CI_EDATA);
+    assert_int_equal(ci_split_make(&k->st, &usual, &s), CI_EDATA);
     k->st.head.n_graph = k->c[0].n_graph = k->c[1].n_graph = 0;
-    assert_int_equal(ci_split_make(&k->st, 20, 5, 2, false, &s), CI_EDATA);
+    assert_int_equal(ci_split_make(&k->st, &usual, &s), CI_EDATA);
     free(k);
 }
 

@@ -58,7 +58,7 @@ static double *gradient(const struct trainer *t, double *out_loss)
     ci_packer *packer = NULL;
     ci_scratch *scratch = NULL;
 
-    assert_int_equal(ci_packer_create(store, &t->ck.scaler, G, rows, &packer), CI_OK);
+    assert_int_equal(ci_packer_create(store, &t->ck.scaler, G, rows, false, &packer), CI_OK);
     assert_int_equal(ci_scratch_create(t->model, G, rows, ci_packer_max_edge(store, G, rows), &scratch), CI_OK);
     ci_model_prepare(t->model, t->ck.w, wt);
     *out_loss = 0;
