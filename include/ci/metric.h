@@ -47,7 +47,12 @@ double ci_precision(ci_counts c);         /**< tp / (tp + fp)                   
 double ci_recall(ci_counts c);            /**< tp / (tp + fn)                                 */
 double ci_fpr(ci_counts c);               /**< fp / (fp + tn)                                 */
 double ci_f1(ci_counts c);                /**< 2 tp / (2 tp + fp + fn)                        */
-double ci_balanced_accuracy(ci_counts c); /**< (recall + tn / (tn + fp)) / 2                  */
+double ci_specificity(ci_counts c);       /**< tn / (tn + fp)                                 */
+double ci_fnr(ci_counts c);               /**< fn / (fn + tp)                                 */
+double ci_balanced_accuracy(ci_counts c); /**< (recall + specificity) / 2                     */
+double ci_macro_f1(ci_counts c);          /**< (f1 + 2 tn / (2 tn + fn + fp)) / 2             */
+double ci_kappa(ci_counts c);             /**< 2 (tp tn - fn fp) / ((tp+fp)(fp+tn) + (tp+fn)(fn+tn)),
+                                               Cohen 1960                                     */
 double ci_mcc(ci_counts c);               /**< (tp tn - fp fn) / sqrt((tp+fp)(tp+fn)(tn+fp)(tn+fn)),
                                                Matthews 1975                                  */
 
@@ -69,13 +74,73 @@ typedef struct ci_bootstrap {
     int32_t draws; /**< 0: no intervals; DESIGN.md: 1000                   */
 } ci_bootstrap;
 
+/** Places on the curves that a reader asks for; thresholds are distinct scores here, never points
+ *  between them, so that each is a detector that could be run. */
+enum { CI_FPR_POINTS = 3 };
+double ci_fpr_point(int i); /**< .05, .01, .001 */
+static const double ci_recall_point = 0.95, ci_precision_point = 0.99;
+
+typedef struct ci_operating {
+    double recall_at_fpr[CI_FPR_POINTS]; /**< the highest recall whose FPR is at most that   */
+    double precision_at_recall; /**< the highest precision whose recall is at least .95      */
+    double recall_at_precision; /**< the highest recall whose precision is at least .99; 0 when
+                                     no cut has it                                            */
+} ci_operating;
+
+/** \return as ci_auroc */
+ci_rc ci_operating_compute(const double *score, const uint8_t *label, int64_t n, ci_operating *out);
+
+/** A curve in order of descending threshold: one point for each distinct score, the windows with at
+ *  least that score called attacks, and before them the point where nothing is called one, whose
+ *  threshold is infinite (and whose precision is 1 by convention). */
+typedef enum ci_curve_kind {
+    CI_CURVE_ROC, /**< x false positive rate, y recall */
+    CI_CURVE_PR   /**< x recall, y precision           */
+} ci_curve_kind;
+
+typedef struct ci_curve {
+    int32_t n;
+    double *x, *y, *threshold; /**< (n); owned                                                */
+    int32_t n_whole;           /**< points before thinning                                    */
+} ci_curve;
+
+/** A curve of at most `max` points.  Where there are more, the point whose triangle with its two
+ *  neighbours is smallest goes first, until `max` are left: what goes is what changes the drawing and
+ *  the area under it least, so points on a straight line before corners.  Of equal triangles the
+ *  one with the highest threshold goes.  Both ends stay, and with max >= 3 the point at which the
+ *  windows with at least `threshold` are called attacks.
+ *  Source: Visvalingam, Whyatt, "Line generalisation by repeated elimination of points", 1993.
+ *  \param [in]  max  2 or more
+ *  \param [out] out  on CI_OK the caller's, to ci_curve_release
+ *  \return as ci_auroc; CI_EARG (max), CI_ENUMERIC (threshold is not finite) */
+ci_rc ci_curve_compute(const double *score, const uint8_t *label, int64_t n, ci_curve_kind kind, double threshold,
+                       int32_t max, ci_curve *out);
+void ci_curve_release(ci_curve *c); /**< NULL-safe; leaves *c zero */
+
+/** How far scores are from being probabilities.  Bin b of CI_CALIBRATION_BINS has the scores with
+ *  floor(15 score) = b, and a score of 1 is in the last. */
+enum { CI_CALIBRATION_BINS = 15 };
+
+typedef struct ci_calibration {
+    double brier; /**< mean of (score - label)^2; Brier 1950                                  */
+    double ece;   /**< sum over bins of n/N |share of attacks - mean score|; Naeini et al. 2015 */
+    int64_t n[CI_CALIBRATION_BINS], n_attack[CI_CALIBRATION_BINS];
+    double mean[CI_CALIBRATION_BINS]; /**< of the scores in the bin, 0 where it is empty      */
+} ci_calibration;
+
+/** One class is fine; n == 0 gives zeros.
+ *  \return CI_OK, CI_EARG (also: a score outside 0 .. 1), CI_ENUMERIC */
+ci_rc ci_calibration_compute(const double *score, const uint8_t *label, int64_t n, ci_calibration *out);
+
 /** Everything a line of the results table says. */
 typedef struct ci_scores {
     int64_t n, n_attack;
-    bool one_class;    /**< not both classes: auroc, ap, lo and hi are NaN; report counts        */
+    bool one_class;    /**< not both classes: auroc, ap, on, lo and hi are NaN; report counts    */
     double threshold;
     ci_counts at;      /**< counts at the threshold                                              */
     double auroc, ap, f1, mcc, fpr, accuracy, precision, recall, balanced_accuracy;
+    double specificity, fnr, macro_f1, kappa;
+    ci_operating on;   /**< NaN with one class                                                   */
     int32_t n_block;   /**< blocks that were drawn from                                          */
     int32_t draws;     /**< draws that the intervals come from: those with both classes          */
     double lo[CI_METRIC_COUNT]; /**< 2.5 % percentile over draws, linear between order statistics

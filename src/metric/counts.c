@@ -33,10 +33,17 @@ double ci_precision(ci_counts c) { return ratio(c.tp, c.tp + c.fp); }
 double ci_recall(ci_counts c) { return ratio(c.tp, c.tp + c.fn); }
 double ci_fpr(ci_counts c) { return ratio(c.fp, c.fp + c.tn); }
 double ci_f1(ci_counts c) { return ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn); }
+double ci_specificity(ci_counts c) { return ratio(c.tn, c.tn + c.fp); }
+double ci_fnr(ci_counts c) { return ratio(c.fn, c.fn + c.tp); }
+double ci_balanced_accuracy(ci_counts c) { return (ci_recall(c) + ci_specificity(c)) / 2; }
+double ci_macro_f1(ci_counts c) { return (ci_f1(c) + ratio(2 * c.tn, 2 * c.tn + c.fn + c.fp)) / 2; }
 
-double ci_balanced_accuracy(ci_counts c)
+double ci_kappa(ci_counts c)
 {
-    return (ci_recall(c) + ratio(c.tn, c.tn + c.fp)) / 2;
+    const __int128 num = 2 * ((__int128)c.tp * c.tn - (__int128)c.fn * c.fp);
+    const __int128 den = (__int128)(c.tp + c.fp) * (c.fp + c.tn) + (__int128)(c.tp + c.fn) * (c.fn + c.tn);
+
+    return den ? (double)num / (double)den : 0;
 }
 
 double ci_mcc(ci_counts c)

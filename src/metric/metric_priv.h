@@ -21,6 +21,9 @@ typedef struct areas { double auroc, ap; } areas;
  *  copies are not of both classes, and then *out is not written. */
 bool ci_ranked_areas(const ranked *r, const int32_t *block, const int32_t *times, areas *out);
 
+/** Both classes are there. */
+void ci_ranked_operating(const ranked *r, ci_operating *out);
+
 /** Fill lo, hi, draws and n_block.  \return CI_OK or CI_ENOMEM */
 ci_rc ci_metric_intervals_fill(const ranked *r, const double *score, const uint8_t *label,
                      const int32_t *capture, ci_bootstrap boot, ci_scores *s);

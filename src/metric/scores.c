@@ -31,6 +31,10 @@ static void ratios_fill(ci_scores *s)
     s->precision = ci_precision(s->at);
     s->recall = ci_recall(s->at);
     s->balanced_accuracy = ci_balanced_accuracy(s->at);
+    s->specificity = ci_specificity(s->at);
+    s->fnr = ci_fnr(s->at);
+    s->macro_f1 = ci_macro_f1(s->at);
+    s->kappa = ci_kappa(s->at);
 }
 
 ci_rc ci_scores_compute(const double *score, const uint8_t *label, const int32_t *capture,
@@ -44,6 +48,8 @@ ci_rc ci_scores_compute(const double *score, const uint8_t *label, const int32_t
     if (boot.draws < 0 || (boot.draws && boot.block < 1))
         CI_FAIL(CI_EARG, "%d draws of blocks of %d", boot.draws, boot.block);
     for (int m = 0; m < CI_METRIC_COUNT; m++) s.lo[m] = s.hi[m] = NAN;
+    for (int i = 0; i < CI_FPR_POINTS; i++) s.on.recall_at_fpr[i] = NAN;
+    s.on.precision_at_recall = s.on.recall_at_precision = NAN;
     CI_TRY(ci_confusion(score, label, n, threshold, &s.at));
     ratios_fill(&s);
     CI_TRY(ci_ranked_build(score, label, n, &r));
@@ -52,6 +58,7 @@ ci_rc ci_scores_compute(const double *score, const uint8_t *label, const int32_t
     if (!s.one_class) {
         s.auroc = a.auroc;
         s.ap = a.ap;
+        ci_ranked_operating(&r, &s.on);
         if (boot.draws) CI_TRY(ci_metric_intervals_fill(&r, score, label, capture, boot, &s));
     }
     *out = s;
