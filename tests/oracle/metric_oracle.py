@@ -48,6 +48,85 @@ def numbers(s, y, t):
                 recall=sk.recall_score(y, called, zero_division=0))
 
 
+def at_points(s, y):
+    """Recall at FPR .05, .01, .001, precision at recall .95, recall at precision .99, of thresholds that are scores."""
+    if not both(y):
+        return [float("nan")] * 5
+    fpr, tpr, _ = sk.roc_curve(y, s, drop_intermediate=False)
+    precision, recall, _ = sk.precision_recall_curve(y, s)
+    precision, recall = precision[:-1], recall[:-1]  # the last one has no threshold
+    sure = recall[precision >= .99]
+    return [tpr[fpr <= x].max() for x in (.05, .01, .001)] + [precision[recall >= .95].max(), sure.max() if len(sure) else 0.0]
+
+
+def more(s, y, t):
+    called = (s >= t).astype(int)
+    tn, fp, fn, tp = sk.confusion_matrix(y, called, labels=[0, 1]).ravel()
+    kappa = sk.cohen_kappa_score(y, called) if len(set(y) | set(called)) > 1 else 0.0  # scikit-learn: NaN
+    return [tn / (tn + fp) if tn + fp else 0.0, fn / (fn + tp) if fn + tp else 0.0,
+            sk.f1_score(y, called, labels=[0, 1], average="macro", zero_division=0), kappa] + at_points(s, y)
+
+
+def calibration(s, y):
+    """Brier score and expected calibration error over 15 bins; NaN where a score is no probability."""
+    if s.min() < 0 or s.max() > 1:
+        return [float("nan")] * 2
+    bins = np.minimum(np.floor(15 * s), 14).astype(int)
+    ece = sum((bins == b).mean() * abs(y[bins == b].mean() - s[bins == b].mean()) for b in set(bins))
+    return [sk.brier_score_loss(y, s, pos_label=1), ece]
+
+
+def curve(s, y, kind):
+    """x, y, threshold in order of descending threshold; nothing is called an attack at the first point."""
+    if kind == "roc":
+        x, v, t = sk.roc_curve(y, s, drop_intermediate=False)
+        return np.stack([x, v, np.r_[np.inf, t[1:]]], 1)
+    precision, recall, t = sk.precision_recall_curve(y, s)
+    return np.stack([recall, precision, np.r_[t, np.inf]], 1)[::-1]
+
+
+def thin(points, keep, most):
+    """Visvalingam and Whyatt, as in their paper: look at all triangles, drop the smallest, again."""
+    left, floor = list(range(len(points))), 0.0
+    while len(left) > most:
+        area = []
+        for a, k, b in zip(left, left[1:], left[2:]):
+            (xa, ya, _), (xk, yk, _), (xb, yb, _) = points[a], points[k], points[b]
+            if k != keep or most < 3:
+                area.append((max(floor, abs((xk - xa) * (yb - ya) - (xb - xa) * (yk - ya))), k))
+        floor, gone = min(area)
+        left.remove(gone)
+    return points[left]
+
+
+def curve_case(name, s, y, t, kind, most):
+    whole = curve(s, y, kind)
+    keep = int(np.flatnonzero(whole[:, 2] >= t)[-1])
+    points = thin(whole, keep, most)
+    print(f"""    {{"{name}", CI_CURVE_{kind.upper()}, {most}, {len(whole)}, {len(points)}, {{""")
+    print(wrap(["INFINITY" if np.isinf(v) else c_number(v) for v in points.reshape(-1)]) + "\n     }},")
+
+
+def curves():
+    print("""
+/* The whole curve by scikit-learn, thinned by the oracle's own loop: x, y, threshold of each point. */
+struct curve_vector {
+    const char *name;
+    ci_curve_kind kind;
+    int max, n_whole, n;
+    double point[240];
+};
+
+static const struct curve_vector curve_vectors[] = {""")
+    for name, s, y, t in cases():
+        if name in ("smooth", "ties", "reversed", "all_equal", "two"):
+            for kind in ("roc", "pr"):
+                for most in (200, 11, 3, 2):
+                    if most == 200 or name == "smooth":
+                        curve_case(name, s, y, t, kind, most)
+    print("};")
+
+
 def youden(s, y):
     """Threshold and J from sklearn's ROC curve; the highest threshold among equals."""
     if not both(y):
@@ -70,6 +149,9 @@ def cases():
     y = (rng.random(80) < .4).astype(int)
     yield "ties", q(np.clip(rng.integers(0, 5, 80) + y, 0, 5) / 4), y, .75
     yield "all_equal", q([.5] * 9), np.array([0, 1, 0, 0, 1, 1, 0, 0, 0]), .5
+    y = (rng.random(70) < .35).astype(int)
+    yield "probabilities", q(np.clip(rng.random(70) * .7 + .3 * y, 0, 1)), y, .5
+    yield "ends_of_bins", q([0, .2, .2, .4, .4, .6, 1, 1, 1]), np.array([0, 0, 1, 0, 1, 1, 1, 0, 1]), .5
     y = np.array([0] * 12 + [1] * 5)
     yield "separated", q(np.r_[rng.random(12) * .4, .6 + rng.random(5) * .4]), y, .5
     yield "reversed", q(np.r_[.6 + rng.random(12) * .4, rng.random(5) * .4]), y, .5
@@ -142,6 +224,7 @@ def main():
 #define METRIC_VECTORS_H
 #include <math.h>
 #include <stdint.h>
+#include "ci/metric.h"
 
 struct metric_vector {{
     const char *name;
@@ -150,6 +233,8 @@ struct metric_vector {{
     int tp, fp, tn, fn;
     double auroc, ap, f1, mcc, fpr, accuracy, precision, recall, balanced;
     double youden, j;
+    double more[9];       /* specificity, FNR, macro F1, kappa, recall at 3 FPR, precision at recall, recall at precision */
+    double brier, ece;    /* NaN: a score is no probability */
     uint8_t label[80];
     double score[80];
 }};
@@ -162,8 +247,10 @@ static const struct metric_vector metric_vectors[] = {{""")
         print(f"    {{\"{name}\", {len(s)}, {t}, {m['tp']}, {m['fp']}, {m['tn']}, {m['fn']},")
         print(wrap([c_number(m[k]) for k in order] + [c_number((m["recall"] + specificity) / 2)]
                    + [c_number(v) for v in youden(s, y)]))
+        print("     {\n" + wrap([c_number(v) for v in more(s, y, t)]) + "\n     },\n" + wrap([c_number(v) for v in calibration(s, y)]))
         print("     {\n" + wrap([str(v) for v in y]) + "\n     }, {\n" + wrap([c_number(v) for v in s]) + "\n     }},")
     print("};")
+    curves()
     bootstrap()
     print("\n#endif")
 
