@@ -154,6 +154,8 @@ typedef struct ci_conf {
         int32_t state;             /**< 15, 18                                                 */
         char vgae[CI_TEXT_MAX], gat[CI_TEXT_MAX]; /**< folders; empty: those beside            */
         char reward[CI_TEXT_MAX];  /**< minimal, legacy                                        */
+        char anomaly[CI_TEXT_MAX]; /**< moebius, percentile                                    */
+        char norm[CI_TEXT_MAX];    /**< none, layer                                            */
         int32_t actions, hidden, layers, episodes, sample, steps, batch, buffer, max_states;
         double lr, decay, dropout, gamma, target, epsilon, epsilon_end, balance;
     } fusion;

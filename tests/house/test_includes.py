@@ -9,7 +9,7 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # The tree of STYLE.md from top to bottom: a folder includes only what stands before it, and itself.
-ORDER = ("base conf device comm graph sim csv table vocab window store batch ops loss model optim ckpt metric train eval "
+ORDER = ("base conf device comm graph sim csv table vocab window store batch ops loss model optim ckpt metric train fusion eval "
          "detect step registry report cmd").split()
 PREPARE = {"csv", "table", "vocab", "window"}  # what training does not see
 TRAIN = set(ORDER[ORDER.index("store") + 1:ORDER.index("eval") + 1])
@@ -34,6 +34,7 @@ OWNER = {
     "ckpt": "ckpt",
     "metric": "metric",
     "train": "train",
+    "fusion": "fusion",
     "eval": "eval",
     "step": "step scan build run",
 }
