@@ -120,6 +120,7 @@ static void training(const char *isa, int n_graph)
     float *wt = numbers((size_t)ci_model_prepared_size(m), 9);
     float *logit = numbers((size_t)n_graph * 2, 1), *dlogit = numbers((size_t)n_graph * 2, 1);
     double best[3] = {1e9, 1e9, 1e9}, loss;
+    const ci_class_loss focal = {.kind = CI_FOCAL, .gamma = 2};
     ci_model_init(m, 1, w);
     ci_model_prepare(m, w, wt);
     const int loops = (!strcmp(isa, "generic") ? 20 : 2000) / n_graph + 1;
@@ -129,7 +130,8 @@ static void training(const char *isa, int n_graph)
             const double t0 = ci_now_s();
             if (ci_model_forward(m, w, s, &b, &step, logit) != CI_OK) exit(70);
             const double t1 = ci_now_s();
-            if (ci_focal(logit, b.label, n_graph, 2, n_graph, dlogit, &loss) != CI_OK) exit(70);
+            memset(dlogit, 0, (size_t)n_graph * 2 * sizeof *dlogit);
+            if (ci_classify(&focal, logit, b.label, NULL, n_graph, 1.0 / n_graph, dlogit, &loss) != CI_OK) exit(70);
             if (ci_model_backward(m, w, wt, s, &b, &step, dlogit, grad) != CI_OK) exit(70);
             const double t2 = ci_now_s();
             spent[0] += t1 - t0;

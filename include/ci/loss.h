@@ -41,10 +41,6 @@ typedef struct ci_class_loss {
 ci_rc ci_classify(const ci_class_loss *c, const float *logit, const uint8_t *label, const float *graph_weight,
                   ci_lid n, double scale, float *dlogit, double *loss);
 
-/** ci_classify with CI_FOCAL, scale 1 / n_global, dlogit overwritten. */
-ci_rc ci_focal(const float *logit, const uint8_t *label, ci_lid n, double gamma, ci_gid n_global,
-               float *dlogit, double *loss);
-
 /** Probability of class 1 of each graph, for scores.
  *  \param [out] p  (n) in [0,1] */
 void ci_softmax_attack(const float *logit, ci_lid n, float *p);

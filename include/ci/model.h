@@ -19,7 +19,7 @@
  *  bit.  Nothing here is collective.  A training step of one shard is
  *
  *      ci_model_forward(m, w, s, b, &step, logit);
- *      ci_focal(logit, b->label, b->n_graph, gamma, n_global, dlogit, &loss);            (loss.h)
+ *      ci_classify(&kind, logit, b->label, NULL, b->n_graph, 1.0 / n_global, dlogit, &loss); (loss.h; dlogit zeroed)
  *      ci_model_backward(m, w, wt, s, b, &step, dlogit, grad);
  */
 #include <stddef.h>

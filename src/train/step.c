@@ -46,10 +46,12 @@ static ci_rc shard_run(struct trainer *t, struct worker *w, ci_lane *lane, long 
                                 (float)c->train.unk_drop};
     const int64_t from = t->first[shard], n = t->first[shard + 1] - from;
     const ci_batch *b = ci_packer_pack(lane->packer, t->batch + from, (ci_lid)n);
+    const ci_class_loss kind = {.kind = CI_FOCAL, .gamma = c->train.gamma};
     double loss = 0;
 
     CI_TRY(ci_model_forward(t->model, t->ck.w, lane->scratch, b, &step, w->logit));
-    rc = ci_focal(w->logit, b->label, b->n_graph, c->train.gamma, t->n_batch_graph, w->dlogit, &loss);
+    memset(w->dlogit, 0, (size_t)b->n_graph * 2 * sizeof *w->dlogit);
+    rc = ci_classify(&kind, w->logit, b->label, NULL, b->n_graph, 1 / (double)t->n_batch_graph, w->dlogit, &loss);
     if (rc == CI_ENUMERIC) ci_model_finite(t->model, t->ck.w, "weights"); /* tells which tensor it is, where it can */
     CI_TRY(rc);
     CI_TRY(ci_model_backward(t->model, t->ck.w, t->wt, lane->scratch, b, &step, w->dlogit, w->grad));

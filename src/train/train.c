@@ -70,13 +70,14 @@ static ci_rc judge(const struct trainer *t, const float *logit, struct validatio
 {
     ci_rc rc = CI_OK;
     const int64_t n = t->split.n_valid;
-    float *p = ci_new((size_t)n, sizeof *p), *d = ci_new((size_t)n, 2 * sizeof *d);
+    const ci_class_loss kind = {.kind = CI_FOCAL, .gamma = t->conf->train.gamma};
+    float *p = ci_new((size_t)n, sizeof *p);
     double *score = ci_new((size_t)n, sizeof *score);
     uint8_t *label = ci_new((size_t)n, sizeof *label);
 
-    if (!p || !d || !score || !label) CI_FAIL(CI_ENOMEM, "%lld validation scores", (long long)n);
+    if (!p || !score || !label) CI_FAIL(CI_ENOMEM, "%lld validation scores", (long long)n);
     for (int64_t i = 0; i < n; i++) label[i] = t->st->graph_label[t->split.valid[i]];
-    CI_TRY(ci_focal(logit, label, (ci_lid)n, t->conf->train.gamma, n, d, &out->loss));
+    CI_TRY(ci_classify(&kind, logit, label, NULL, (ci_lid)n, 1 / (double)n, NULL, &out->loss));
     ci_softmax_attack(logit, (ci_lid)n, p);
     for (int64_t i = 0; i < n; i++) score[i] = (double)p[i];
     CI_TRY(ci_auroc(score, label, n, &out->auroc));
@@ -84,7 +85,6 @@ static ci_rc judge(const struct trainer *t, const float *logit, struct validatio
     CI_TRY(ci_youden(score, label, n, &out->threshold, NULL));
 done:
     free(p);
-    free(d);
     free(score);
     free(label);
     return rc;

@@ -16,7 +16,7 @@ TRAIN = set(ORDER[ORDER.index("store") + 1:ORDER.index("eval") + 1])
 
 # Which folder offers a header of include/ci/.
 OWNER = {
-    "base": "arena commit hash json log memory pool random rc signal tick types",
+    "base": "arena commit elementary hash json log memory pool random rc signal tick types",
     "conf": "conf",
     "comm": "comm",
     "graph": "graph feature attack",

@@ -12,6 +12,7 @@
 #include "ci/loss.h"
 #include "ci/rc.h"
 
+static const ci_class_loss focal = {.kind = CI_FOCAL, .gamma = 2};
 static const ci_model_step train = {.seed = 3, .epoch = 4, .dropout = 0.2f, .unk_drop = 0.3f};
 
 struct bench {
@@ -48,10 +49,10 @@ static void close_bench(struct bench *t)
 /** Forward, loss, backward; gradients are added to t->grad. */
 static double shard(struct bench *t, const ci_batch *b, ci_gid n_global, float *logit)
 {
-    float dlogit[64];
+    float dlogit[64] = {0};
     double loss;
     assert_int_equal(ci_model_forward(t->m, t->w, t->s, b, &train, logit), CI_OK);
-    assert_int_equal(ci_focal(logit, b->label, b->n_graph, 2, n_global, dlogit, &loss), CI_OK);
+    assert_int_equal(ci_classify(&focal, logit, b->label, NULL, b->n_graph, 1 / (double)n_global, dlogit, &loss), CI_OK);
     assert_int_equal(ci_model_backward(t->m, t->w, t->wt, t->s, b, &train, dlogit, t->grad), CI_OK);
     return loss;
 }
@@ -200,12 +201,12 @@ static void dropout__depends_on_seed_epoch_and_graph(void **state)
 /** Loss with w[i] moved by h. */
 static double moved(struct bench *t, const ci_batch *b, ci_gid i, float h)
 {
-    float logit[64], dlogit[64];
+    float logit[64];
     double loss;
     const float old = t->w[i];
     t->w[i] = old + h;
     assert_int_equal(ci_model_forward(t->m, t->w, t->s, b, &train, logit), CI_OK);
-    assert_int_equal(ci_focal(logit, b->label, b->n_graph, 2, 1, dlogit, &loss), CI_OK);
+    assert_int_equal(ci_classify(&focal, logit, b->label, NULL, b->n_graph, 1, NULL, &loss), CI_OK);
     t->w[i] = old;
     return loss;
 }
@@ -302,11 +303,11 @@ static void finite__names_the_tensor(void **state)
     t.w[p[12].first + 5] = NAN;
     assert_int_equal(ci_model_finite(t.m, t.w, "weights"), CI_ENUMERIC);
     assert_non_null(strstr(ci_message(), p[12].name));
-    float logit[64], dlogit[64];
+    float logit[64];
     double loss;
     ci_batch *b = case_many(0, 2);
     assert_int_equal(ci_model_forward(t.m, t.w, t.s, b, NULL, logit), CI_OK);
-    assert_int_equal(ci_focal(logit, b->label, 2, 2, 2, dlogit, &loss), CI_ENUMERIC); /* it reaches the loss */
+    assert_int_equal(ci_classify(&focal, logit, b->label, NULL, 2, 0.5, NULL, &loss), CI_ENUMERIC); /* it reaches the loss */
     case_free(b);
     close_bench(&t);
 }

@@ -58,11 +58,12 @@ static ci_rc step(const ci_batch *b, float *logit, double *loss)
 {
     ci_rc rc = CI_OK;
     const ci_model_step s = {.seed = 1};
-    float dlogit[64];
+    const ci_class_loss focal = {.kind = CI_FOCAL, .gamma = 2};
+    float dlogit[64] = {0};
     memset(grad, 0, (size_t)ci_model_size(model) * sizeof *grad);
     ci_model_prepare(model, w, wt);
     CI_TRY(ci_model_forward(model, w, scratch, b, &s, logit));
-    CI_TRY(ci_focal(logit, b->label, b->n_graph, 2, b->n_graph, dlogit, loss));
+    CI_TRY(ci_classify(&focal, logit, b->label, NULL, b->n_graph, 1 / (double)b->n_graph, dlogit, loss));
     CI_TRY(ci_model_backward(model, w, wt, scratch, b, &s, dlogit, grad));
 done:
     return rc;

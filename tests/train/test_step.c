@@ -61,11 +61,13 @@ static double *gradient(const struct trainer *t, double *out_loss)
     assert_int_equal(ci_packer_create(store, &t->ck.scaler, G, rows, false, &packer), CI_OK);
     assert_int_equal(ci_scratch_create(t->model, G, rows, ci_packer_max_edge(store, G, rows), &scratch), CI_OK);
     ci_model_prepare(t->model, t->ck.w, wt);
+    const ci_class_loss focal = {.kind = CI_FOCAL, .gamma = conf.train.gamma};
     *out_loss = 0;
     for (int64_t s = 0; s < n_shard; s++) {
         const ci_batch *b = ci_packer_pack(packer, t->graph + from + first[s], (ci_lid)(first[s + 1] - first[s]));
         assert_int_equal(ci_model_forward(t->model, t->ck.w, scratch, b, &step, logit), CI_OK);
-        assert_int_equal(ci_focal(logit, b->label, b->n_graph, conf.train.gamma, n, d, &loss), CI_OK);
+        memset(d, 0, sizeof d);
+        assert_int_equal(ci_classify(&focal, logit, b->label, NULL, b->n_graph, 1 / (double)n, d, &loss), CI_OK);
         memset(g, 0, (size_t)P * sizeof *g);
         assert_int_equal(ci_model_backward(t->model, t->ck.w, wt, scratch, b, &step, d, g), CI_OK);
         for (ci_gid i = 0; i < P; i++) sum[i] += (double)g[i];

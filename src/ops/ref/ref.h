@@ -38,5 +38,5 @@ void CI_REF(mean_backward)(ci_lid rows, ci_lid cols, const CI_REAL *dy, CI_REAL 
 void CI_REF(embed_forward)(ci_lid n, ci_lid cols, const int32_t *id, const CI_REAL *table, CI_REAL *y);
 void CI_REF(embed_backward)(ci_lid n, ci_lid cols, const int32_t *id, const CI_REAL *dy, CI_REAL *dtable);
 
-/** \return the loss of ci_focal; dz[n,2] its gradient */
+/** \return the loss of ci_classify with CI_FOCAL; dz[n,2] its gradient */
 CI_REAL CI_REF(focal)(ci_lid n, const CI_REAL *z, const uint8_t *label, CI_REAL gamma, ci_gid n_global, CI_REAL *dz);
