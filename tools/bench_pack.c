@@ -59,7 +59,7 @@ int main(int argc, char **argv)
     n = st->head.n_graph;
     graph = ci_new((size_t)n, sizeof *graph);
     for (int64_t g = 0; g < n; g++) graph[g] = g;
-    must(comm, ci_scaler_fit(comm, st, graph, n, &scaler));
+    must(comm, ci_scaler_fit(comm, st, graph, n, CI_SCALER_ZSCORE, &scaler));
     must(comm, ci_packer_create(st, &scaler, SHARD, SHARD * (st->head.frames + 1), false, &p));
     sum = pass(p, graph, n, true);
     end = ci_now_s() + seconds;

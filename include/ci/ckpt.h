@@ -6,14 +6,14 @@
  *
  *      weight, moment1, moment2 (P) float32    exponent (T) int32
  *      tensor_name (T) text, tensor_rows, tensor_cols (T) int32, tensor_first (T) int64
- *      scaler_node (F,2), scaler_edge (K,2) float64   mean and spread
+ *      scaler_node (F,2), scaler_edge (K,2) float64   mean and spread; attribute scaler_clip
  *      vocabulary (n) uint32                   score (3) float64 */
 #include <stdint.h>
 #include "ci/hash.h"
 #include "ci/model.h"
 #include "ci/scaler.h"
 
-enum { CI_CKPT_VERSION = 1 };
+enum { CI_CKPT_VERSION = 2 };
 
 /** Where training stands.  Integers are attributes of the file. */
 typedef struct ci_progress {

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ci/arena.h"
-#include "ci/scaler.h"
+#include "ci/split.h"
+#include "batch_priv.h"
 
 /* Sums of one column: of v and of v^2, in units of 2^-24 and 2^-48 of what a half would hold (nodes), or of
  * 2^-30 s and 2^-60 (edges: a nanosecond is the smallest step of time).  Values of a compact store are whole
@@ -61,22 +62,20 @@ static void graph_add(ci_reader *r, int64_t g, const struct units *u, struct sum
     s->n_edge += v.n_edge;
 }
 
+double spread_floored(double mean, double spread) { return fmax(spread, 1e-6 * fmax(1, fabs(mean))); }
+
 /* The difference of two nearly equal numbers: quadruple precision keeps what exact sums bought. */
 static void moments(__int128 n, __int128 sum, __int128 sum2, int bits, double *mean, double *spread)
 {
     const __float128 m = (__float128)sum / (__float128)n;
     __float128 var = (__float128)sum2 / (__float128)n - m * m;
-    double least;
 
     if (var < 0) var = 0;
     *mean = ldexp((double)m, -bits);
-    *spread = ldexp(sqrt((double)var), -bits);
-    least = 1e-6 * fmax(1, fabs(*mean));
-    if (*spread < least) *spread = least;
+    *spread = spread_floored(*mean, ldexp(sqrt((double)var), -bits));
 }
 
-ci_rc ci_scaler_fit(const ci_comm *comm, const ci_store *st, const int64_t *graph, int64_t n,
-                    ci_scaler *out)
+static ci_rc zscore_fit(const ci_comm *comm, const ci_store *st, const int64_t *graph, int64_t n, ci_scaler *out)
 {
     ci_rc rc = CI_OK;
     struct sums *s = ci_new(1, sizeof *s);
@@ -87,40 +86,73 @@ ci_rc ci_scaler_fit(const ci_comm *comm, const ci_store *st, const int64_t *grap
     for (int64_t i = ci_part(n, comm->rank, comm->size); i < ci_part(n, comm->rank + 1, comm->size); i++)
         if (!st->graph_label[graph[i]]) graph_add(r, graph[i], &u, s);
     CI_TRY(ci_comm_sum_i128(comm, "scaler.sums", (__int128 *)s, sizeof *s / sizeof(__int128)));
-    if (s->n_node == 0) CI_FAIL(CI_EDATA, "no benign training window to fit the scaler on");
-    *out = (ci_scaler){.n_node = st->set->n_node, .n_edge = st->set->n_edge};
-    for (ci_lid k = 0; k < out->n_node; k++) {
-        moments(s->n_node, s->node[k], s->node2[k], u.node[k],
-                &out->node_mean[k], &out->node_spread[k]);
-        if (st->set->node[k].scaling == CI_SCALE_INDEX) {
-            out->node_mean[k] = 0;
-            out->node_spread[k] = CI_SCALER_NOTHING;
-        }
-    }
-    for (ci_lid k = 0; k < out->n_edge; k++) {
-        if (s->n_edge == 0) out->edge_spread[k] = 1;
-        else moments(s->n_edge, s->edge[k], s->edge2[k], u.edge[k], &out->edge_mean[k], &out->edge_spread[k]);
-    }
+    for (ci_lid k = 0; k < out->n_node; k++)
+        moments(s->n_node, s->node[k], s->node2[k], u.node[k], &out->node_mean[k], &out->node_spread[k]);
+    for (ci_lid k = 0; s->n_edge > 0 && k < out->n_edge; k++)
+        moments(s->n_edge, s->edge[k], s->edge2[k], u.edge[k], &out->edge_mean[k], &out->edge_spread[k]);
 done:
     free(s);
     ci_reader_destroy(&r);
     return rc;
 }
 
-static void row_scale(const double *mean, const double *spread, ci_lid n, const float *v, float *out)
+ci_scaler_kind ci_scaler_kind_of(const char *name)
 {
+    return strcmp(name, "none") == 0 ? CI_SCALER_NONE : strcmp(name, "robust") == 0 ? CI_SCALER_ROBUST : CI_SCALER_ZSCORE;
+}
+
+/* Rows of the benign graphs. */
+static void benign_count(const ci_store *st, const int64_t *graph, int64_t n, int64_t *out_node, int64_t *out_edge)
+{
+    *out_node = *out_edge = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (!st->graph_label[graph[i]]) {
+            int64_t nodes, edges;
+            ci_graphs_count(st, &graph[i], 1, &nodes, &edges);
+            *out_node += nodes;
+            *out_edge += edges;
+        }
+}
+
+ci_rc ci_scaler_fit(const ci_comm *comm, const ci_store *st, const int64_t *graph, int64_t n,
+                    ci_scaler_kind kind, ci_scaler *out)
+{
+    ci_rc rc = CI_OK;
+    const bool none = kind == CI_SCALER_NONE;
+    int64_t n_node, n_edge;
+
+    *out = (ci_scaler){.n_node = st->set->n_node, .n_edge = st->set->n_edge, .clip = none ? 0 : CI_SCALER_CLIP};
+    for (ci_lid k = 0; k < out->n_node; k++) out->node_spread[k] = 1;
+    for (ci_lid k = 0; k < out->n_edge; k++) out->edge_spread[k] = 1;
+    benign_count(st, graph, n, &n_node, &n_edge);
+    if (n_node == 0 && !none) CI_FAIL(CI_EDATA, "no benign training window to fit the scaler on");
+    if (kind == CI_SCALER_ZSCORE) CI_TRY(zscore_fit(comm, st, graph, n, out));
+    if (kind == CI_SCALER_ROBUST) CI_TRY(quartiles_fit(comm, st, graph, n, n_node, n_edge, out));
+    for (ci_lid k = 0; k < out->n_node; k++)
+        if (st->set->node[k].scaling == CI_SCALE_INDEX) {
+            out->node_mean[k] = 0;
+            out->node_spread[k] = CI_SCALER_NOTHING;
+        }
+done:
+    return rc;
+}
+
+static void row_scale(const double *mean, const double *spread, double clip, ci_lid n, const float *v, float *out)
+{
+    const double most = clip > 0 ? clip : HUGE_VAL;
+
     for (ci_lid k = 0; k < n; k++) {
         const double z = ((double)v[k] - mean[k]) / spread[k];
-        out[k] = (float)(z > 10 ? 10 : z < -10 ? -10 : z);
+        out[k] = (float)(z > most ? most : z < -most ? -most : z);
     }
 }
 
 void ci_scaler_nodes(const ci_scaler *s, const float *x, int64_t n, float *out)
 {
-    for (int64_t i = 0; i < n; i++) row_scale(s->node_mean, s->node_spread, s->n_node, x + i * s->n_node, out + i * s->n_node);
+    for (int64_t i = 0; i < n; i++) row_scale(s->node_mean, s->node_spread, s->clip, s->n_node, x + i * s->n_node, out + i * s->n_node);
 }
 
 void ci_scaler_edges(const ci_scaler *s, const float *e, int64_t n, float *out)
 {
-    for (int64_t i = 0; i < n; i++) row_scale(s->edge_mean, s->edge_spread, s->n_edge, e + i * s->n_edge, out + i * s->n_edge);
+    for (int64_t i = 0; i < n; i++) row_scale(s->edge_mean, s->edge_spread, s->clip, s->n_edge, e + i * s->n_edge, out + i * s->n_edge);
 }

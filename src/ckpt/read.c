@@ -10,7 +10,7 @@ static ci_rc attributes_read(const ci_h5_view *v, const char *path, ci_ckpt *c)
 {
     ci_rc rc = CI_OK;
     char format[64] = "";
-    int64_t version = 0;
+    int64_t version = 0, clip = 0;
 
     if (ci_h5_text(v, "format", format, sizeof format) != CI_OK || strcmp(format, "canids checkpoint") != 0)
         CI_FAIL(CI_EFORMAT, "%s: not a checkpoint of canids (format \"%s\")", path, format);
@@ -19,6 +19,9 @@ static ci_rc attributes_read(const ci_h5_view *v, const char *path, ci_ckpt *c)
         CI_FAIL(CI_EFORMAT, "%s: checkpoint of version %lld, this program reads %d; train again", path,
                 (long long)version, CI_CKPT_VERSION);
     CI_TRY(ci_h5_text(v, "features", c->set, sizeof c->set));
+    CI_TRY(ci_h5_number(v, "scaler_clip", &clip));
+    if (clip < 0) CI_FAIL(CI_EFORMAT, "%s: scaler_clip %lld", path, (long long)clip);
+    c->scaler.clip = (double)clip;
     CI_TRY(ci_h5_text(v, "settings_sha256", c->settings, sizeof c->settings));
     CI_TRY(ci_h5_text(v, "store_tree_sha256", c->store, sizeof c->store));
     CI_TRY(ci_h5_number(v, "step", &c->at.step));

@@ -91,6 +91,7 @@ ci_rc ci_ckpt_write(const ci_ckpt *c, const ci_model *m, const char *path)
         {"format", "canids checkpoint", 0},
         {"format_version", NULL, CI_CKPT_VERSION},
         {"features", c->set, 0},
+        {"scaler_clip", NULL, (int64_t)c->scaler.clip},
         {"settings_sha256", c->settings, 0},
         {"store_tree_sha256", c->store, 0},
         {"step", NULL, c->at.step},

@@ -26,7 +26,7 @@ struct picked {
 
 void ci_eval_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
 {
-    static const char *const reads[] = {"data.train", "data.test", "data.set", "window.", "features.", "vocab.",
+    static const char *const reads[] = {"data.train", "data.test", "data.set", "data.duplicates", "window.", "features.", "vocab.",
                                         "contract.", "split.", "model.", "train.", "eval."};
 
     ci_conf_hash(conf, reads, CI_COUNT(reads), out);

@@ -137,9 +137,10 @@ done:
     return rc;
 }
 
-/* Inside the training folders, which come first, equal files are used once. */
-static void duplicates_mark(ci_plan *p)
+/* Inside the training folders, which come first, equal files are used once, unless data.duplicates keeps them. */
+static void duplicates_mark(const ci_conf *conf, ci_plan *p)
 {
+    if (strcmp(conf->data.duplicates, "keep") == 0) return;
     for (int32_t i = 0; i < p->n_capture; i++) {
         if (p->folder[p->capture[i].folder].role != CI_TRAIN || p->capture[i].left_out) continue;
         for (int32_t k = 0; k < i && p->capture[i].same_as < 0; k++)
@@ -190,7 +191,7 @@ ci_rc ci_scan_lines(ci_scan_state *s)
     CI_TRY(ci_comm_allgather(s->comm, "scan.lines.hash", mine, n_mine * sizeof *mine,
                              (void **)&hash, &bytes, NULL));
     CI_TRY_ALL(s->comm, "scan.lines.digest", captures_hash(&s->plan, piece, hash, n));
-    duplicates_mark(&s->plan);
+    duplicates_mark(s->conf, &s->plan);
     blocks_number(s);
 done:
     free(piece);

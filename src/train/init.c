@@ -24,7 +24,7 @@ ci_model_dim ci_train_dim(const ci_conf *c, const ci_store *st)
 
 void ci_train_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
 {
-    static const char *const reads[] = {"split.", "model.", "vocab.", "train.seed", "train.batch", "train.shard_rows",
+    static const char *const reads[] = {"split.", "model.", "vocab.", "train.seed", "train.scale", "train.batch", "train.shard_rows",
                                         "train.patience", "train.steps", "train.lr", "train.decay", "train.beta1",
                                         "train.beta2", "train.eps", "train.dropout", "train.gamma", "train.unk_drop",
                                         "train.clip"};

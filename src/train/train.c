@@ -298,7 +298,8 @@ ci_rc ci_train(const ci_comm *comm, const ci_conf *conf, const ci_store *st, con
     announce(&t);
     CI_TRY(resume(&t, &f, must_resume, &resumed));
     if (!resumed) {
-        CI_TRY(ci_scaler_fit(comm, st, t.split.train, t.split.n_train, &t.ck.scaler));
+        CI_TRY(ci_scaler_fit(comm, st, t.split.train, t.split.n_train,
+                             ci_scaler_kind_of(conf->train.scale), &t.ck.scaler));
         ci_model_init(t.model, (uint32_t)conf->train.seed, t.ck.w);
     }
     f.saved_s = ci_now_s();

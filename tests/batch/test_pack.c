@@ -23,7 +23,7 @@ static int group_start(void **state)
     snprintf(path, sizeof path, "%s/pack.h5", ci_test_tmp());
     store = made_store(ci_test_comm, &with, path, sha);
     for (int64_t g = 0; g < 50; g++) all[g] = g;
-    return ci_scaler_fit(ci_test_comm, store, all, 50, &scaler) == CI_OK ? 0 : 1;
+    return ci_scaler_fit(ci_test_comm, store, all, 50, CI_SCALER_ZSCORE, &scaler) == CI_OK ? 0 : 1;
 }
 
 static int group_end(void **state)

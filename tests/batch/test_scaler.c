@@ -87,7 +87,7 @@ static void scaler_fit__is_mean_and_spread_of_benign_graphs(void **state)
     ci_scaler s;
 
     (void)state;
-    assert_int_equal(ci_scaler_fit(comm, store, graph, n_graph, &s), CI_OK);
+    assert_int_equal(ci_scaler_fit(comm, store, graph, n_graph, CI_SCALER_ZSCORE, &s), CI_OK);
     assert_int_equal(s.n_node, 35);
     assert_int_equal(s.n_edge, 11);
     for (ci_lid k = 0; k < s.n_node; k++) {
@@ -111,8 +111,8 @@ static void scaler_fit__is_the_same_on_every_rank_and_in_any_order(void **state)
     for (int64_t i = 0; i < n_graph; i++) turned[i] = graph[n_graph - 1 - i];
     memset(&a, 0, sizeof a);
     memset(&b, 0, sizeof b);
-    assert_int_equal(ci_scaler_fit(comm, store, graph, n_graph, &a), CI_OK);
-    assert_int_equal(ci_scaler_fit(comm, store, turned, n_graph, &b), CI_OK);
+    assert_int_equal(ci_scaler_fit(comm, store, graph, n_graph, CI_SCALER_ZSCORE, &a), CI_OK);
+    assert_int_equal(ci_scaler_fit(comm, store, turned, n_graph, CI_SCALER_ZSCORE, &b), CI_OK);
     assert_memory_equal(&a, &b, sizeof a);
     first = a;
     assert_int_equal(ci_comm_bcast(comm, "test.scaler", 0, &first, sizeof first), CI_OK);
@@ -135,7 +135,7 @@ static void scaler_fit__floors_a_spread_of_nothing(void **state)
     snprintf(path, sizeof path, "%s/flat.h5", folder);
     st = made_store(comm, &flat, path, sha);
     while (st->graph_label[one]) one++;
-    assert_int_equal(ci_scaler_fit(comm, st, &one, 1, &s), CI_OK);
+    assert_int_equal(ci_scaler_fit(comm, st, &one, 1, CI_SCALER_ZSCORE, &s), CI_OK);
     assert_int_equal(ci_graphs_init(&got, st->set, 1, with.frames, with.frames), CI_OK);
     made_read(st, one, &got);
     for (ci_lid k = 0; k < s.n_node; k++) {
@@ -156,14 +156,14 @@ static void scaler_fit__wants_a_benign_graph(void **state)
     for (int64_t i = 0; i < n_graph; i++)
         if (store->graph_label[graph[i]]) attack[n++] = graph[i];
     assert_true(n > 0);
-    assert_int_equal(ci_scaler_fit(comm, store, attack, n, &s), CI_EDATA);
-    assert_int_equal(ci_scaler_fit(comm, store, attack, 0, &s), CI_EDATA);
+    assert_int_equal(ci_scaler_fit(comm, store, attack, n, CI_SCALER_ZSCORE, &s), CI_EDATA);
+    assert_int_equal(ci_scaler_fit(comm, store, attack, 0, CI_SCALER_ZSCORE, &s), CI_EDATA);
     assert_non_null(strstr(ci_message(), "no benign training window"));
 }
 
 static void scaler__clips_at_ten_spreads(void **state)
 {
-    const ci_scaler s = {.n_node = 2, .n_edge = 1, .node_mean = {10, -1}, .node_spread = {2, 1e-6}, .edge_mean = {0.5}, .edge_spread = {0.25}};
+    const ci_scaler s = {.n_node = 2, .n_edge = 1, .clip = 10, .node_mean = {10, -1}, .node_spread = {2, 1e-6}, .edge_mean = {0.5}, .edge_spread = {0.25}};
     float x[] = {12, -1, 29.999f, -0.99999f, 31, -2, -9.5f, 1e30f, 10, -1}, e[] = {0};
     const float want[] = {1, 0, 9.9995f, 10, 10, -10, -9.75f, 10, 0, 0};
 

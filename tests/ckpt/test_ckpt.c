@@ -65,6 +65,7 @@ static void fill(ci_ckpt *c, uint32_t seed)
     strcpy(c->set, "kd35");
     c->scaler.n_node = 35;
     c->scaler.n_edge = 11;
+    c->scaler.clip = 10;
     for (int k = 0; k < 35; k++) {
         c->scaler.node_mean[k] = -1.0 / (k + 3);
         c->scaler.node_spread[k] = 1e-6 * (k + 1);
@@ -221,7 +222,7 @@ static void ckpt_read__refuses_other_versions_and_other_files(void **state)
         assert_int_equal(ci_commit_bytes(path_of("text.h5"), "no HDF5\n", 8), CI_OK);
     }
     assert_int_equal(ci_ckpt_read_all(comm, path_of("version.h5"), &got), CI_EFORMAT);
-    assert_non_null(strstr(ci_message(), "checkpoint of version 2, this program reads 1"));
+    assert_non_null(strstr(ci_message(), "checkpoint of version 3, this program reads 2"));
     assert_int_equal(ci_ckpt_read_all(comm, path_of("store.h5"), &got), CI_EFORMAT);
     assert_non_null(strstr(ci_message(), "not a checkpoint of canids (format \"canids graph store\")"));
     assert_int_equal(ci_ckpt_read_all(comm, path_of("bare.h5"), &got), CI_EFORMAT);

@@ -36,7 +36,7 @@ def arrays_are_there(c, store):
     attrs = {k: v.decode() if isinstance(v, bytes) else int(v) for k, v in c.attrs.items()}
     sha = attrs.pop("store_tree_sha256"), attrs.pop("settings_sha256")
     loss = attrs.pop("loss_sum")
-    want = {"format": "canids checkpoint", "format_version": 1, "features": "kd35", "step": 1, "epoch": 1, "batch": 0, "best_epoch": 0,
+    want = {"format": "canids checkpoint", "format_version": 2, "features": "kd35", "scaler_clip": 10, "step": 1, "epoch": 1, "batch": 0, "best_epoch": 0,
             "better_epoch": 0, "finished": 1}
     report(attrs == want and loss == 0 and sha[0] == identity(store.filename) and len(sha[1]) == 64,
            "checkpoint__has_the_attributes_of_its_header", attrs)

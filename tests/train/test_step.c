@@ -32,7 +32,7 @@ static int group_end(void **state)
 static void begin(struct trainer *t)
 {
     assert_int_equal(trainer_init(t, comm, &conf, store), CI_OK);
-    assert_int_equal(ci_scaler_fit(comm, store, t->split.train, t->split.n_train, &t->ck.scaler), CI_OK);
+    assert_int_equal(ci_scaler_fit(comm, store, t->split.train, t->split.n_train, CI_SCALER_ZSCORE, &t->ck.scaler), CI_OK);
     ci_model_init(t->model, (uint32_t)conf.train.seed, t->ck.w);
     epoch_begin(t);
 }
