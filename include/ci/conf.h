@@ -4,8 +4,8 @@
  *
  *  One table (src/conf/table.c) names each setting once: key, type, range, default, unit, meaning;
  *  it parses, checks, documents and prints.  Composition, later wins: the table's defaults,
- *  config/defaults.yaml, config/models/<model>/<scale>.yaml, config/auxiliaries/<name>.yaml, the
- *  file named, --set.  The structure has no pointers: it is copied and broadcast as bytes. */
+ *  config/defaults.yaml, config/models/<model>/<scale>.yaml, with a preset other than default
+ *  config/presets/<preset>/<model>_<scale>.yaml, config/auxiliaries/<name>.yaml, the file named, --set.  The structure has no pointers: it is copied and broadcast as bytes. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -198,6 +198,23 @@ typedef struct ci_conf {
  *          file:line:column (or --set:N), the key, what, and what to write instead or the nearest
  *          valid key.  Errors that do not fit into CI_MESSAGE_MAX are counted in its last line */
 ci_rc ci_conf_read(const char *file, const char *const *set, size_t n, ci_conf *out);
+
+/** As ci_conf_read, and the settings of each member of a run of several models.
+ *
+ *  A run has members where `models` or `seeds` is not empty: each of models (empty: model.*) with each of seeds (empty:
+ *  train.seed), in that order.  A member's settings come from the same sources with model.name, .scale, .auxiliary
+ *  and train.seed set over all of them; its run.dir is <run.dir>/<name>_<scale>[_<auxiliary>][/seed_<n>], its models
+ *  and seeds are empty.  Members share what is prepared: the base's store and captures.
+ *
+ *  In a member, and in *out when there is none, folders left empty are those beside: distill.teacher the large model
+ *  without auxiliary (where distill.alpha > 0), train.difficulty the vgae of the same scale (where there is a
+ *  curriculum), fusion.vgae and .gat those of the same scale and auxiliary (model dqn).
+ *  \param [out] out_member  (*out_n) in order; on CI_OK the caller's, to free(); NULL when there is none */
+ci_rc ci_conf_read_all(const char *file, const char *const *set, size_t n, ci_conf *out, ci_conf **out_member,
+                       int32_t *out_n);
+
+/** "gat_small/seed_42": the member's folder below the base's run.dir.  Borrowed from member. */
+const char *ci_conf_member_name(const ci_conf *base, const ci_conf *member);
 
 /** All settings in table order as YAML, a comment with unit and meaning behind each.  With
  *  `explain`, the comment says where the value came from (of the last ci_conf_read).

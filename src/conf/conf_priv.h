@@ -6,7 +6,8 @@
  *      value.c    text <-> one typed value            set.c    --set overrides -> one layer
  *      text.c     UTF-8 and characters                read.c   layers -> one ci_conf
  *      nearest.c  what an unknown key may have meant  print.c  ci_conf -> YAML, canonical text
- *      faults.c   all errors of all sources           folder.c where config/ is */
+ *      faults.c   all errors of all sources           folder.c where config/ is
+ *      member.c   models and seeds -> members         check.c  rules that no single row can state */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -97,6 +98,16 @@ enum { CI_YAML_BYTES = 1 << 20, CI_YAML_DEPTH = 32, CI_YAML_EVENTS = 20000 };
 /** Parse n bytes of YAML into l; what is wrong goes to f. */
 void ci_yaml_read(const char *bytes, size_t n, ci_layer *l, ci_faults *f);
 void ci_set_read(const char *const *set, size_t n, ci_layer *l, ci_faults *f);
+
+/** Rules that no single row can state; of those about the model only where `model` is true. */
+void ci_conf_check(const ci_conf *c, const char (*origin)[CI_WHERE_MAX], bool model, ci_faults *f);
+
+int32_t ci_member_count(const ci_conf *base);        /**< 0 where models and seeds are empty */
+/** What member k has over all sources: models, seeds, run.dir, model.name, .scale, .auxiliary, train.seed.
+ *  \return false when its folder is too long a path */
+bool ci_member_settings(const ci_conf *base, int32_t k, ci_conf *out);
+/** Name the folders that are empty and needed.  \return false when one is too long a path */
+bool ci_member_beside(ci_conf *c);
 
 /** Where row's value in the last ci_conf_read came from: "table", "demo.yaml:3", "--set:1". */
 const char *ci_conf_origin(int row);

@@ -8,23 +8,32 @@ enum { TAIL = 48 }; /* bytes kept for the line that counts what did not fit */
 
 bool ci_faults_full(const ci_faults *f) { return f->n_left > 0; }
 
+/* Models of one run read the same sources, and what is wrong there is said once. */
+static bool said(const ci_faults *f, const char *line, size_t n)
+{
+    for (const char *at = f->text; (at = strstr(at, line)); at += n)
+        if ((at == f->text || at[-1] == '\n') && (at[n] == 0 || at[n] == '\n')) return true;
+    return false;
+}
+
 void ci_faults_add(ci_faults *f, const char *where, const char *key, const char *format, ...)
 {
     char what[640], line[CI_MESSAGE_MAX - TAIL - 1];
     va_list ap;
     int n;
 
-    f->n++;
-    if (f->n_left > 0) {
-        f->n_left++;
-        return;
-    }
     va_start(ap, format);
     vsnprintf(what, sizeof what, format, ap);
     va_end(ap);
     n = snprintf(line, sizeof line, "%s%s: %s%s%s", f->used ? "\n" : "", where, key,
                  *key ? ": " : "", what);
     if ((size_t)n >= sizeof line) n = (int)sizeof line - 1;
+    if (f->used && said(f, line + 1, (size_t)n - 1)) return;
+    f->n++;
+    if (f->n_left > 0) {
+        f->n_left++;
+        return;
+    }
     if (f->used + (size_t)n + TAIL >= sizeof f->text) {
         f->n_left = 1;
         return;

@@ -10,7 +10,7 @@
 #include "ci/arena.h"
 #include "ci/types.h"
 
-enum { BASE, MODEL, AUXILIARY, NAMED, SET, N_LAYER };
+enum { BASE, MODEL, PRESET, AUXILIARY, NAMED, SET, MEMBER, N_LAYER };
 
 struct reader {
     ci_layer layer[N_LAYER];
@@ -114,16 +114,23 @@ static void compose(struct reader *r)
         }
 }
 
+static void layer_clear(ci_layer *l)
+{
+    l->source[0] = 0;
+    set_defaults(&l->value);
+    memset(l->place, 0, sizeof l->place);
+}
+
 /* A refused value leaves the default in its layer, so that the rest can still be checked. */
 static void begin(struct reader *r)
 {
-    for (int k = 0; k < N_LAYER; k++) set_defaults(&r->layer[k].value);
+    for (int k = 0; k < N_LAYER; k++) layer_clear(&r->layer[k]);
     snprintf(r->layer[SET].source, sizeof r->layer[SET].source, "--set");
 }
 
 static void refuse_choice_of_model(struct reader *r, int which)
 {
-    static const char *const keys[] = {"model.name", "model.scale", "model.auxiliary"};
+    static const char *const keys[] = {"model.name", "model.scale", "model.auxiliary", "model.preset"};
     for (size_t k = 0; k < CI_COUNT(keys); k++) {
         const int row = ci_setting_find(keys[k]);
         char where[CI_WHERE_MAX];
@@ -134,17 +141,35 @@ static void refuse_choice_of_model(struct reader *r, int which)
     }
 }
 
+/* The files that the choice of model, preset and auxiliary names, over those of another model. */
 static ci_rc read_model(struct reader *r, const char *folder)
 {
     ci_rc rc = CI_OK;
-    char name[600];
+    char name[3 * CI_TEXT_MAX + 32];
+    const ci_conf chosen = r->conf;
 
-    snprintf(name, sizeof name, "models/%s/%s.yaml", r->conf.model.name, r->conf.model.scale);
+    for (int k = MODEL; k <= AUXILIARY; k++) layer_clear(&r->layer[k]);
+    snprintf(name, sizeof name, "models/%s/%s.yaml", chosen.model.name, chosen.model.scale);
     CI_TRY(read_shipped(r, MODEL, folder, name));
-    refuse_choice_of_model(r, MODEL);
-    snprintf(name, sizeof name, "auxiliaries/%s.yaml", r->conf.model.auxiliary);
+    if (strcmp(chosen.model.preset, "default") != 0) {
+        snprintf(name, sizeof name, "presets/%s/%s_%s.yaml", chosen.model.preset, chosen.model.name, chosen.model.scale);
+        CI_TRY(read_shipped(r, PRESET, folder, name));
+    }
+    snprintf(name, sizeof name, "auxiliaries/%s.yaml", chosen.model.auxiliary);
     CI_TRY(read_shipped(r, AUXILIARY, folder, name));
-    refuse_choice_of_model(r, AUXILIARY);
+    for (int k = MODEL; k <= AUXILIARY; k++) refuse_choice_of_model(r, k);
+done:
+    return rc;
+}
+
+/* All of one model: its files, then the layers over them. */
+static ci_rc resolve(struct reader *r, const char *folder)
+{
+    ci_rc rc = CI_OK;
+
+    compose(r);
+    if (*folder) CI_TRY(read_model(r, folder));
+    compose(r);
 done:
     return rc;
 }
@@ -155,44 +180,127 @@ static const char *origin_of(const struct reader *r, const char *key)
     return *origin ? origin : "defaults";
 }
 
-/* Rules that no single row can state. */
-static void check_together(struct reader *r)
+/* Settings of member k as a layer above all others. */
+static void member_layer(struct reader *r, const ci_conf *base, int32_t k)
 {
-    const ci_conf *c = &r->conf;
+    static const char *const keys[] = {"models", "seeds", "run.dir", "model.name", "model.scale", "model.auxiliary",
+                                       "train.seed"};
+    ci_layer *l = &r->layer[MEMBER];
 
-    if (c->sim.ids_min > c->sim.ids_max)
-        ci_faults_add(&r->faults, origin_of(r, "sim.ids_min"), "sim.ids_min",
-                      "%d is above sim.ids_max, %d; lower it or raise the other", c->sim.ids_min,
-                      c->sim.ids_max);
-    if (c->split.every > c->split.blocks)
-        ci_faults_add(&r->faults, origin_of(r, "split.every"), "split.every",
-                      "%d is above split.blocks, %d, and nothing would validate; lower it",
-                      c->split.every, c->split.blocks);
-    if (strcmp(c->inject.kind, "none") != 0 && c->inject.site[0] == 0)
-        ci_faults_add(&r->faults, origin_of(r, "inject.kind"), "inject.kind",
-                      "\"%s\" needs a place; set inject.site", c->inject.kind);
+    layer_clear(l);
+    snprintf(l->source, sizeof l->source, "models");
+    if (!ci_member_settings(base, k, &l->value))
+        ci_faults_add(&r->faults, origin_of(r, "run.dir"), "run.dir", "\"%s\" is too long: the folder of each model has to fit below it",
+                      base->run.dir);
+    for (size_t i = 0; i < CI_COUNT(keys); i++)
+        l->place[ci_setting_find(keys[i])] = (ci_place){k / CI_MAX(1, base->seeds.n) + 1, 0};
 }
 
-ci_rc ci_conf_read(const char *file, const char *const *set, size_t n, ci_conf *out)
+/* A folder left empty is the one beside: said, so that the settings that are kept name it. */
+static void fill_beside(struct reader *r)
+{
+    static const char *const keys[] = {"distill.teacher", "train.difficulty", "fusion.vgae", "fusion.gat"};
+    char was[CI_COUNT(keys)][CI_TEXT_MAX];
+
+    for (size_t i = 0; i < CI_COUNT(keys); i++)
+        memcpy(was[i], (const char *)&r->conf + ci_settings[ci_setting_find(keys[i])].at, CI_TEXT_MAX);
+    if (!ci_member_beside(&r->conf))
+        ci_faults_add(&r->faults, r->origin[ci_setting_find("run.dir")], "run.dir", "\"%s\" is too long: a folder beside it has to fit",
+                      r->conf.run.dir);
+    for (size_t i = 0; i < CI_COUNT(keys); i++) {
+        const int row = ci_setting_find(keys[i]);
+        if (strcmp(was[i], (const char *)&r->conf + ci_settings[row].at) != 0)
+            snprintf(r->origin[row], sizeof r->origin[row], "beside run.dir");
+    }
+}
+
+/* Members share what is prepared: their files may not set any of that apart. */
+static void check_shared(struct reader *r, const ci_conf *base)
+{
+    static const char *const shared[] = {"pipeline", "data.", "run.memory", "run.log", "window.", "features.", "vocab.",
+                                         "contract.", "store.", "comm.", "inject.", "sim."};
+
+    for (int i = 0; i < ci_n_setting; i++)
+        for (size_t k = 0; k < CI_COUNT(shared); k++) {
+            const ci_setting *s = &ci_settings[i];
+            if (strncmp(s->key, shared[k], strlen(shared[k])) != 0) continue;
+            if (memcmp((const char *)base + s->at, (const char *)&r->conf + s->at, s->size) == 0) continue;
+            ci_faults_add(&r->faults, origin_of(r, s->key), s->key,
+                          "%s_%s has it otherwise than the other models of the run, which share captures and store; "
+                          "set it in the file named or with --set", r->conf.model.name, r->conf.model.scale);
+        }
+}
+
+static ci_rc read_members(struct reader *r, const char *folder, const ci_conf *base, ci_conf **out, int32_t *out_n)
 {
     ci_rc rc = CI_OK;
-    char folder[sizeof ((ci_layer *)0)->source];
-    struct reader *r = ci_new(1, sizeof *r);
+    const int32_t n = ci_member_count(base);
+    ci_conf *member = n ? ci_new((size_t)n, sizeof *member) : NULL;
 
-    if (!r) CI_FAIL(CI_ENOMEM, "reading the settings");
-    snprintf(folder, sizeof folder, "%s", ci_conf_folder());
+    if (n && !member) CI_FAIL(CI_ENOMEM, "settings of %d models", n);
+    for (int32_t k = 0; k < n; k++) {
+        r->conf = *base;
+        member_layer(r, base, k);
+        CI_TRY(resolve(r, folder));
+        fill_beside(r);
+        check_shared(r, base);
+        ci_conf_check(&r->conf, r->origin, true, &r->faults);
+        member[k] = r->conf;
+    }
+    CI_TRY(ci_faults_fail(&r->faults));
+    *out = member;
+    *out_n = n;
+    member = NULL;
+done:
+    free(member);
+    return rc;
+}
+
+/* Sources that speak of all models, and what they say without any of `models`. */
+static ci_rc read_base(struct reader *r, const char *folder, const char *file, const char *const *set, size_t n)
+{
+    ci_rc rc = CI_OK;
+
     begin(r);
     if (*folder) CI_TRY(read_shipped(r, BASE, folder, "defaults.yaml"));
     if (file) CI_TRY(read_file(r, NAMED, file));
     ci_set_read(set, n, &r->layer[SET], &r->faults);
-    compose(r);
-    if (*folder) CI_TRY(read_model(r, folder));
-    compose(r);
-    check_together(r);
-    CI_TRY(ci_faults_fail(&r->faults));
-    memcpy(origins, r->origin, sizeof origins);
-    *out = r->conf;
+    CI_TRY(resolve(r, folder));
 done:
+    return rc;
+}
+
+ci_rc ci_conf_read_all(const char *file, const char *const *set, size_t n, ci_conf *out, ci_conf **out_member,
+                       int32_t *out_n)
+{
+    ci_rc rc = CI_OK;
+    char folder[sizeof ((ci_layer *)0)->source];
+    ci_conf *member = NULL, *base = ci_new(1, sizeof *base);
+    int32_t n_member = 0;
+    struct reader *r = ci_new(1, sizeof *r);
+
+    if (!r || !base) CI_FAIL(CI_ENOMEM, "reading the settings");
+    snprintf(folder, sizeof folder, "%s", ci_conf_folder());
+    CI_TRY(read_base(r, folder, file, set, n));
+    if (ci_member_count(&r->conf) == 0) fill_beside(r);
+    ci_conf_check(&r->conf, r->origin, ci_member_count(&r->conf) == 0, &r->faults);
+    *base = r->conf;
+    memcpy(origins, r->origin, sizeof origins);
+    CI_TRY(read_members(r, folder, base, &member, &n_member));
+    *out = *base;
+    if (out_member) {
+        *out_member = member;
+        *out_n = n_member;
+        member = NULL;
+    }
+done:
+    free(member);
+    free(base);
     free(r);
     return rc;
+}
+
+ci_rc ci_conf_read(const char *file, const char *const *set, size_t n, ci_conf *out)
+{
+    return ci_conf_read_all(file, set, n, out, NULL, NULL);
 }

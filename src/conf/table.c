@@ -6,7 +6,8 @@
 /* <model>_<scale>[_<auxiliary>] */
 #define CI_MODELS                                                                               \
     "gat_small|gat_large|gat_small_kd_standard|gat_large_kd_standard|vgae_small|vgae_large|"    \
-    "vgae_small_kd_standard|vgae_large_kd_standard|dqn_small|dqn_large|dqn_small_kd_standard"
+    "vgae_small_kd_standard|vgae_large_kd_standard|dqn_small|dqn_large|dqn_small_kd_standard|"   \
+    "dqn_large_kd_standard"
 
 #define ROW(kind, path, ...)                                                                    \
     {#path, kind, offsetof(ci_conf, path), sizeof(((ci_conf *)0)->path), __VA_ARGS__}

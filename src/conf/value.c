@@ -299,11 +299,24 @@ bool ci_value_item(const ci_setting *s, const char *text, size_t n, ci_conf *c, 
     return true;
 }
 
+static bool parse_list(const ci_setting *s, const char *text, ci_conf *c, ci_why *why);
+
+/* --set models=[a, b] and =[] as in a file. */
+static bool parse_bracketed(const ci_setting *s, const char *text, size_t n, ci_conf *c, ci_why *why)
+{
+    char *inner = strndup(text + 1, n - 2);
+    const bool good = inner ? parse_list(s, inner, c, why) : refuse(why, "no memory for a list");
+
+    free(inner);
+    return good;
+}
+
 static bool parse_list(const ci_setting *s, const char *text, ci_conf *c, ci_why *why)
 {
     const char *word;
-    size_t n;
+    size_t n = strlen(text);
 
+    if (n >= 2 && text[0] == '[' && text[n - 1] == ']') return parse_bracketed(s, text, n, c, why);
     memset((char *)c + s->at, 0, s->size);
     if (*text == 0) return true;
     while (piece(&text, &word, &n)) {
