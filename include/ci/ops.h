@@ -75,7 +75,7 @@ static inline float ci_logf(float x)
     return __builtin_fmaf(n, 0.693359375f, x + y);
 }
 
-/** 1 / (1 + exp(-x)), at most 2 ulp from the true value where the result is a normal number; NaN for NaN. */
+/** 1 / (1 + exp(-x)), at most 2.5 ulp from the true value where the result is a normal number; NaN for NaN. */
 static inline float ci_sigmoidf(float x) { return 1.0f / (1.0f + ci_expf(-x)); }
 
 /** tanh(x), at most 2 ulp from the true value.  Source: polynomial of Cephes tanhf; elsewhere 1 - 2 / (exp(2 |x|) + 1). */
@@ -319,7 +319,9 @@ typedef struct ci_ops {
     /** dx[i,d] (+)= dy[d] / rows. */
     void (*mean_backward)(const float *dy, ci_lid rows, ci_lid cols, int add, float *dx);
 
-    /* From here on all gradients, of parameters and of activations, are added to unless it says otherwise. */
+    /* From here on all gradients, of parameters and of activations, are added to unless it says otherwise.  A number
+     * that is added to every score of a softmax (att_b, b) has the gradient 0, and its db is left as it is: what
+     * rounding leaves of the sum is noise, which Adam would make a step of. */
 
     /** torch_geometric.nn.GraphNorm, by graph and channel, rows first[g] .. first[g+1]:
      *
@@ -372,7 +374,8 @@ typedef struct ci_ops {
     void (*jk_max_forward)(ci_lid L, ci_lid rows, ci_lid D, const float *const *x, float *y);
     void (*jk_max_backward)(ci_lid L, ci_lid rows, ci_lid D, const float *const *x, const float *dy, float *const *dx);
 
-    /** Pooling of the nodes of one graph; of none, y = 0.  Of equal largest ones the first has the gradient. */
+    /** Pooling of the nodes of one graph; of none, y = 0.  Equal largest ones share the gradient evenly, as those
+     *  of torch_geometric.nn.global_max_pool do. */
     void (*pool_sum)(const float *x, ci_lid rows, ci_lid cols, float *y);
     void (*pool_sum_backward)(const float *dy, ci_lid rows, ci_lid cols, float *dx);
     void (*pool_max)(const float *x, ci_lid rows, ci_lid cols, float *y);

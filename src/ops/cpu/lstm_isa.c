@@ -95,7 +95,7 @@ static void scores_backward(lstm q, const float *const *x, const float *dy, floa
             float *dx = grad.x[l] + at;
             for (ci_lid d = 0; d < D; d++) dx[d] += p[l] * dy[d];
         }
-        for (ci_lid l = 0; l < L; l++) grad.att_b[0] += ds[l] = p[l] * (ds[l] - mean);
+        for (ci_lid l = 0; l < L; l++) ds[l] = p[l] * (ds[l] - mean);
     }
     ds -= (size_t)q.rows * L;
     for (ci_lid l = 0; l < L; l++) {

@@ -2,6 +2,8 @@
 #include "cpu_priv.h"
 #include "vec.h"
 
+enum { BLOCK = 64 };
+
 void CI_SYM(ci_softmax_rows)(float *p, ci_lid rows, ci_lid n)
 {
     for (ci_lid i = 0; i < rows && n; i++) {
@@ -48,13 +50,13 @@ ALWAYS void weighted_backward(ci_lid D, const float *x, const float *a, float p,
 void CI_SYM(ci_jk_attention_backward)(ci_lid L, ci_lid rows, ci_lid D, const float *const *x, const float *a,
                                       const float *p, const float *dy, float *const *dx, float *da, float *db)
 {
+    (void)db;
     for (ci_lid i = 0; i < rows; i++, p += L, dy += D) {
         const size_t at = (size_t)i * D;
         float mean = 0;
         for (ci_lid l = 0; l < L; l++) mean += p[l] * dot8(dy, x[l] + at, D);
         for (ci_lid l = 0; l < L; l++) {
             const float ds = p[l] * (dot8(dy, x[l] + at, D) - mean);
-            db[0] += ds;
             weighted_backward(D, x[l] + at, a, p[l], ds, dy, dx[l] + at, da);
         }
     }
@@ -104,12 +106,16 @@ void CI_SYM(ci_pool_max)(const float *x, ci_lid rows, ci_lid cols, float *y)
 
 void CI_SYM(ci_pool_max_backward)(const float *x, const float *y, const float *dy, ci_lid rows, ci_lid cols, float *dx)
 {
-    for (ci_lid d = 0; d < cols; d++)
+    for (ci_lid c = 0; c < cols; c += BLOCK) {
+        const ci_lid n = CI_MIN(BLOCK, cols - c);
+        float share[BLOCK] = {0};
         for (ci_lid i = 0; i < rows; i++)
-            if (x[(size_t)i * cols + d] == y[d]) {
-                dx[(size_t)i * cols + d] += dy[d];
-                break;
-            }
+            for (ci_lid d = 0; d < n; d++) share[d] += x[(size_t)i * cols + c + d] == y[c + d] ? 1.0f : 0.0f;
+        for (ci_lid d = 0; d < n; d++) share[d] = dy[c + d] / share[d];
+        for (ci_lid i = 0; i < rows; i++)
+            for (ci_lid d = 0; d < n; d++)
+                dx[(size_t)i * cols + c + d] += x[(size_t)i * cols + c + d] == y[c + d] ? share[d] : 0.0f;
+    }
 }
 
 void CI_SYM(ci_pool_attention)(const float *x, const float *a, const float *b, ci_lid rows, ci_lid cols, float *p,
@@ -126,10 +132,10 @@ void CI_SYM(ci_pool_attention_backward)(const float *x, const float *a, const fl
                                         ci_lid cols, float *dx, float *da, float *db)
 {
     float mean = 0;
+    (void)db;
     for (ci_lid i = 0; i < rows; i++) mean += p[i] * dot8(dy, x + (size_t)i * cols, cols);
     for (ci_lid i = 0; i < rows; i++, x += cols, dx += cols) {
         const float ds = p[i] * (dot8(dy, x, cols) - mean);
-        db[0] += ds;
         weighted_backward(cols, x, a, p[i], ds, dy, dx, da);
     }
 }
