@@ -20,6 +20,24 @@ void CI_SYM(ci_exp)(const float *x, ci_lid n, float *y);
 void CI_SYM(ci_gatv2_forward)(ci_gatv2_dim dim, const ci_csr *g, ci_gatv2_in in, float *block, float *p, float *y);
 void CI_SYM(ci_gatv2_backward)(ci_gatv2_dim dim, const ci_csr *g, ci_gatv2_in in, const float *p, const float *dy,
                                float *block, float *ds, ci_gatv2_grad grad);
+enum { CI_GATV2_KNOWN_H = 4, CI_GATV2_KNOWN_C = 24 }; /* of the presets; F > 0 and a bias besides */
+void CI_SYM(ci_gatv2_known_forward)(ci_gatv2_dim dim, const ci_csr *g, ci_gatv2_in in, float *block, float *p, float *y);
+void CI_SYM(ci_gatv2_known_backward)(ci_gatv2_dim dim, const ci_csr *g, ci_gatv2_in in, const float *p, const float *dy,
+                                     float *block, float *ds, ci_gatv2_grad grad);
+void CI_SYM(ci_gat_forward)(ci_gatv2_dim dim, const ci_csr *g, ci_gat_in in, float *work, float *p, float *y);
+void CI_SYM(ci_gat_backward)(ci_gatv2_dim dim, const ci_csr *g, ci_gat_in in, const float *p, const float *dy,
+                             float *work, float *ds, ci_gat_grad grad);
+void CI_SYM(ci_transformer_forward)(ci_gatv2_dim dim, const ci_csr *g, ci_transformer_in in, float *block, float *p,
+                                    float *y);
+void CI_SYM(ci_transformer_backward)(ci_gatv2_dim dim, const ci_csr *g, ci_transformer_in in, const float *p,
+                                     const float *dy, float *block, float *ds, ci_transformer_grad grad);
+void CI_SYM(ci_attention_forward)(ci_lid H, ci_lid C, ci_lid n_graph, const ci_lid *first, const float *q,
+                                  const float *k, const float *v, float *work, float *y);
+void CI_SYM(ci_attention_backward)(ci_lid H, ci_lid C, ci_lid n_graph, const ci_lid *first, const float *q,
+                                   const float *k, const float *v, const float *dy, float *work, float *dq, float *dk,
+                                   float *dv);
+void CI_SYM(ci_heads_mean)(ci_lid rows, ci_lid H, ci_lid C, const float *x, const float *bias, float *y);
+void CI_SYM(ci_heads_mean_backward)(ci_lid rows, ci_lid H, ci_lid C, const float *dy, int add, float *dx);
 void CI_SYM(ci_relu)(float *x, ci_lid n, const ci_dropout *drop, uint32_t graph);
 void CI_SYM(ci_relu_backward)(const float *y, ci_lid n, float scale, float *dx);
 /** Each of these is a row of the table, with its type. */

@@ -3,149 +3,124 @@
  *  The projections of the edge features, (E, D), are never whole: a block of them is a small matrix
  *  product into `block`, which stays in the first cache.  Backward computes them again (F fused
  *  multiply-adds an element) instead of reading E * D floats back from memory. */
-#include "cpu_priv.h"
-#include "vec.h"
+#include "edge.h"
 
-/* The shape of the presets is known to the compiler: loops over D and C unroll. */
-enum { KNOWN_H = 4, KNOWN_C = 24, D_MAX = 1024 };
-#define BY_SHAPE(dim, call)                                                                           \
-    do {                                                                                              \
-        if ((dim).H == KNOWN_H && (dim).C == KNOWN_C) call(KNOWN_H, KNOWN_C);                         \
-        else call((dim).H, (dim).C);                                                                  \
-    } while (0)
-
-/** Register v of a row of D floats that repeats x[h] for each channel of head h. */
-ALWAYS vf heads(const float *x, int v, int C) { return v_halves(x[v * VN / C], x[(v * VN + 8) / C]); }
-
-/** out[h] = sum of t[h C .. h C + C): eight partial sums, channels ascending, and the tree. */
-ALWAYS void head_sums(const float *t, int H, int C, float *out)
+ALWAYS w16 lrelu(w16 z, float slope)
 {
-    for (int h = 0; h < H; h++) out[h] = sum8(t + h * C, C);
+    for (int k = 0; k < W; k++) z.v[k] = v_max(z.v[k], z.v[k] * slope); /* slope <= 1: the larger is leaky ReLU */
+    return z;
 }
 
-/** block[k] = W_e f of edge first + k. */
-static void project(ci_gatv2_dim dim, ci_gatv2_in in, ci_lid first, ci_lid n, float *block)
+/** sa where z is positive, else slope sa. */
+ALWAYS w16 lrelu_backward(w16 z, w16 sa, float slope)
 {
-    const ci_lid D = dim.H * dim.C;
-    const ci_gemm g = {.M = n, .N = D, .K = dim.F, .a = in.e + (size_t)first * dim.F, .a_row = dim.F, .a_col = 1,
-                       .b = in.w_e, .b_row = D, .c = block, .c_row = D, .start = CI_GEMM_ZERO};
-    CI_SYM(ci_gemm)(&g);
+    for (int k = 0; k < W; k++) {
+        const vi positive = z.v[k] > 0.0f;
+        const vf low = sa.v[k] * slope;
+        sa.v[k] = (vf)(((vi)sa.v[k] & positive) | ((vi)low & ~positive));
+    }
+    return sa;
 }
 
-ALWAYS void scores(float slope, const ci_csr *g, ci_gatv2_in in, ci_lid e0, ci_lid e1, ci_lid *node,
-                   const float *block, float *p, int H, int C)
+/** n channels of l + r + e; e is NULL where edges have no features. */
+ALWAYS w16 key(const float *l, const float *r, const float *e, int c, int n)
 {
-    const int D = H * C;
+    const w16 z = w_add(w_load(l + c, n), w_load(r + c, n));
+    return e ? w_add(z, w_load(e + c, n)) : z;
+}
+
+ALWAYS float score(float slope, const float *l, const float *r, const float *e, const float *a, int C)
+{
+    w8 sum = w8_zero();
+#define SCORE(c, n) sum = w8_add(sum, w_mul(w_load(a + (c), n), lrelu(key(l, r, e, c, n), slope)))
+    BY_STEP(C, SCORE);
+    return w8_sum(sum);
+}
+
+ALWAYS void scores(ci_gatv2_dim dim, const ci_csr *g, ci_gatv2_in in, ci_lid e0, ci_lid e1, ci_lid *node,
+                   const float *block, float *p)
+{
+    const size_t D = (size_t)dim.H * dim.C;
     ci_lid i = *node;
     for (ci_lid e = e0; e < e1; e++) {
         while (e >= g->first[i + 1]) i++;
-        const float *l = in.l + (size_t)g->src[e] * D, *r = in.r + (size_t)i * D;
-        float t[D_MAX];
-        for (int v = 0; v < D / VN; v++) {
-            const int d = v * VN;
-            const vf z = v_load(l + d) + v_load(r + d) + v_load(block + d);
-            v_store(t + d, v_load(in.a + d) * v_max(z, z * slope)); /* slope <= 1: the larger is leaky ReLU */
+        for (int h = 0; h < dim.H; h++) {
+            const int d = h * dim.C;
+            p[(size_t)e * dim.H + h] = score(dim.slope, in.l + g->src[e] * D + d, in.r + i * D + d,
+                                             block ? block + (e - e0) * D + d : NULL, in.a + d, dim.C);
         }
-        head_sums(t, H, C, p + (size_t)e * H);
-        block += D;
     }
     *node = i;
-}
-
-/** Scores less the largest of their node and head. */
-ALWAYS void subtract_max(const ci_csr *g, float *p, int H)
-{
-    for (ci_lid i = 0; i < g->n_node; i++) {
-        const ci_lid e0 = g->first[i], e1 = g->first[i + 1];
-        for (int h = 0; h < H && e0 < e1; h++) {
-            float most = p[(size_t)e0 * H + h];
-            for (ci_lid e = e0 + 1; e < e1; e++) most = CI_MAX(most, p[(size_t)e * H + h]);
-            for (ci_lid e = e0; e < e1; e++) p[(size_t)e * H + h] -= most;
-        }
-    }
-}
-
-ALWAYS void node_forward(const ci_csr *g, ci_gatv2_in in, ci_lid i, float *p, float *y, int H, int C)
-{
-    const int D = H * C;
-    const ci_lid e0 = g->first[i], e1 = g->first[i + 1];
-    for (int h = 0; h < H; h++) {
-        float sum = 0;
-        for (ci_lid e = e0; e < e1; e++) sum += p[(size_t)e * H + h];
-        for (ci_lid e = e0; e < e1; e++) p[(size_t)e * H + h] /= sum + 1e-16f;
-    }
-    vf acc[D_MAX / VN];
-    for (int v = 0; v < D / VN; v++) acc[v] = v_load(in.bias + v * VN);
-    for (ci_lid e = e0; e < e1; e++) {
-        const float *l = in.l + (size_t)g->src[e] * D, *pe = p + (size_t)e * H;
-        for (int v = 0; v < D / VN; v++) acc[v] = v_fma(heads(pe, v, C), v_load(l + v * VN), acc[v]);
-    }
-    for (int v = 0; v < D / VN; v++) v_store(y + (size_t)i * D + v * VN, acc[v]);
 }
 
 void CI_SYM(ci_gatv2_forward)(ci_gatv2_dim dim, const ci_csr *g, ci_gatv2_in in, float *block, float *p, float *y)
 {
     const ci_lid E = g->first[g->n_node];
     ci_lid node = 0;
+    if (dim.H == CI_GATV2_KNOWN_H && dim.C == CI_GATV2_KNOWN_C && dim.F && in.bias) {
+        CI_SYM(ci_gatv2_known_forward)(dim, g, in, block, p, y);
+        return;
+    }
     for (ci_lid e0 = 0; e0 < E; e0 += CI_GATV2_BLOCK) {
         const ci_lid e1 = CI_MIN(e0 + CI_GATV2_BLOCK, E);
-        project(dim, in, e0, e1 - e0, block);
-#define SCORES(H, C) scores(dim.slope, g, in, e0, e1, &node, block, p, H, C)
-        BY_SHAPE(dim, SCORES);
+        if (dim.F) {
+            edge_project(dim, in.e, in.w_e, e0, e1 - e0, block);
+            scores(dim, g, in, e0, e1, &node, block, p);
+        } else {
+            scores(dim, g, in, e0, e1, &node, NULL, p);
+        }
     }
-#define SUBTRACT_MAX(H, C) subtract_max(g, p, H)
-    BY_SHAPE(dim, SUBTRACT_MAX);
-    CI_SYM(ci_exp)(p, E * dim.H, p);
-    for (ci_lid i = 0; i < g->n_node; i++) {
-#define NODE_FORWARD(H, C) node_forward(g, in, i, p, y, H, C)
-        BY_SHAPE(dim, NODE_FORWARD);
-    }
+    edge_softmax(g, p, dim.H);
+    for (ci_lid i = 0; i < g->n_node; i++) edge_sum(g, i, dim, in.l, in.bias, p, y);
 }
 
 /** ds = p (dp - sum_e p dp), dp = dy . l by head. */
-ALWAYS void node_scores_backward(const ci_csr *g, ci_gatv2_in in, ci_lid i, const float *p, const float *dy,
-                                 float *ds, int H, int C)
+static void node_scores_backward(ci_gatv2_dim dim, const ci_csr *g, ci_gatv2_in in, ci_lid i, const float *p,
+                                 const float *dy, float *ds)
 {
-    const int D = H * C;
-    const ci_lid e0 = g->first[i], e1 = g->first[i + 1];
-    float mean[D_MAX / 8] = {0};
-    dy += (size_t)i * D;
-    for (ci_lid e = e0; e < e1; e++) {
-        const float *l = in.l + (size_t)g->src[e] * D;
-        float t[D_MAX];
-        for (int v = 0; v < D / VN; v++) v_store(t + v * VN, v_load(dy + v * VN) * v_load(l + v * VN));
-        head_sums(t, H, C, ds + (size_t)e * H);
-        for (int h = 0; h < H; h++) mean[h] += p[(size_t)e * H + h] * ds[(size_t)e * H + h];
-    }
-    for (ci_lid e = e0; e < e1; e++)
-        for (int h = 0; h < H; h++)
-            ds[(size_t)e * H + h] = p[(size_t)e * H + h] * (ds[(size_t)e * H + h] - mean[h]);
+    const size_t D = (size_t)dim.H * dim.C;
+    for (ci_lid e = g->first[i]; e < g->first[i + 1]; e++)
+        for (int h = 0; h < dim.H; h++) {
+            const float *l = in.l + g->src[e] * D + h * dim.C, *to = dy + i * D + h * dim.C;
+            w8 sum = w8_zero();
+#define DP(c, n) sum = w8_add(sum, w_mul(w_load(to + (c), n), w_load(l + (c), n)))
+            BY_STEP(dim.C, DP);
+            ds[(size_t)e * dim.H + h] = w8_sum(sum);
+        }
+    edge_softmax_backward(g, i, p, ds, dim.H);
 }
 
-/** From ds to l, r and a; leaves the gradient of the projections in block. */
-ALWAYS void edges_backward(float slope, const ci_csr *g, ci_gatv2_in in, ci_lid e0, ci_lid e1, ci_lid *node,
-                           const float *p, const float *dy, const float *ds, float *block, ci_gatv2_grad grad,
-                           int H, int C)
+/** Rows of one edge and head. */
+struct edge { const float *l, *r, *a, *dy; float *e, *dl, *dr, *da; };
+
+/** From ds to l, r and a; leaves the gradient of the projection in e. */
+ALWAYS void edge_backward(float slope, struct edge x, float ds, float p, int C)
 {
-    const int D = H * C;
+#define EDGE(c, n)                                                                                                \
+    do {                                                                                                          \
+        const w16 z = key(x.l, x.r, x.e, c, n), s = w_splat(ds);                                                  \
+        const w16 dz = lrelu_backward(z, w_mul(s, w_load(x.a + (c), n)), slope);                                  \
+        w_store(x.da + (c), w_fma(s, lrelu(z, slope), w_load(x.da + (c), n)), n);                                 \
+        w_store(x.dr + (c), w_add(w_load(x.dr + (c), n), dz), n);                                                 \
+        w_store(x.dl + (c), w_axpy(p, w_load(x.dy + (c), n), w_add(w_load(x.dl + (c), n), dz)), n);               \
+        if (x.e) w_store(x.e + (c), dz, n);                                                                       \
+    } while (0)
+    BY_STEP(C, EDGE); /* l is both the value and half the key */
+}
+
+ALWAYS void edges_backward(ci_gatv2_dim dim, const ci_csr *g, ci_gatv2_in in, ci_lid e0, ci_lid e1, ci_lid *node,
+                           const float *p, const float *dy, const float *ds, float *block, ci_gatv2_grad grad)
+{
+    const size_t D = (size_t)dim.H * dim.C;
     ci_lid i = *node;
     for (ci_lid e = e0; e < e1; e++) {
         while (e >= g->first[i + 1]) i++;
-        const size_t at = (size_t)g->src[e] * D, to = (size_t)i * D;
-        for (int v = 0; v < D / VN; v++) {
-            const int d = v * VN;
-            const vf z = v_load(in.l + at + d) + v_load(in.r + to + d) + v_load(block + d);
-            const vf s = heads(ds + (size_t)e * H, v, C);
-            const vi positive = z > 0.0f;
-            const vf sa = s * v_load(in.a + d), sz = sa * slope;
-            const vf dz = (vf)(((vi)sa & positive) | ((vi)sz & ~positive));
-            v_store(grad.a + d, v_fma(s, v_max(z, z * slope), v_load(grad.a + d)));
-            v_store(grad.r + to + d, v_load(grad.r + to + d) + dz);
-            v_store(grad.l + at + d, v_fma(heads(p + (size_t)e * H, v, C), v_load(dy + to + d),
-                                           v_load(grad.l + at + d) + dz)); /* both the value and half the key */
-            v_store(block + d, dz);
+        for (int h = 0; h < dim.H; h++) {
+            const size_t d = (size_t)h * dim.C, at = g->src[e] * D + d, to = i * D + d, eh = (size_t)e * dim.H + h;
+            const struct edge x = {in.l + at, in.r + to, in.a + d, dy + to, block ? block + (e - e0) * D + d : NULL,
+                                   grad.l + at, grad.r + to, grad.a + d};
+            edge_backward(dim.slope, x, ds[eh], p[eh], dim.C);
         }
-        block += D;
     }
     *node = i;
 }
@@ -153,22 +128,23 @@ ALWAYS void edges_backward(float slope, const ci_csr *g, ci_gatv2_in in, ci_lid 
 void CI_SYM(ci_gatv2_backward)(ci_gatv2_dim dim, const ci_csr *g, ci_gatv2_in in, const float *p, const float *dy,
                                float *block, float *ds, ci_gatv2_grad grad)
 {
-    const ci_lid E = g->first[g->n_node], D = dim.H * dim.C;
+    const ci_lid E = g->first[g->n_node];
     ci_lid node = 0;
-    memset(grad.l, 0, (size_t)g->n_node * D * sizeof *grad.l);
-    memset(grad.r, 0, (size_t)g->n_node * D * sizeof *grad.r);
-    for (ci_lid i = 0; i < g->n_node; i++) {
-#define NODE_BACKWARD(H, C) node_scores_backward(g, in, i, p, dy, ds, H, C)
-        BY_SHAPE(dim, NODE_BACKWARD);
+    if (dim.H == CI_GATV2_KNOWN_H && dim.C == CI_GATV2_KNOWN_C && dim.F) {
+        CI_SYM(ci_gatv2_known_backward)(dim, g, in, p, dy, block, ds, grad);
+        return;
     }
+    memset(grad.l, 0, (size_t)g->n_node * dim.H * dim.C * sizeof *grad.l);
+    memset(grad.r, 0, (size_t)g->n_node * dim.H * dim.C * sizeof *grad.r);
+    for (ci_lid i = 0; i < g->n_node; i++) node_scores_backward(dim, g, in, i, p, dy, ds);
     for (ci_lid e0 = 0; e0 < E; e0 += CI_GATV2_BLOCK) {
         const ci_lid e1 = CI_MIN(e0 + CI_GATV2_BLOCK, E);
-        project(dim, in, e0, e1 - e0, block);
-#define EDGES_BACKWARD(H, C) edges_backward(dim.slope, g, in, e0, e1, &node, p, dy, ds, block, grad, H, C)
-        BY_SHAPE(dim, EDGES_BACKWARD);
-        const ci_gemm w_e = {.M = dim.F, .N = D, .K = e1 - e0, .a = in.e + (size_t)e0 * dim.F, .a_row = 1,
-                             .a_col = dim.F, .b = block, .b_row = D, .c = grad.w_e, .c_row = D,
-                             .start = CI_GEMM_ADD};
-        CI_SYM(ci_gemm)(&w_e);
+        if (dim.F) {
+            edge_project(dim, in.e, in.w_e, e0, e1 - e0, block);
+            edges_backward(dim, g, in, e0, e1, &node, p, dy, ds, block, grad);
+            edge_project_backward(dim, in.e, block, e0, e1 - e0, grad.w_e);
+        } else {
+            edges_backward(dim, g, in, e0, e1, &node, p, dy, ds, NULL, grad);
+        }
     }
 }

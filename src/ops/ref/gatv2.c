@@ -1,5 +1,6 @@
 #include <tgmath.h>
 #include "ref.h"
+#include "edge.h"
 
 static CI_REAL lrelu(CI_REAL z, CI_REAL slope) { return z > 0 ? z : slope * z; }
 
@@ -8,18 +9,7 @@ static CI_REAL key(ci_gatv2_dim dim, const ci_csr *g, const CI_REAL *l, const CI
                    const CI_REAL *w_e, ci_lid i, ci_lid k, ci_lid d)
 {
     const ci_lid D = dim.H * dim.C;
-    CI_REAL z = l[g->src[k] * D + d] + r[i * D + d];
-    for (ci_lid f = 0; f < dim.F; f++) z += w_e[f * D + d] * e[k * dim.F + f];
-    return z;
-}
-
-/** Softmax over the in-edges of one node, for head h; p holds scores and becomes probabilities. */
-static void softmax(ci_gatv2_dim dim, ci_lid k0, ci_lid k1, ci_lid h, CI_REAL *p)
-{
-    CI_REAL most = -INFINITY, sum = 0;
-    for (ci_lid k = k0; k < k1; k++) most = CI_MAX(most, p[k * dim.H + h]);
-    for (ci_lid k = k0; k < k1; k++) sum += p[k * dim.H + h] = exp(p[k * dim.H + h] - most);
-    for (ci_lid k = k0; k < k1; k++) p[k * dim.H + h] /= sum + (CI_REAL)1e-16;
+    return l[g->src[k] * D + d] + r[i * D + d] + edge_channel(dim, e, w_e, k, d);
 }
 
 void CI_REF(gatv2_forward)(ci_gatv2_dim dim, const ci_csr *g, const CI_REAL *l, const CI_REAL *r, const CI_REAL *e,
@@ -37,7 +27,7 @@ void CI_REF(gatv2_forward)(ci_gatv2_dim dim, const ci_csr *g, const CI_REAL *l, 
             }
             softmax(dim, k0, k1, h, p);
             for (ci_lid d = h * dim.C; d < (h + 1) * dim.C; d++) {
-                CI_REAL sum = bias[d];
+                CI_REAL sum = bias ? bias[d] : 0;
                 for (ci_lid k = k0; k < k1; k++) sum += p[k * dim.H + h] * l[g->src[k] * D + d];
                 y[i * D + d] = sum;
             }

@@ -26,6 +26,29 @@ void CI_REF(gatv2_backward)(ci_gatv2_dim dim, const ci_csr *g, const CI_REAL *l,
                             const CI_REAL *w_e, const CI_REAL *a, const CI_REAL *p, const CI_REAL *dy, CI_REAL *dl,
                             CI_REAL *dr, CI_REAL *dw_e, CI_REAL *da, CI_REAL *dbias);
 
+void CI_REF(gat_forward)(ci_gatv2_dim dim, const ci_csr *g, const CI_REAL *h, const CI_REAL *e, const CI_REAL *w_e,
+                         const CI_REAL *a_src, const CI_REAL *a_dst, const CI_REAL *a_e, const CI_REAL *bias, CI_REAL *p,
+                         CI_REAL *y);
+void CI_REF(gat_backward)(ci_gatv2_dim dim, const ci_csr *g, const CI_REAL *h, const CI_REAL *e, const CI_REAL *w_e,
+                          const CI_REAL *a_src, const CI_REAL *a_dst, const CI_REAL *a_e, const CI_REAL *p,
+                          const CI_REAL *dy, CI_REAL *dh, CI_REAL *dw_e, CI_REAL *da_src, CI_REAL *da_dst, CI_REAL *da_e);
+
+void CI_REF(transformer_forward)(ci_gatv2_dim dim, const ci_csr *g, const CI_REAL *q, const CI_REAL *k, const CI_REAL *v,
+                                 const CI_REAL *e, const CI_REAL *w_e, const CI_REAL *skip, CI_REAL *p, CI_REAL *y);
+void CI_REF(transformer_backward)(ci_gatv2_dim dim, const ci_csr *g, const CI_REAL *q, const CI_REAL *k,
+                                  const CI_REAL *v, const CI_REAL *e, const CI_REAL *w_e, const CI_REAL *p,
+                                  const CI_REAL *dy, CI_REAL *dq, CI_REAL *dk, CI_REAL *dv, CI_REAL *dw_e);
+
+/** p has a row of H n for each node: the probabilities of each head over the n nodes of its graph. */
+void CI_REF(attention_forward)(ci_lid H, ci_lid C, ci_lid n_graph, const ci_lid *first, const CI_REAL *q,
+                               const CI_REAL *k, const CI_REAL *v, CI_REAL *p, CI_REAL *y);
+void CI_REF(attention_backward)(ci_lid H, ci_lid C, ci_lid n_graph, const ci_lid *first, const CI_REAL *q,
+                                const CI_REAL *k, const CI_REAL *v, const CI_REAL *p, const CI_REAL *dy, CI_REAL *dq,
+                                CI_REAL *dk, CI_REAL *dv);
+
+void CI_REF(heads_mean_forward)(ci_lid rows, ci_lid H, ci_lid C, const CI_REAL *x, const CI_REAL *bias, CI_REAL *y);
+void CI_REF(heads_mean_backward)(ci_lid rows, ci_lid H, ci_lid C, const CI_REAL *dy, CI_REAL *dx);
+
 /** y[i] = keep[i] ? scale max(x[i], 0) : 0. */
 void CI_REF(relu_forward)(ci_lid n, const CI_REAL *x, const uint8_t *keep, CI_REAL scale, CI_REAL *y);
 void CI_REF(relu_backward)(ci_lid n, const CI_REAL *x, const uint8_t *keep, CI_REAL scale, const CI_REAL *dy,
