@@ -148,8 +148,8 @@ static void lstm_case(const char *name, ci_lstm_dim dim, ci_lid rows)
     ops->lstm_forward(dim, rows, (const float *const *)x, w, keep, y);
     ops->lstm_backward(dim, rows, (const float *const *)x, w, keep, dy, work,
                        (ci_lstm_grad){dx, dw_ih, dw_hh, db_ih, db_hh, datt_w, datt_b});
-    struct tensor t[TENSORS] = {{"y", y, n}, {"dx0", dx[0], n}, {"dx1", dx[1], n}};
-    if (dim.L == 3) t[3] = (struct tensor){"dx2", dx[2], n};
+    struct tensor t[TENSORS] = {{"y", y, n}, {"d0x", dx[0], n}, {"d1x", dx[1], n}};
+    if (dim.L == 3) t[3] = (struct tensor){"d2x", dx[2], n};
     memcpy(t + 1 + dim.L, (struct tensor[]){{"dw_ih", dw_ih, n_ih}, {"dw_hh", dw_hh, n_hh}, {"db_ih", db_ih, 8 * h},
                                             {"db_hh", db_hh, 8 * h}, {"datt_w", datt_w, 2 * h}}, 5 * sizeof *t);
     compare(name, t, 6 + dim.L);
@@ -166,9 +166,9 @@ static void jumping_knowledge_by_lstm__is_that_of_pyg(void **state)
 {
     (void)state;
     at_case = 3;
-    lstm_case("lstm_96", (ci_lstm_dim){2, 96, 96}, 30);
+    lstm_case("lstm_two", (ci_lstm_dim){2, 96, 96}, 30);
     at_case = 4;
-    lstm_case("lstm_64", (ci_lstm_dim){3, 64, 96}, 40);
+    lstm_case("lstm_three", (ci_lstm_dim){3, 64, 96}, 40);
 }
 
 static void cheaper_jumping_knowledge__is_that_of_torch(void **state)
@@ -182,7 +182,7 @@ static void cheaper_jumping_knowledge__is_that_of_torch(void **state)
             x[l] = input(l, N * D, 1);
             dx[l] = zeros(N * D);
         }
-        const struct tensor t[] = {{"y", y, N * D}, {"dx0", dx[0], N * D}, {"dx1", dx[1], N * D}, {"dx2", dx[2], N * D}, {"da", da, D}};
+        const struct tensor t[] = {{"y", y, N * D}, {"d0x", dx[0], N * D}, {"d1x", dx[1], N * D}, {"d2x", dx[2], N * D}, {"da", da, D}};
         if (at_case == 5) {
             for (int i = 0; i < N; i++) memcpy(x[1] + i * D, x[0] + i * D, D / 2 * sizeof *a);
             ops->jk_max_forward(L, N, D, (const float *const *)x, y);

@@ -72,7 +72,7 @@ def lstm(case, name, layers, d, rows):
     jk.att.bias.data = numbers(case, 15, (1,))
     y = jk(x)
     y.backward(numbers(case, 99, (rows, d)))
-    tensors = [("y", y)] + [("dx%d" % l, v.grad) for l, v in enumerate(x)]
+    tensors = [("y", y)] + [("d%dx" % l, v.grad) for l, v in enumerate(x)]
     for p in theirs:
         g = [getattr(jk.lstm, theirs[p] + end).grad for end in ("", "_reverse")]
         tensors.append(("d" + p, torch.stack([v.T if v.dim() == 2 else v for v in g])))
@@ -86,7 +86,7 @@ def jk_max(case):
         x[1][:, :15] = x[0][:, :15]
     y = JumpingKnowledge("max")(x)
     y.backward(numbers(case, 99, (20, 30)))
-    return report("jk_max", [("y", y)] + [("dx%d" % l, v.grad) for l, v in enumerate(x)])
+    return report("jk_max", [("y", y)] + [("d%dx" % l, v.grad) for l, v in enumerate(x)])
 
 
 def jk_attention(case):
@@ -95,7 +95,7 @@ def jk_attention(case):
     s = torch.softmax(torch.stack([v @ a + b for v in x], 1), 1)
     y = sum(s[:, l:l + 1] * v for l, v in enumerate(x))
     y.backward(numbers(case, 99, (20, 30)))
-    return report("jk_attention", [("y", y)] + [("dx%d" % l, v.grad) for l, v in enumerate(x)] + [("da", a.grad)])
+    return report("jk_attention", [("y", y)] + [("d%dx" % l, v.grad) for l, v in enumerate(x)] + [("da", a.grad)])
 
 
 def pool_attention(case):
@@ -119,7 +119,7 @@ def write():
     return (norm(0, "graph_norm", GraphNorm(40), 40, ("weight", "bias", "mean_scale"), graphs(), len(FIRST) - 1)
             + norm(1, "layer_norm", torch.nn.LayerNorm(41), 41, ("weight", "bias"))
             + norm(2, "batch_norm", torch.nn.BatchNorm1d(42), 42, ("weight", "bias"))
-            + lstm(3, "lstm_96", 2, 96, 30) + lstm(4, "lstm_64", 3, 64, 40) + jk_max(5) + jk_attention(6)
+            + lstm(3, "lstm_two", 2, 96, 30) + lstm(4, "lstm_three", 3, 64, 40) + jk_max(5) + jk_attention(6)
             + pool_attention(7) + pool_max(8))
 
 
