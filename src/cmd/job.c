@@ -33,24 +33,47 @@ static void inject(ci_comm *comm, const ci_conf *c)
     if (c->inject.crash_point > 0 && comm->rank == c->inject.rank) ci_commit_crash_at(c->inject.crash_point);
 }
 
-static ci_rc settings_read(const struct options *o, ci_conf *out, struct doctor *doctor)
+/* What a job does: its own settings and those of its members. */
+struct job {
+    ci_conf conf;
+    ci_conf *member; /* (n_member); owned */
+    int32_t n_member;
+};
+
+static ci_rc settings_read(const struct options *o, struct job *out, struct doctor *doctor)
 {
     ci_rc rc = CI_OK;
     const bool look = strcmp(o->verb, "doctor") == 0;
 
-    CI_TRY(ci_conf_read(look && doctor_of_data(o) ? NULL : o->file, o->set, o->n_set, out));
-    if (look) CI_TRY(doctor_settings(o, out, doctor));
+    CI_TRY(ci_conf_read_all(look && doctor_of_data(o) ? NULL : o->file, o->set, o->n_set, &out->conf, &out->member, &out->n_member));
+    if (look) CI_TRY(doctor_settings(o, &out->conf, doctor));
 done:
     return rc;
 }
 
-static ci_rc settings(ci_comm *comm, const struct options *o, ci_conf *out, struct doctor *doctor)
+static ci_rc members_tell(const ci_comm *comm, struct job *j)
+{
+    ci_rc rc = CI_OK, mine = CI_OK;
+
+    CI_TRY(ci_comm_bcast(comm, "job.members.count", 0, &j->n_member, sizeof j->n_member));
+    if (j->n_member == 0) goto done;
+    if (comm->rank != 0) j->member = calloc((size_t)j->n_member, sizeof *j->member);
+    if (!j->member) mine = ci_fail(CI_ENOMEM, __FILE__, __LINE__, "settings of %d models", j->n_member);
+    CI_TRY_ALL(comm, "job.members.room", mine);
+    CI_TRY(ci_comm_bcast(comm, "job.members.tell", 0, j->member, (size_t)j->n_member * sizeof *j->member));
+done:
+    return rc;
+}
+
+static ci_rc settings(ci_comm *comm, const struct options *o, struct job *j, struct doctor *doctor)
 {
     ci_rc rc = CI_OK;
+    ci_conf *out = &j->conf;
     const bool look = strcmp(o->verb, "doctor") == 0;
 
-    CI_TRY_ALL(comm, "job.settings.read", comm->rank == 0 ? settings_read(o, out, doctor) : CI_OK);
+    CI_TRY_ALL(comm, "job.settings.read", comm->rank == 0 ? settings_read(o, j, doctor) : CI_OK);
     CI_TRY(ci_comm_bcast(comm, "job.settings.tell", 0, out, sizeof *out));
+    CI_TRY(members_tell(comm, j));
     if (look) CI_TRY(ci_comm_bcast(comm, "job.doctor.tell", 0, doctor, sizeof *doctor));
     ci_log_setup(comm->rank, comm->size, look ? CI_WARN : level_of(out->run.log)); /* doctor prints what it has to say */
     ci_comm_deadline(comm, out->comm.deadline_s);
@@ -78,21 +101,23 @@ int verb_job(int *argc, char ***argv, const struct options *o)
 {
     ci_rc rc = CI_OK;
     ci_comm *comm = NULL;
-    ci_conf *conf = calloc(1, sizeof *conf);
+    struct job *job = calloc(1, sizeof *job);
     struct doctor doctor = {.loose = false};
     bool stops = false;
     int code;
 
     ci_signal_setup();
-    if (!conf) CI_FAIL(CI_ENOMEM, "settings");
+    if (!job) CI_FAIL(CI_ENOMEM, "settings");
     CI_TRY(ci_comm_start(argc, argv, &comm));
-    CI_TRY(settings(comm, o, conf, &doctor));
+    CI_TRY(settings(comm, o, job, &doctor));
     if (strcmp(o->verb, "doctor") == 0)
-        CI_TRY(doctor_run(comm, conf, o, &doctor, &stops));
+        CI_TRY(doctor_run(comm, &job->conf, o, &doctor, &stops));
     else
-        CI_TRY(ci_run(comm, conf, strcmp(o->verb, "run") == 0 ? conf->pipeline : o->verb, code_version(), o->resume));
+        CI_TRY(ci_run(comm, &job->conf, job->member, job->n_member, strcmp(o->verb, "run") == 0 ? job->conf.pipeline : o->verb,
+                      code_version(), o->resume));
 done:
-    free(conf);
+    if (job) free(job->member);
+    free(job);
     if (rc != CI_OK && comm) give_up(comm, rc);
     ci_comm_stop(&comm);
     code = ended(rc);

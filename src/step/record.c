@@ -30,8 +30,7 @@ static ci_json *load(const char *path)
     return j;
 }
 
-static ci_rc append(const ci_comm *comm, const ci_conf *conf, const char *code, const struct attempt *a, const char *outcome,
-                    const char *error, int64_t peak)
+static ci_rc append(const struct record *r, const struct attempt *a, const char *outcome, const char *error, int64_t peak)
 {
     ci_rc rc = CI_OK;
     char path[CI_PATH_MAX], host[64] = "", hash[CI_SHA256_HEX];
@@ -40,8 +39,9 @@ static ci_rc append(const ci_comm *comm, const ci_conf *conf, const char *code, 
     char *text = NULL;
 
     gethostname(host, sizeof host - 1);
-    ci_conf_hash(conf, NULL, 0, hash);
+    ci_conf_hash(r->conf, NULL, 0, hash);
     ci_json_str(j, "step", a->step);
+    if (r->model) ci_json_str(j, "model", r->model);
     ci_json_str(j, "why", a->why);
     ci_json_str(j, "outcome", outcome);
     if (error) ci_json_str(j, "error", error);
@@ -56,13 +56,13 @@ static ci_rc append(const ci_comm *comm, const ci_conf *conf, const char *code, 
         ci_json_int(j, a->unit, a->done);
         ci_json_num(j, rate, (double)a->done / wall);
     }
-    ci_json_int(j, "ranks", comm->size);
-    ci_json_int(j, "ranks_of_host", comm->node_size);
+    ci_json_int(j, "ranks", r->comm->size);
+    ci_json_int(j, "ranks_of_host", r->comm->node_size);
     ci_json_str(j, "host", host);
-    ci_json_str(j, "code", code);
+    ci_json_str(j, "code", r->code);
     ci_json_str(j, "settings_sha256", hash);
     put_time(j);
-    CI_TRY(ci_path_join(path, conf->run.dir, "run.json"));
+    CI_TRY(ci_path_join(path, r->dir, "run.json"));
     root = load(path);
     ci_json_add(ci_json_get(root, "attempts"), j);
     text = ci_json_text(root, true);
@@ -74,53 +74,60 @@ done:
     return rc;
 }
 
-ci_rc attempt_begin(const ci_comm *comm, const ci_conf *conf, const char *code, struct attempt *a, const char *step,
-                    const char *why)
+static void phase(const struct record *r, const char *step)
+{
+    char text[CI_TEXT_MAX];
+
+    snprintf(text, sizeof text, "%s%s%s", step, r->model ? " " : "", r->model ? r->model : "");
+    ci_log_phase(text);
+}
+
+ci_rc attempt_begin(const struct record *r, struct attempt *a, const char *step, const char *why)
 {
     ci_rc rc = CI_OK;
 
     *a = (struct attempt){step, why, ci_now_s(), ci_cpu_s(), NULL, 0};
-    ci_log_phase(step);
+    phase(r, step);
     ci_log(CI_INFO, "runs: %s", why);
-    CI_TRY_ALL(comm, "run.record.begin", comm->rank == 0 ? append(comm, conf, code, a, "begun", NULL, 0) : CI_OK);
+    CI_TRY_ALL(r->comm, "run.record.begin", r->comm->rank == 0 ? append(r, a, "begun", NULL, 0) : CI_OK);
 done:
     return rc;
 }
 
-ci_rc attempt_skip(const ci_comm *comm, const ci_conf *conf, const char *code, const char *step, const char *why)
+ci_rc attempt_skip(const struct record *r, const char *step, const char *why)
 {
     ci_rc rc = CI_OK;
     const struct attempt a = {step, why, 0, 0, NULL, 0};
 
-    ci_log_phase(step);
+    phase(r, step);
     ci_log(CI_INFO, "skipped: %s", why);
-    CI_TRY_ALL(comm, "run.record.skip", comm->rank == 0 ? append(comm, conf, code, &a, "skipped", NULL, 0) : CI_OK);
+    CI_TRY_ALL(r->comm, "run.record.skip", r->comm->rank == 0 ? append(r, &a, "skipped", NULL, 0) : CI_OK);
 done:
     return rc;
 }
 
 /* The job ends with the step's own failure, whatever becomes of the record. */
-static ci_rc failed(const ci_comm *comm, const ci_conf *conf, const char *code, const struct attempt *a, ci_rc outcome)
+static ci_rc failed(const struct record *r, const struct attempt *a, ci_rc outcome)
 {
     char message[CI_MESSAGE_MAX];
 
-    if (comm->rank != 0) return outcome;
+    if (r->comm->rank != 0) return outcome;
     snprintf(message, sizeof message, "%s", ci_message());
-    if (append(comm, conf, code, a, ci_rc_name(outcome), message, ci_peak_kib()) != CI_OK)
+    if (append(r, a, ci_rc_name(outcome), message, ci_peak_kib()) != CI_OK)
         ci_log(CI_WARN, "the record could not be written: %s", ci_message());
     ci_message_set(message);
     return outcome;
 }
 
-ci_rc attempt_end(const ci_comm *comm, const ci_conf *conf, const char *code, struct attempt *a, ci_rc outcome)
+ci_rc attempt_end(const struct record *r, struct attempt *a, ci_rc outcome)
 {
     ci_rc rc = CI_OK;
     int64_t peak = ci_peak_kib();
 
-    if (outcome != CI_OK) return failed(comm, conf, code, a, outcome); /* no more collectives */
-    CI_TRY(ci_comm_max_i64(comm, "run.peak", &peak, 1));
+    if (outcome != CI_OK) return failed(r, a, outcome); /* no more collectives */
+    CI_TRY(ci_comm_max_i64(r->comm, "run.peak", &peak, 1));
     ci_log(CI_INFO, "done in %.2f s, peak memory of a rank %.1f MiB", ci_now_s() - a->wall_s, (double)peak / 1024);
-    CI_TRY_ALL(comm, "run.record.end", comm->rank == 0 ? append(comm, conf, code, a, "done", NULL, peak) : CI_OK);
+    CI_TRY_ALL(r->comm, "run.record.end", r->comm->rank == 0 ? append(r, a, "done", NULL, peak) : CI_OK);
 done:
     return rc;
 }

@@ -11,16 +11,24 @@ struct attempt {
     int64_t done;
 };
 
+/* Whose record it is, and of what. */
+struct record {
+    const ci_comm *comm;
+    const char *dir;     /* that run.json is in */
+    const ci_conf *conf; /* of the step */
+    const char *code;
+    const char *model;   /* a member of the run; NULL: not of one */
+};
+
 /* The clock of an attempt starts; run.json says that it has begun.  Collective. */
-ci_rc attempt_begin(const ci_comm *comm, const ci_conf *conf, const char *code, struct attempt *a, const char *step,
-                    const char *why);
+ci_rc attempt_begin(const struct record *r, struct attempt *a, const char *step, const char *why);
 
 /* A step that is not done again: said and recorded.  Collective. */
-ci_rc attempt_skip(const ci_comm *comm, const ci_conf *conf, const char *code, const char *step, const char *why);
+ci_rc attempt_skip(const struct record *r, const char *step, const char *why);
 
 /* The attempt is over: append it to run.json.  Collective.  Returns rc, or what went wrong with the
  * record when rc is CI_OK. */
-ci_rc attempt_end(const ci_comm *comm, const ci_conf *conf, const char *code, struct attempt *a, ci_rc rc);
+ci_rc attempt_end(const struct record *r, struct attempt *a, ci_rc rc);
 
 /* Scan the set conf->sim.base, into conf->run.dir/base, and inject attacks into its training captures
  * (ci/sim.h).  Collective. */

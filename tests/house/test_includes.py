@@ -35,7 +35,7 @@ OWNER = {
     "metric": "metric",
     "train": "train",
     "fusion": "fusion",
-    "eval": "eval",
+    "eval": "eval summary",
     "step": "step scan build run",
 }
 HEADER = {name: folder for folder, names in OWNER.items() for name in names.split()}

@@ -1,0 +1,106 @@
+/* train and eval: once for each model of a run. */
+#include <stdio.h>
+#include <string.h>
+#include "ci/commit.h"
+#include "ci/eval.h"
+#include "ci/json.h"
+#include "ci/train.h"
+#include "run_priv.h"
+
+/* Is the file a step also leaves still what it left? */
+static bool output_there(const struct run *r, const char *name, struct verdict *v)
+{
+    char path[CI_PATH_MAX];
+
+    if (ci_path_join(path, r->conf->run.dir, name) == CI_OK && ci_commit_check(path, NULL) == CI_OK) return true;
+    snprintf(v->why, sizeof v->why, "%s is gone or damaged", name);
+    return false;
+}
+
+/* Has a training of these settings on this store come to its end? */
+static bool training_there(const struct run *r, struct verdict *v)
+{
+    ci_ckpt last = {0};
+    char path[CI_PATH_MAX], settings[CI_SHA256_HEX];
+    bool same = false;
+
+    snprintf(v->why, sizeof v->why, "there is no checkpoint yet");
+    if (ci_path_join(path, r->conf->run.dir, "last.h5") != CI_OK || ci_ckpt_read(path, &last) != CI_OK) return false;
+    ci_train_settings(r->conf, settings);
+    if (strcmp(last.settings, settings) != 0 || strcmp(last.store, r->store_sha) != 0)
+        snprintf(v->why, sizeof v->why, "last.h5 is of other settings or another store");
+    else if (ci_train_finished(r->conf, &last.at) != 1)
+        snprintf(v->why, sizeof v->why, "last.h5 is not the end that these settings lead to");
+    else
+        same = output_there(r, "best.h5", v) && output_there(r, "metrics.jsonl", v);
+    if (same) snprintf(v->why, sizeof v->why, "training with these settings on this store is finished");
+    ci_ckpt_release(&last);
+    return same;
+}
+
+/* Of several models some may not have begun when --resume is said; those that have must go on. */
+static ci_rc train_work(struct run *r, struct attempt *a)
+{
+    ci_rc rc = CI_OK;
+    int64_t must = r->resume && (r->n_member == 0 || (r->comm->rank == 0 && member_begun(r)));
+
+    (void)a;
+    if (r->n_member) CI_TRY(ci_comm_bcast(r->comm, "run.train.resume", 0, &must, sizeof must));
+    CI_TRY(ci_train(r->comm, r->conf, r->store, r->store_sha, must));
+done:
+    return rc;
+}
+
+/* Are the results of these weights, settings and this program? */
+static bool results_there(const struct run *r, struct verdict *v)
+{
+    ci_json *j = NULL;
+    ci_ckpt ck = {0};
+    char path[CI_PATH_MAX], best[CI_PATH_MAX], settings[CI_SHA256_HEX], weights[CI_SHA256_HEX] = "";
+    bool same = false;
+
+    snprintf(v->why, sizeof v->why, "there are no results yet");
+    if (ci_path_join(path, r->conf->run.dir, "results.json") != CI_OK ||
+        ci_path_join(best, r->conf->run.dir, "best.h5") != CI_OK || ci_commit_check(path, NULL) != CI_OK ||
+        ci_json_load(path, &j) != CI_OK)
+        return false;
+    ci_eval_settings(r->conf, settings);
+    if (ci_ckpt_read(best, &ck) == CI_OK) ci_ckpt_weights(&ck, weights);
+    const char *was_settings = ci_json_get_str(j, "settings_sha256"), *was_code = ci_json_get_str(j, "code"),
+               *was_weights = ci_json_get_str(j, "weights_sha256"), *was_store = ci_json_get_str(j, "store_tree_sha256");
+    same = was_settings && was_code && was_weights && was_store && strcmp(was_settings, settings) == 0 &&
+           strcmp(was_code, r->code) == 0 && strcmp(was_weights, weights) == 0 && strcmp(was_store, r->store_sha) == 0;
+    snprintf(v->why, sizeof v->why, same ? "the results are of these weights, settings and this program"
+                          : "the weights, the settings or the program changed");
+    same = same && output_there(r, "results.csv", v);
+    ci_ckpt_release(&ck);
+    ci_json_free(&j);
+    return same;
+}
+
+/* Whose table comes next. */
+static void headline(const struct run *r)
+{
+    if (r->comm->rank == 0 && r->n_member) printf("%s%s\n\n", r->conf == r->member ? "" : "\n", member_name(r));
+}
+
+static ci_rc eval_work(struct run *r, struct attempt *a)
+{
+    (void)a;
+    headline(r);
+    return ci_eval(r->comm, r->conf, r->store, r->store_sha, r->code);
+}
+
+static ci_rc eval_skipped(struct run *r, const struct verdict *v)
+{
+    ci_rc rc = CI_OK;
+
+    (void)v;
+    headline(r);
+    CI_TRY_ALL(r->comm, "run.eval.print", r->comm->rank == 0 ? ci_eval_print(r->conf->run.dir) : CI_OK);
+done:
+    return rc;
+}
+
+const struct step step_train = {"train", "run.train.verdict", true, store_have, training_there, train_work, NULL};
+const struct step step_eval = {"eval", "run.eval.verdict", true, store_have, results_there, eval_work, eval_skipped};
