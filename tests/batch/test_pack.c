@@ -33,13 +33,15 @@ static int group_end(void **state)
     return 0;
 }
 
-/* One graph: lists of in-edges by node, self-loops dropped, then one more for each node. */
+/* One graph: its edges in order of time, and lists of in-edges by node, self-loops dropped, then one more for each node. */
 struct plain {
     int n, label, id[NODES];
     float x[NODES][F];
     int n_in[NODES], src[NODES][EDGES];
     float e[NODES][EDGES][K];
     int loops; /* that the graph had before */
+    int n_raw, raw_src[EDGES], raw_dst[EDGES];
+    float raw[EDGES][K];
 };
 
 static float scaled(double v, double mean, double spread)
@@ -58,6 +60,7 @@ static void plain_make(int64_t g, struct plain *p)
     made_read(store, g, &half); /* rounded to half precision */
     p->n = one.n_node;
     p->label = one.attack[0];
+    p->n_raw = one.n_edge;
     for (int i = 0; i < p->n; i++) {
         const int k = ((int)one.id[i] - 5) / 3; /* every odd identifier is known, up to the 15th */
         p->id[i] = k % 2 && k / 2 < with.n_vocab ? k / 2 + 1 : 0;
@@ -66,6 +69,10 @@ static void plain_make(int64_t g, struct plain *p)
     }
     for (int i = 0; i < one.n_edge; i++) {
         const int d = one.dst[i];
+        p->raw_src[i] = one.src[i];
+        p->raw_dst[i] = d;
+        for (int k = 0; k < K; k++)
+            p->raw[i][k] = scaled((double)one.e[i * K + k], scaler.edge_mean[k], scaler.edge_spread[k]);
         if (one.src[i] == d) {
             p->loops++;
             continue;
@@ -114,6 +121,15 @@ static void check_graph(const ci_batch *b, ci_lid at, int64_t g)
         lonely += p->n_in[i] == 1;
     }
     looped += p->loops;
+    if (b->raw_first) {
+        const ci_lid from = b->raw_first[at];
+        assert_int_equal(b->raw_first[at + 1] - from, p->n_raw);
+        for (int i = 0; i < p->n_raw; i++) {
+            assert_int_equal(b->raw_src[from + i], base + p->raw_src[i]);
+            assert_int_equal(b->raw_dst[from + i], base + p->raw_dst[i]);
+        }
+        assert_memory_equal(b->raw_e + (size_t)from * K, p->raw, (size_t)p->n_raw * K * sizeof(float));
+    }
     free(p);
 }
 
@@ -151,6 +167,39 @@ static void packer__packs_what_the_second_computation_says(void **state)
     ci_packer_destroy(&p);
 }
 
+static void packer__has_raw_edges_where_they_are_asked_for(void **state)
+{
+    const int64_t some[] = {5, 31, 5, 58, 0};
+    const ci_lid n = CI_COUNT(some);
+    ci_packer *p = NULL;
+    const ci_batch *b;
+
+    (void)state;
+    assert_int_equal(ci_packer_create(store, &scaler, n, n * with.max_node, false, &p), CI_OK);
+    b = ci_packer_pack(p, some, n);
+    assert_int_equal(b->n_raw, 0);
+    assert_null(b->raw_first);
+    assert_null(b->raw_src);
+    assert_null(b->raw_dst);
+    assert_null(b->raw_e);
+    ci_packer_destroy(&p);
+    assert_int_equal(ci_packer_create(store, &scaler, n, n * with.max_node, true, &p), CI_OK);
+    for (int pass = 0; pass < 2; pass++) { /* nothing of the first is left for the second */
+        looped = 0;
+        b = ci_packer_pack(p, some + pass, n - pass);
+        assert_int_equal(b->n_raw, b->raw_first[n - pass]);
+        assert_true(b->n_raw > 0 && b->n_raw <= ci_packer_max_raw(store, n));
+        for (ci_lid i = 0; i < n - pass; i++) check_graph(b, i, some[pass + i]);
+        assert_int_equal(b->n_raw - looped + b->n_node, b->n_edge); /* loops go, one a node comes */
+        assert_true(looped > 0);
+    }
+    b = ci_packer_pack(p, some, 0);
+    assert_int_equal(b->n_raw + b->raw_first[0], 0);
+    ci_packer_destroy(&p);
+    assert_true(ci_packer_bytes(store, 2, 80, true) >= ci_packer_bytes(store, 2, 80, false) + 2 * 59 * (8 + K * 4));
+    assert_int_equal(ci_packer_max_raw(store, 3), 3 * 59);
+}
+
 static void packer__says_how_much_memory_it_takes(void **state)
 {
     const size_t one = ci_packer_bytes(store, 1, 100, false), two = ci_packer_bytes(store, 2, 200, false);
@@ -173,6 +222,7 @@ static void packer_max_edge__does_not_wrap(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(packer__packs_what_the_second_computation_says),
+    cmocka_unit_test(packer__has_raw_edges_where_they_are_asked_for),
     cmocka_unit_test(packer__says_how_much_memory_it_takes),
     cmocka_unit_test(packer_max_edge__does_not_wrap),
 };

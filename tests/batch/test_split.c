@@ -1,4 +1,4 @@
-/* The split against the sentence that defines it, leaks that have to be found, and the cutting into shards. */
+/* The splits against the sentences that define them, leaks that have to be found, and the cutting into shards and batches. */
 #include "ci_test.h"
 
 #include "ci/split.h"
@@ -9,7 +9,7 @@
 struct fake {
     ci_store st;
     int32_t capture[4000];
-    int64_t row[4000], node[4001];
+    int64_t row[4000], node[4001], edge[4001];
     uint8_t label[4000];
     ci_store_capture c[6];
     ci_store_folder f[2];
@@ -31,10 +31,11 @@ static struct fake *fake_make(int32_t frames, int32_t stride, const int64_t *n, 
             k->row[g] = w * stride;
             k->label[g] = g % 4 == 0;
             k->node[g + 1] = k->node[g] + 1 + g % 90;
+            k->edge[g + 1] = k->edge[g] + 1 + g % 7;
         }
     }
     k->st = (ci_store){.set = ci_feature_set_find("kd35"), .head = {.frames = frames, .stride = stride, .n_folder = 2, .n_capture = n_capture, .folder = k->f, .capture = k->c, .n_graph = g},
-                       .graph_capture = k->capture, .graph_row = k->row, .graph_label = k->label, .graph_node = k->node};
+                       .graph_capture = k->capture, .graph_row = k->row, .graph_label = k->label, .graph_node = k->node, .graph_edge = k->edge};
     return k;
 }
 
@@ -196,6 +197,123 @@ static void split__wants_both_classes_on_both_sides(void **state)
     free(k);
 }
 
+static void split__of_an_autoencoder_needs_no_attacks(void **state)
+{
+    const int64_t n[2] = {200, 10};
+    struct fake *k = fake_make(100, 100, n, 2);
+    ci_split_conf benign = usual;
+    ci_split s;
+
+    (void)state;
+    benign.need_attacks = false;
+    memset(k->label, 0, sizeof k->label);
+    assert_int_equal(ci_split_make(&k->st, &usual, &s), CI_EDATA);
+    assert_non_null(strstr(ci_message(), "both classes are needed; add captures with attacks to data.train"));
+    assert_int_equal(ci_split_make(&k->st, &benign, &s), CI_OK);
+    assert_int_equal(s.n_train, 152);
+    assert_int_equal(s.n_train_attack + s.n_valid_attack, 0);
+    ci_split_release(&s);
+    memset(k->label, 1, sizeof k->label);
+    assert_int_equal(ci_split_make(&k->st, &usual, &s), CI_EDATA);
+    assert_non_null(strstr(ci_message(), "both classes are needed; add captures with benign traffic to data.train"));
+    assert_int_equal(ci_split_make(&k->st, &benign, &s), CI_EDATA);
+    assert_non_null(strstr(ci_message(), "benign windows are needed; add captures with benign traffic to data.train"));
+    k->st.head.n_graph = k->c[0].n_graph = k->c[1].n_graph = 0;
+    assert_int_equal(ci_split_make(&k->st, &benign, &s), CI_EDATA);
+    free(k);
+}
+
+static void random_split__takes_the_first_of_a_permutation(void **state)
+{
+    const int64_t n[3] = {10, 7, 14};
+    const int64_t valid42[] = {6, 11 + 7, 21 + 7, 22 + 7}, valid7[] = {6, 9, 10 + 7, 11 + 7};
+    struct fake *k = fake_make(100, 100, n, 3);
+    ci_split_conf conf = {.random = true, .share = 0.2, .seed = 42, .allow_leak = true, .need_attacks = true};
+    ci_split s;
+
+    (void)state; /* Permutations of 24 computed by tests/oracle's Philox in Python: they begin 22 21 11 6 and 11 6 10 9 */
+    k->c[1].folder = 1; /* a test capture between training captures: graphs 10 to 16 */
+    k->c[2].folder = 0;
+    assert_int_equal(ci_split_make(&k->st, &conf, &s), CI_OK);
+    assert_true(s.leaky);
+    assert_int_equal(s.n_valid, 4); /* 4.8, rounded down */
+    assert_memory_equal(s.valid, valid42, sizeof valid42);
+    assert_int_equal(s.n_valid_attack, 1);
+    assert_int_equal(s.n_train, 20);
+    assert_int_equal(s.n_train_attack, 5); /* 0 4 8 20 24 */
+    assert_int_equal(s.n_embargo, 0);
+    for (int64_t i = 0, v = 0, g = 0; i < s.n_train; i++, g++) { /* the other training windows, ascending, no test window */
+        while ((v < s.n_valid && g == s.valid[v]) || (g >= 10 && g < 17)) v += g++ == s.valid[v];
+        assert_int_equal(s.train[i], g);
+    }
+    ci_split_release(&s);
+    conf.seed = 7;
+    conf.need_attacks = false;
+    assert_int_equal(ci_split_make(&k->st, &conf, &s), CI_OK);
+    assert_memory_equal(s.valid, valid7, sizeof valid7);
+    ci_split_release(&s);
+    conf.allow_leak = false;
+    assert_int_equal(ci_split_make(&k->st, &conf, &s), CI_ECONF);
+    assert_non_null(strstr(ci_message(), "split.mode: random"));
+    assert_non_null(strstr(ci_message(), "split.allow_leak: reference"));
+    conf.allow_leak = true;
+    conf.share = 0.01; /* none */
+    assert_int_equal(ci_split_make(&k->st, &conf, &s), CI_EDATA);
+    assert_non_null(strstr(ci_message(), "validation has 0 windows"));
+    free(k);
+}
+
+/* ---- batches */
+
+static void graphs_count__sums_nodes_and_edges(void **state)
+{
+    const int64_t n[2] = {300, 0}, some[] = {0, 7, 7, 95}; /* 1 + 8 + 8 + 6 nodes, 1 + 1 + 1 + 5 edges */
+    struct fake *k = fake_make(100, 100, n, 2);
+    int64_t nodes = -1, edges = -1;
+
+    (void)state;
+    ci_graphs_count(&k->st, some, 4, &nodes, &edges);
+    assert_int_equal(nodes, 23);
+    assert_int_equal(edges, 8);
+    ci_graphs_count(&k->st, some, 0, &nodes, &edges);
+    assert_int_equal(nodes + edges, 0);
+    free(k);
+}
+
+static void cut(struct fake *k, int64_t graphs, int64_t nodes, int64_t edges, const char *want)
+{
+    static const int64_t order[] = {4, 3, 2, 1, 0, 10, 89, 5}; /* nodes 5 4 3 2 1 11 90 6, edges 5 4 3 2 1 4 6 6 */
+    char got[64] = "";
+    int64_t first[9], bad = -1, m = ci_batches_cut(&k->st, order, 8, graphs, nodes, edges, first, &bad);
+
+    for (int64_t i = 0; i <= m; i++) snprintf(got + strlen(got), sizeof got - strlen(got), "%d ", (int)first[i]);
+    if (m < 0) snprintf(got, sizeof got, "bad %d", (int)bad);
+    assert_string_equal(got, want);
+}
+
+static void batches__are_as_many_graphs_as_the_budgets_hold(void **state)
+{
+    const int64_t n[2] = {300, 0};
+    struct fake *k = fake_make(100, 100, n, 2);
+    int64_t first[1];
+
+    (void)state;
+    cut(k, 3, 0, 0, "0 3 6 8 ");
+    cut(k, 100, 0, 0, "0 8 ");
+    cut(k, 1, 0, 0, "0 1 2 3 4 5 6 7 8 ");
+    cut(k, 8, 90, 0, "0 6 7 8 "); /* 26 nodes, 90, 6 */
+    cut(k, 8, 26, 0, "bad 6");
+    cut(k, 8, 116, 0, "0 7 8 ");
+    cut(k, 8, 0, 9, "0 2 5 6 7 8 "); /* edges 9, 6, 4, 6, 6 */
+    cut(k, 8, 0, 10, "0 2 6 7 8 ");  /* edges 9, 10, 6, 6 */
+    cut(k, 8, 0, 6, "0 1 2 5 6 7 8 ");
+    cut(k, 8, 0, 5, "bad 6");
+    cut(k, 2, 101, 10, "0 2 4 6 7 8 "); /* a graph count, then edges, end each */
+    assert_int_equal(ci_batches_cut(&k->st, NULL, 0, 8, 1, 1, first, NULL), 0);
+    assert_int_equal(first[0], 0);
+    free(k);
+}
+
 /* ---- shards */
 
 static void shards__are_whole_graphs_within_both_bounds(void **state)
@@ -247,6 +365,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(split__refuses_windows_that_share_rows),
     cmocka_unit_test(split__refuses_a_test_capture_that_was_trained_on),
     cmocka_unit_test(split__wants_both_classes_on_both_sides),
+    cmocka_unit_test(split__of_an_autoencoder_needs_no_attacks),
+    cmocka_unit_test(random_split__takes_the_first_of_a_permutation),
+    cmocka_unit_test(graphs_count__sums_nodes_and_edges),
+    cmocka_unit_test(batches__are_as_many_graphs_as_the_budgets_hold),
     cmocka_unit_test(shards__are_whole_graphs_within_both_bounds),
     cmocka_unit_test(shards__name_the_graph_that_is_too_large),
 };
