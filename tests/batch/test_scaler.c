@@ -1,10 +1,12 @@
 /* RANKS: 1 2 3 5 */
-/* The scaler against sums in quadruple precision, which hold these numbers exactly: another formula, another order, no ranks. */
+/* The scaler against sums in quadruple precision, which hold these numbers exactly: another formula, another order, no
+ * ranks; quartiles against numpy (tests/oracle/scaler.txt). */
 #define CI_TEST_MPI
 #include "ci_test.h"
 
 #include <math.h>
 
+#include "ci/random.h"
 #include "ci/scaler.h"
 #include "store/store_made.h"
 
@@ -159,6 +161,134 @@ static void scaler_fit__wants_a_benign_graph(void **state)
     assert_int_equal(ci_scaler_fit(comm, store, attack, n, CI_SCALER_ZSCORE, &s), CI_EDATA);
     assert_int_equal(ci_scaler_fit(comm, store, attack, 0, CI_SCALER_ZSCORE, &s), CI_EDATA);
     assert_non_null(strstr(ci_message(), "no benign training window"));
+    assert_int_equal(ci_scaler_fit(comm, store, attack, n, CI_SCALER_ROBUST, &s), CI_EDATA);
+}
+
+/* ---- quartiles: a float32 store in memory, whose values tests/oracle/scaler_oracle.py repeats */
+
+enum { ORACLE_GRAPHS = 152, NODE_ROWS = 5, EDGE_ROWS = 3, F = 35, K = 11 };
+
+struct fake {
+    ci_store st;
+    int64_t node[ORACLE_GRAPHS + 1], edge[ORACLE_GRAPHS + 1], graph[ORACLE_GRAPHS];
+    uint8_t label[ORACLE_GRAPHS], local[ORACLE_GRAPHS * EDGE_ROWS];
+    uint16_t id[ORACLE_GRAPHS * NODE_ROWS];
+    float x[ORACLE_GRAPHS * NODE_ROWS * F], e[ORACLE_GRAPHS * EDGE_ROWS * K];
+};
+
+static float oracle_value(bool edge, ci_lid k, uint32_t i)
+{
+    const uint32_t w = ci_philox(42, 100, (uint32_t)(100 * edge + k), i / 4, 0, 0).v[i % 4];
+    const float u = 2 * ci_unit(w) - 1;
+
+    switch (k) {
+    case 0: return u;
+    case 1: return u * u * u * 1000 - 3;
+    case 2: return floorf(8 * ci_unit(w));
+    case 3: return ci_unit(w) < 0.125f;
+    case 4: return w & 1 ? u : 0;
+    default: return ldexpf(u, -(int)(w & 31));
+    }
+}
+
+static struct fake *fake_make(void)
+{
+    struct fake *k = ci_new(1, sizeof *k);
+
+    for (uint32_t i = 0; i < CI_COUNT(k->x); i++) k->x[i] = oracle_value(false, (ci_lid)(i % F), i / F);
+    for (uint32_t i = 0; i < CI_COUNT(k->e); i++) k->e[i] = oracle_value(true, (ci_lid)(i % K), i / K);
+    for (int64_t g = 0; g < ORACLE_GRAPHS; g++) {
+        k->graph[g] = g;
+        k->label[g] = g % 3 == 1;
+        k->node[g + 1] = k->node[g] + NODE_ROWS;
+        k->edge[g + 1] = k->edge[g] + EDGE_ROWS;
+    }
+    k->st = (ci_store){.set = ci_feature_set_find("kd35"), .head = {.layout = CI_FLOAT32, .frames = 100, .stride = 100, .n_graph = ORACLE_GRAPHS},
+                       .graph_label = k->label, .graph_node = k->node, .graph_edge = k->edge, .node_id = k->id,
+                       .edge_src = k->local, .edge_dst = k->local, .node_x = k->x, .edge_x = k->e};
+    return k;
+}
+
+static void scaler_fit__finds_the_quartiles_that_numpy_finds(void **state)
+{
+    FILE *f = fopen("tests/oracle/scaler.txt", "r");
+    struct fake *fake = fake_make();
+    char text[256], kind[8];
+    double median, range;
+    int benign, k, checked = 0, fitted = 0;
+    ci_scaler s = {0};
+
+    (void)state;
+    assert_non_null(f);
+    while (fgets(text, sizeof text, f)) {
+        if (text[0] == '#') continue;
+        assert_int_equal(sscanf(text, "%7s %d %d %lf %lf", kind, &benign, &k, &median, &range), 5);
+        if (benign != fitted) { /* graphs 0 2 3 5 6 8 ... are benign */
+            const int64_t last = benign * 3 / 2 - 1;
+            assert_false(fake->label[last]);
+            assert_int_equal(ci_scaler_fit(comm, &fake->st, fake->graph, last + 1, CI_SCALER_ROBUST, &s), CI_OK);
+            assert_true(s.clip == 10);
+            fitted = benign;
+        }
+        near("median", k, kind[0] == 'e' ? s.edge_mean[k] : s.node_mean[k], median);
+        near("quartile range", k, kind[0] == 'e' ? s.edge_spread[k] : s.node_spread[k], fmax(range, 1e-6 * fmax(1, fabs(median))));
+        checked++;
+    }
+    fclose(f);
+    assert_int_equal(checked, 5 * 12);
+    free(fake);
+}
+
+static void scaler_fit__by_quartiles_is_the_same_on_every_rank_and_in_any_order(void **state)
+{
+    struct fake *fake = fake_make();
+    int64_t turned[64];
+    ci_scaler a, b, first;
+
+    (void)state;
+    for (int64_t i = 0; i < n_graph; i++) turned[i] = graph[n_graph - 1 - i];
+    memset(&a, 0, sizeof a);
+    memset(&b, 0, sizeof b);
+    assert_int_equal(ci_scaler_fit(comm, store, graph, n_graph, CI_SCALER_ROBUST, &a), CI_OK);
+    assert_int_equal(ci_scaler_fit(comm, store, turned, n_graph, CI_SCALER_ROBUST, &b), CI_OK);
+    assert_memory_equal(&a, &b, sizeof a);
+    first = a;
+    assert_int_equal(ci_comm_bcast(comm, "test.scaler", 0, &first, sizeof first), CI_OK);
+    assert_memory_equal(&a, &first, sizeof a);
+    memset(fake->edge, 0, sizeof fake->edge); /* no edges: they stay as they are */
+    assert_int_equal(ci_scaler_fit(comm, &fake->st, fake->graph, 1, CI_SCALER_ROBUST, &a), CI_OK);
+    for (ci_lid k = 0; k < K; k++) assert_true(a.edge_mean[k] == 0 && a.edge_spread[k] == 1);
+    free(fake);
+}
+
+static void scaler_fit__of_none_leaves_values_as_they_are(void **state)
+{
+    float x[35], e[11], before_x[35], before_e[11];
+    struct fake *fake = fake_make();
+    ci_scaler s;
+
+    (void)state;
+    for (int k = 0; k < 35; k++) x[k] = before_x[k] = k % 2 ? 1e9f : -0.1f * (float)k;
+    for (int k = 0; k < 11; k++) e[k] = before_e[k] = k % 2 ? -1e9f : 0.3f * (float)k;
+    assert_int_equal(ci_scaler_fit(comm, &fake->st, fake->graph, 0, CI_SCALER_NONE, &s), CI_OK); /* needs no graphs */
+    ci_scaler_nodes(&s, x, 1, x);
+    ci_scaler_edges(&s, e, 1, e);
+    assert_memory_equal(x, before_x, sizeof x);
+    assert_memory_equal(e, before_e, sizeof e);
+    fake->st.set = ci_feature_set_find("kd11");
+    assert_int_equal(ci_scaler_fit(comm, &fake->st, fake->graph, 0, CI_SCALER_NONE, &s), CI_OK);
+    ci_scaler_nodes(&s, before_x, 1, x);
+    assert_true(x[0] == 0); /* an index is no quantity */
+    assert_memory_equal(x + 1, before_x + 1, 10 * sizeof *x);
+    free(fake);
+}
+
+static void scaler_kind__has_the_names_of_the_setting(void **state)
+{
+    (void)state;
+    assert_int_equal(ci_scaler_kind_of("zscore"), CI_SCALER_ZSCORE);
+    assert_int_equal(ci_scaler_kind_of("robust"), CI_SCALER_ROBUST);
+    assert_int_equal(ci_scaler_kind_of("none"), CI_SCALER_NONE);
 }
 
 static void scaler__clips_at_ten_spreads(void **state)
@@ -180,6 +310,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(scaler_fit__is_the_same_on_every_rank_and_in_any_order),
     cmocka_unit_test(scaler_fit__floors_a_spread_of_nothing),
     cmocka_unit_test(scaler_fit__wants_a_benign_graph),
+    cmocka_unit_test(scaler_fit__finds_the_quartiles_that_numpy_finds),
+    cmocka_unit_test(scaler_fit__by_quartiles_is_the_same_on_every_rank_and_in_any_order),
+    cmocka_unit_test(scaler_fit__of_none_leaves_values_as_they_are),
+    cmocka_unit_test(scaler_kind__has_the_names_of_the_setting),
     cmocka_unit_test(scaler__clips_at_ten_spreads),
 };
 
