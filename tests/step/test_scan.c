@@ -361,6 +361,38 @@ static void scan__reports_duplicates_and_leaks(void **state)
     ci_plan_release(&p);
 }
 
+static void scan__keeps_duplicates_on_request(void **state)
+{
+    ci_plan once, kept;
+    char settings[CI_SHA256_HEX], other[CI_SHA256_HEX], path[2 * CI_PATH_MAX];
+    ci_json *j = NULL, *list;
+
+    (void)state;
+    put_many();
+    assert_int_equal(scan(&once), CI_OK);
+    ci_scan_settings(&conf, settings);
+    snprintf(conf.data.duplicates, sizeof conf.data.duplicates, "keep");
+    ci_scan_settings(&conf, other);
+    assert_string_not_equal(settings, other);
+    assert_int_equal(scan(&kept), CI_OK);
+    assert_int_equal(once.capture[2].same_as, 0);
+    for (int i = 0; i < kept.n_capture; i++) assert_int_equal(kept.capture[i].same_as, -1);
+    assert_true(once.capture[1].first_graph > 0);
+    assert_int_equal(kept.capture[3].first_graph - once.capture[3].first_graph, once.capture[1].first_graph); /* the first capture's, again */
+    if (first_rank) {
+        snprintf(path, sizeof path, "%s/data_report.json", conf.run.dir);
+        assert_int_equal(ci_json_load(path, &j), CI_OK);
+        list = ci_json_get(j, "duplicates");
+        assert_int_equal(ci_json_len(list), 2);
+        assert_true(ci_json_get_bool(ci_json_at(list, 0), "used"));
+        assert_false(ci_json_get_bool(ci_json_at(list, 0), "leak"));
+        assert_true(ci_json_get_bool(ci_json_at(list, 1), "leak")); /* between training and test, still */
+        ci_json_free(&j);
+    }
+    ci_plan_release(&once);
+    ci_plan_release(&kept);
+}
+
 /* ---- bad input */
 
 static void scan__finds_a_bad_last_line_of_the_last_file(void **state)
@@ -526,6 +558,7 @@ static const struct CMUnitTest tests[] = {
     T(scan__does_not_depend_on_the_size_of_blocks),
     T(scan__vocabulary_is_of_training_and_of_its_scope),
     T(scan__reports_duplicates_and_leaks),
+    T(scan__keeps_duplicates_on_request),
     T(scan__finds_a_bad_last_line_of_the_last_file),
     T(scan__refuses_each_violation_where_it_is),
     T(scan__refuses_zero_bytes),

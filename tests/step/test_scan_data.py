@@ -112,6 +112,19 @@ def windows_of_hcrl_sa(report):
     say("scan__hcrl_sa_has_the_windows_of_its_readme", bad)
 
 
+def windows_with_duplicates(work):
+    """The windows that the reference trains on (reference-system.md, appendix A): 9,367, of them 1,298 attacks."""
+    run = os.path.join(work, "hcrl_sa_keep")
+    done = scan(0, DATA, "hcrl_sa", run, "data.duplicates=keep")
+    bad = [done.stderr[-2000:]] if done.returncode else []
+    if not bad:
+        with open(os.path.join(run, "data_report.json")) as f:
+            used = [f["used"] for f in json.load(f)["folders"] if f["name"].startswith("train_")]
+        got = sum(u["windows"] for u in used), sum(u["attack_windows"] for u in used)
+        bad = [] if got == (9367, 1298) else ["%d windows, %d attacks" % got]
+    say("scan__hcrl_sa_with_duplicates_has_the_windows_of_the_reference", bad)
+
+
 def fixture(path, work, name):
     """One file as a set of its own."""
     root = os.path.join(work, "fixture_" + name)
@@ -154,6 +167,7 @@ def main():
         report = real_set("hcrl_sa", work, 13)
         if report:
             windows_of_hcrl_sa(report)
+            windows_with_duplicates(work)
         real_set("set_01", work, 9)
         say("scan__good_fixtures_equal_the_manifest",
             [c for p in ("crlf/DoS-1.csv", "edge/payload_empty.csv", "edge/timestamp_steps_back.csv", "edge/payload_trailing_tab.csv",
