@@ -25,6 +25,7 @@ void ci_json_put(ci_json *object, const char *key, ci_json *child); /**< takes c
 
 void ci_json_add_str(ci_json *array, const char *value);
 void ci_json_add_int(ci_json *array, int64_t value);
+void ci_json_add_num(ci_json *array, double value);
 void ci_json_add(ci_json *array, ci_json *child); /**< takes child */
 
 /** Text of j: indented when `pretty`, else on one line; no final newline.  The caller frees.

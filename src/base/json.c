@@ -131,6 +131,7 @@ void ci_json_add_str(ci_json *array, const char *value) { add(array, string(valu
 
 void ci_json_add_int(ci_json *array, int64_t value) { add(array, json_integer(value)); }
 
+void ci_json_add_num(ci_json *array, double value) { add(array, number(value)); }
 
 void ci_json_add(ci_json *array, ci_json *child) { add(array, in(child)); }
 

@@ -1,13 +1,30 @@
 #ifndef CI_EVAL_PRIV_H
 #define CI_EVAL_PRIV_H
+#include <stdbool.h>
 #include "ci/eval.h"
 #include "ci/metric.h"
+
+/* What the model says of windows: those of the test folders and those of validation, in order of graphs. */
+struct scored {
+    int64_t n, n_test;
+    int64_t *graph;        /* (n); owned                                               */
+    uint8_t *test;         /* (n) 1 of a test folder, 0 of validation; owned           */
+    double *score;         /* (n); owned                                               */
+    float *output;         /* (n, n_output) of which the score is made; owned          */
+    int32_t n_output;
+    const char *const *output_name; /* (n_output); borrowed                            */
+    const char *score_name; /* "probability of attack"                                  */
+    bool probability;      /* scores are in 0 .. 1 and mean a probability              */
+};
 
 /* One line of the results: a folder, or an attack over all test folders. */
 struct line {
     char kind[16]; /* "folder", "attack" */
     char name[CI_STORE_TEXT];
     ci_scores s;
+    ci_curve roc, pr;   /* of no points with one class                                  */
+    ci_calibration cal; /* where `calibrated`                                           */
+    bool calibrated;    /* the scores are probabilities                                 */
 };
 
 struct results {
@@ -15,11 +32,28 @@ struct results {
     struct line *line; /* (n); owned */
     double threshold;
     char settings[CI_SHA256_HEX], store[CI_SHA256_HEX], weights[CI_SHA256_HEX];
-    const char *code;
+    const char *code, *which, *score; /* which weights: best, last; what the score is   */
     int leaky, simulated;
-    int64_t best_epoch;
+    int64_t best_epoch, weights_epoch;
 };
 
+/* Numbers of a line that are single ratios without an interval, in the order of the files' columns. */
+struct ratio { const char *name; double value; };
+enum { RATIOS = 12 };
+void line_ratios(const struct line *l, struct ratio out[RATIOS]);
+
+void results_release(struct results *r);
+
+enum { ATTACKS = 32 }; /* codes of attacks are below */
+
+/* A line for each test folder with windows, then for each attack in test captures. */
+ci_rc results_tabulate(const ci_conf *conf, const ci_store *st, const struct scored *all, struct results *r);
+
+/* results.csv, results.json, and the table on standard output. */
 ci_rc results_write(const struct results *r, const char *run_dir);
+char *results_json(const struct results *r); /* to free(); NULL: memory is short */
+
+/* scores.h5.  Not collective: rank 0. */
+ci_rc scores_write(const struct scored *all, const ci_store *st, const ci_conf *conf, const struct results *r);
 
 #endif

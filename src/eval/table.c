@@ -1,4 +1,4 @@
-/* Results as JSON, as CSV and for the eye. */
+/* Results as CSV and for the eye. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,53 +6,6 @@
 #include "ci/commit.h"
 #include "ci/json.h"
 #include "eval_priv.h"
-
-static void scores_put(ci_json *j, const ci_scores *s)
-{
-    ci_json_int(j, "n", s->n);
-    ci_json_int(j, "attacks", s->n_attack);
-    ci_json_num(j, "attack_share", s->n ? (double)s->n_attack / (double)s->n : 0);
-    for (int m = 0; m < CI_METRIC_COUNT; m++) {
-        ci_json *v = ci_json_object();
-        ci_json_num(v, "value", ci_scores_value(s, (ci_metric)m));
-        ci_json_num(v, "lo", s->lo[m]);
-        ci_json_num(v, "hi", s->hi[m]);
-        ci_json_put(j, ci_metric_name((ci_metric)m), v);
-    }
-    ci_json_num(j, "precision", s->precision);
-    ci_json_num(j, "recall", s->recall);
-    ci_json_int(j, "tp", s->at.tp);
-    ci_json_int(j, "fp", s->at.fp);
-    ci_json_int(j, "tn", s->at.tn);
-    ci_json_int(j, "fn", s->at.fn);
-}
-
-static char *json_text(const struct results *r)
-{
-    ci_json *j = ci_json_object(), *lines = ci_json_array();
-    char *text;
-
-    ci_json_str(j, "settings_sha256", r->settings);
-    ci_json_str(j, "code", r->code);
-    ci_json_str(j, "store_tree_sha256", r->store);
-    ci_json_str(j, "weights_sha256", r->weights);
-    ci_json_int(j, "best_epoch", r->best_epoch + 1);
-    ci_json_num(j, "threshold", r->threshold);
-    ci_json_str(j, "threshold_from", "Youden-J on validation");
-    ci_json_bool(j, "leak_allowed", r->leaky);
-    ci_json_bool(j, "simulated", r->simulated);
-    for (int32_t i = 0; i < r->n; i++) {
-        ci_json *l = ci_json_object();
-        ci_json_str(l, "kind", r->line[i].kind);
-        ci_json_str(l, "name", r->line[i].name);
-        scores_put(l, &r->line[i].s);
-        ci_json_add(lines, l);
-    }
-    ci_json_put(j, "results", lines);
-    text = ci_json_text(j, true);
-    ci_json_free(&j);
-    return text;
-}
 
 static void csv_number(FILE *f, double v)
 {
@@ -79,6 +32,7 @@ static char *csv_text(const struct results *r)
 {
     char *text = NULL;
     size_t n = 0;
+    struct ratio ratio[RATIOS];
     FILE *f = open_memstream(&text, &n);
 
     if (!f) return NULL;
@@ -87,7 +41,10 @@ static char *csv_text(const struct results *r)
         const char *name = ci_metric_name((ci_metric)m);
         fprintf(f, ",%s,%s_lo,%s_hi", name, name, name);
     }
-    fprintf(f, ",precision,recall,tp,fp,tn,fn\n");
+    fprintf(f, ",precision,recall,tp,fp,tn,fn");
+    line_ratios(&(const struct line){0}, ratio);
+    for (int k = 0; k < RATIOS; k++) fprintf(f, ",%s", ratio[k].name);
+    fprintf(f, ",weights\n");
     for (int32_t i = 0; i < r->n; i++) {
         const ci_scores *s = &r->line[i].s;
         fprintf(f, "%s,", r->line[i].kind);
@@ -100,8 +57,11 @@ static char *csv_text(const struct results *r)
         }
         csv_number(f, s->precision);
         csv_number(f, s->recall);
-        fprintf(f, ",%lld,%lld,%lld,%lld\n", (long long)s->at.tp, (long long)s->at.fp, (long long)s->at.tn,
+        fprintf(f, ",%lld,%lld,%lld,%lld", (long long)s->at.tp, (long long)s->at.fp, (long long)s->at.tn,
                 (long long)s->at.fn);
+        line_ratios(&r->line[i], ratio);
+        for (int k = 0; k < RATIOS; k++) csv_number(f, ratio[k].value);
+        fprintf(f, ",%s\n", r->which);
     }
     if (fclose(f) != 0) {
         free(text);
@@ -128,7 +88,7 @@ ci_rc results_write(const struct results *r, const char *run_dir)
     ci_rc rc = CI_OK;
 
     CI_TRY(text_publish(csv_text(r), run_dir, "results.csv"));
-    CI_TRY(text_publish(json_text(r), run_dir, "results.json"));
+    CI_TRY(text_publish(results_json(r), run_dir, "results.json"));
     CI_TRY(ci_eval_print(run_dir));
 done:
     return rc;
@@ -160,10 +120,11 @@ ci_rc ci_eval_print(const char *run_dir)
     ci_json *j = NULL;
     const ci_json *lines;
     char path[CI_PATH_MAX];
-    const char *before = "";
+    const char *before = "", *which;
 
     CI_TRY(ci_path_join(path, run_dir, "results.json"));
     CI_TRY(ci_json_load(path, &j));
+    which = ci_json_get_str(j, "weights");
     lines = ci_json_get(j, "results");
     if (ci_json_get_bool(j, "simulated")) printf("SIMULATED traffic: these scores say nothing about quality\n\n");
     for (size_t i = 0; i < ci_json_len(lines); i++) {
@@ -177,6 +138,7 @@ ci_rc ci_eval_print(const char *run_dir)
         before = kind;
         line_print(l);
     }
+    if (which && strcmp(which, "best") != 0) printf("\nweights: %s, not the best on validation\n", which);
     if (ci_json_get_bool(j, "leak_allowed")) printf("\nLEAKY PROTOCOL: split.allow_leak is reference\n");
     if (fflush(stdout) != 0 || ferror(stdout)) CI_FAIL(CI_EIO, "the table could not be written to standard output");
 done:

@@ -58,11 +58,13 @@ static void json_text__keeps_the_order_and_writes_17_digits(void **state)
     ci_json_str(j, "none", NULL);
     ci_json_add_str(list, "x");
     ci_json_add_int(list, -2);
+    ci_json_add_num(list, .25);
+    ci_json_add_num(list, INFINITY);
     ci_json_add(list, ci_json_object());
     ci_json_put(j, "list", list);
     text = ci_json_text(j, false);
     assert_string_equal(text, "{\"z\":1,\"a\":0.10000000000000001,\"nan\":null,\"inf\":null,"
-                              "\"yes\":true,\"quote\":\"\\\"\\n\",\"none\":null,\"list\":[\"x\",-2,{}]}");
+                              "\"yes\":true,\"quote\":\"\\\"\\n\",\"none\":null,\"list\":[\"x\",-2,0.25,null,{}]}");
     free(text);
     ci_json_free(&j);
     assert_null(j);

@@ -80,7 +80,7 @@ static void results_by_hand(struct line line[3], struct results *r)
     line_of("folder", "test_01_known", known_score, known_label, 4, &line[0]);
     line_of("folder", "test \"02\", benign", benign_score, benign_label, 3, &line[1]);
     line_of("attack", "dos", perfect_score, perfect_label, 5, &line[2]);
-    *r = (struct results){.n = 3, .line = line, .threshold = .5, .code = "canids test", .best_epoch = 6};
+    *r = (struct results){.n = 3, .line = line, .threshold = .5, .code = "canids test", .which = "best", .score = "probability of attack", .best_epoch = 6};
     memset(r->settings, 'a', 64);
     memset(r->store, 'b', 64);
     memset(r->weights, 'c', 64);
@@ -187,9 +187,9 @@ static void results_csv__leaves_such_fields_empty(void **state)
     assert_int_equal(ci_path_join(path, run_dir(), "results.csv"), CI_OK);
     text = slurp(path);
     assert_non_null(strstr(text, "kind,name,traffic,n,attacks,auroc,auroc_lo,auroc_hi,average_precision,"));
-    assert_non_null(strstr(text, "\nfolder,test_01_known,recorded,4,2,0.75,,,0.833333333,,,0.5,,,0,,,0.5,,,0.5,,,0.5,0.5,1,1,1,1\n"));
-    assert_non_null(strstr(text, "\nfolder,\"test \"\"02\"\", benign\",recorded,3,0,,,,,,,0,,,0,,,0.666666667,,,0.333333333,,,0,0,0,2,1,0\n"));
-    assert_non_null(strstr(text, "\nattack,dos,recorded,5,2,1,,,1,,,1,,,1,,,0,,,1,,,1,1,2,0,3,0\n"));
+    assert_non_null(strstr(text, "\nfolder,test_01_known,recorded,4,2,0.75,,,0.833333333,,,0.5,,,0,,,0.5,,,0.5,,,0.5,0.5,1,1,1,1,0.5,0.5,0.5,0.5,0,0.5,0.5,0.5,0.666666667,0.5,,,best\n"));
+    assert_non_null(strstr(text, "\nfolder,\"test \"\"02\"\", benign\",recorded,3,0,,,,,,,0,,,0,,,0.666666667,,,0.333333333,,,0,0,0,2,1,0,0.333333333,0,0.166666667,0.25,0,,,,,,,,best\n"));
+    assert_non_null(strstr(text, "\nattack,dos,recorded,5,2,1,,,1,,,1,,,1,,,0,,,1,,,1,1,2,0,3,0,1,0,1,1,1,1,1,1,1,1,,,best\n"));
     free(text);
 }
 
