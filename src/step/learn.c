@@ -56,23 +56,24 @@ static bool results_there(const struct run *r, struct verdict *v)
 {
     ci_json *j = NULL;
     ci_ckpt ck = {0};
-    char path[CI_PATH_MAX], best[CI_PATH_MAX], settings[CI_SHA256_HEX], weights[CI_SHA256_HEX] = "";
+    char path[CI_PATH_MAX], judged[CI_PATH_MAX], settings[CI_SHA256_HEX], weights[CI_SHA256_HEX] = "";
     bool same = false;
 
     snprintf(v->why, sizeof v->why, "there are no results yet");
     if (ci_path_join(path, r->conf->run.dir, "results.json") != CI_OK ||
-        ci_path_join(best, r->conf->run.dir, "best.h5") != CI_OK || ci_commit_check(path, NULL) != CI_OK ||
+        ci_path_join(judged, r->conf->run.dir, strcmp(r->conf->eval.weights, "last") == 0 ? "last.h5" : "best.h5") != CI_OK ||
+        ci_commit_check(path, NULL) != CI_OK ||
         ci_json_load(path, &j) != CI_OK)
         return false;
     ci_eval_settings(r->conf, settings);
-    if (ci_ckpt_read(best, &ck) == CI_OK) ci_ckpt_weights(&ck, weights);
+    if (ci_ckpt_read(judged, &ck) == CI_OK) ci_ckpt_weights(&ck, weights);
     const char *was_settings = ci_json_get_str(j, "settings_sha256"), *was_code = ci_json_get_str(j, "code"),
                *was_weights = ci_json_get_str(j, "weights_sha256"), *was_store = ci_json_get_str(j, "store_tree_sha256");
     same = was_settings && was_code && was_weights && was_store && strcmp(was_settings, settings) == 0 &&
            strcmp(was_code, r->code) == 0 && strcmp(was_weights, weights) == 0 && strcmp(was_store, r->store_sha) == 0;
     snprintf(v->why, sizeof v->why, same ? "the results are of these weights, settings and this program"
                           : "the weights, the settings or the program changed");
-    same = same && output_there(r, "results.csv", v);
+    same = same && output_there(r, "results.csv", v) && output_there(r, "scores.h5", v);
     ci_ckpt_release(&ck);
     ci_json_free(&j);
     return same;

@@ -99,7 +99,7 @@ def ranks_leave_the_same(folder, first, sha):
         seen[ranks] = hashlib.sha256(open(os.path.join(out, "best.h5"), "rb").read()).hexdigest() if ran.returncode == 0 else ran.stdout
         report(len(shards) == ranks and sum(n > 0 for n in shards) >= min(ranks, 2), "training__on_%d_ranks_is_shared: shards %s" % (ranks, shards), ran.stdout)
         report(sha in ran.stdout, "weights__on_%d_ranks_are_those_of_one" % ranks, ran.stdout)
-        same = all(open(os.path.join(out, n), "rb").read() == open(os.path.join(first, n), "rb").read() for n in ("results.json", "results.csv", "last.h5", "store.h5"))
+        same = all(open(os.path.join(out, n), "rb").read() == open(os.path.join(first, n), "rb").read() for n in ("results.json", "results.csv", "scores.h5", "last.h5", "store.h5"))
         report(same, "run__on_%d_ranks_leaves_the_same_files" % ranks)
     want = hashlib.sha256(open(os.path.join(first, "best.h5"), "rb").read()).hexdigest()
     report(set(seen.values()) == {want}, "checkpoint__has_one_sha256_for_1_2_3_5_ranks", seen)

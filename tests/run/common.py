@@ -26,7 +26,7 @@ eval: {draws: 20}
 # What a run leaves and what must not depend on how it was run.  run.json has times, resolved.yaml the run's own folder.
 PREPARED = ["store.h5", "plan.json", "vocabulary.json", "data_report.json", "data_report.html", "rejected.csv"]
 TRAINED = ["last.h5", "best.h5", "metrics.jsonl"]
-JUDGED = ["results.json", "results.csv"]
+JUDGED = ["results.json", "results.csv", "scores.h5"]
 
 
 def runner():
