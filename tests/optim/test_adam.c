@@ -1,4 +1,4 @@
-/* Adam with clipping against torch.optim.Adam in float64 (tests/oracle/adam.txt). */
+/* Adam and AdamW with clipping against torch.optim in float64 (tests/oracle/adam.txt, adamw.txt). */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,10 +28,10 @@ static int numbers(FILE *f, const char *what, int n, double *out)
     return 0;
 }
 
-static void adam__follows_torch(void **state)
+/** Six steps of a file of tests/oracle/: the weights within some roundings of numbers below 1, the norm to 1e-7. */
+static void follow(const char *path, const ci_adam *a)
 {
-    (void)state;
-    FILE *f = fopen("tests/oracle/adam.txt", "r");
+    FILE *f = fopen(path, "r");
     double x[N], want, norm;
     float w[N], g[N], m[N] = {0}, v[N] = {0};
     int t = 0;
@@ -40,14 +40,29 @@ static void adam__follows_torch(void **state)
     for (int k = 0; k < N; k++) w[k] = (float)x[k];
     while (numbers(f, "g", N, x)) {
         for (int k = 0; k < N; k++) g[k] = (float)x[k];
-        assert_int_equal(ci_adam_step(&adam, ++t, N, g, w, m, v, &norm), CI_OK);
+        assert_int_equal(ci_adam_step(a, ++t, N, g, w, m, v, &norm), CI_OK);
         assert_true(numbers(f, "norm", 1, &want));
         assert_true(fabs(norm - want) <= 1e-7 * want);
         assert_true(numbers(f, "w", N, x));
-        for (int k = 0; k < N; k++) assert_true(fabs(w[k] - x[k]) <= 1e-6); /* roundings of numbers below 1, six steps */
+        for (int k = 0; k < N; k++) assert_true(fabs(w[k] - x[k]) <= 1e-6);
     }
     assert_int_equal(t, 6);
     fclose(f);
+}
+
+static void adam__follows_torch(void **state)
+{
+    (void)state;
+    follow("tests/oracle/adam.txt", &adam);
+}
+
+static void adamw__follows_torch(void **state)
+{
+    (void)state;
+    ci_adam decoupled = adam;
+    decoupled.decay = 0.3;
+    decoupled.decoupled = true;
+    follow("tests/oracle/adamw.txt", &decoupled);
 }
 
 static void adam__changes_nothing_when_the_gradient_is_not_finite(void **state)
@@ -101,6 +116,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(adam__follows_torch),
+        cmocka_unit_test(adamw__follows_torch),
         cmocka_unit_test(adam__changes_nothing_when_the_gradient_is_not_finite),
         cmocka_unit_test(norm__does_not_overflow_and_has_one_order),
         cmocka_unit_test(adam__without_clip_leaves_the_gradient),

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""What PyTorch computes, in float64, for the losses of src/loss/ and the optimisers and schedules of src/optim/.
+"""What PyTorch computes, in float64, for the losses of src/loss/, the optimisers and schedules of src/optim/, and what the
+formulas of curricula give.
 
-    loss_oracle.py            writes loss.txt, adamw.txt and schedule.txt beside this file
+    loss_oracle.py            writes loss.txt, adamw.txt, schedule.txt and curriculum.txt beside this file
     loss_oracle.py --check    computes them again and compares with what is committed
 
 Inputs come from Philox: element i of array k is symmetric(word i % 4 of counter (k, i / 4, 0, 0), key (1, 100)) times a
 factor, as tests/loss/oracle.c repeats it; so the file holds results alone.  Needs torch; `make oracle` starts the interpreter
 named by CANIDS_ORACLE_PYTHON."""
 import hashlib
+import math
 import os
 import sys
 
@@ -15,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from gat_oracle import HERE, TEST, line, same, stream, symmetric
+from gat_oracle import HERE, TEST, line, philox, same, stream, symmetric
 
 LIMIT = 10.0
 
@@ -203,19 +205,63 @@ def write_schedule():
     return out
 
 
+def score(k, n):
+    """n scores with many ties."""
+    return [float(v) for v in np.floor(symmetric(stream(n, 1, TEST, k)) * 16) / 16]
+
+
+def hard(s, n_attack, epoch, epochs):
+    p = min(epoch / epochs, 1)
+    threshold = sorted(s)[int(len(s) * (75 + 20 * p) / 100)]
+    chosen = [i for i, v in enumerate(s) if v >= threshold]
+    return chosen[:min(int(n_attack * (1 + 9 * p)), len(chosen))]
+
+
+def easy(s, label, epoch, epochs):
+    f = (1 + 9 * min(epoch / (epochs - 1), 1)) / 10
+    benign = [i for i in range(len(s)) if not label[i]]
+    visible = set(sorted(benign, key=lambda i: (s[i], i))[:max(math.ceil(f * len(benign)), 1)])
+    return [1 if label[i] or i in visible else 0 for i in range(len(s))]
+
+
+def momentum(seed, label, s, t, tau):
+    n, CURRICULUM = len(s), 20
+    k = int((1 - math.exp(-t / tau)) * n + 0.5)
+    order = list(range(n))  # Fisher-Yates as ci_permutation has it
+    for i in range(n - 1, 0, -1):
+        j = int(philox(seed, CURRICULUM, t, i, 0, 0)[0]) * (i + 1) >> 32
+        order[i], order[j] = order[j], order[i]
+    of = [[i for i in range(n) if label[i] == c] for c in (0, 1)]
+    balanced = []
+    for j in range(n - k):
+        c = of[j % 2] or of[1 - j % 2]
+        balanced.append(c[int(philox(seed, CURRICULUM, t, j, 1, 0)[0]) * len(c) >> 32])
+    return order[:k] + balanced + sorted(range(n), key=lambda i: (-s[i], i))[:n // 5]
+
+
+def write_curriculum():
+    """The formulas of the reference, and our momentum sample, in plain Python.  hard: epoch, places.  easy: epoch, weights.
+    momentum: t, places."""
+    label = [int(v) for v in below(51, 40, 4) == 0]
+    out = [line("hard", e, *hard(score(50, 40), 3, e, 6)) for e in range(8)]
+    out += [line("easy", e, *easy(score(50, 40), label, e, 6)) for e in range(8)]
+    out += [line("momentum", t, *momentum(9, label, score(50, 40), t, 3.0)) for t in range(0, 20, 3)]
+    return out + [line("momentum_one_class", 0, *momentum(9, [1] * 40, score(50, 40), 0, 3.0))]
+
+
 def main():
     torch.set_num_threads(1)
     digest = hashlib.sha256(open(__file__, "rb").read()).hexdigest()
     head = f"# torch {torch.__version__}, float64, loss_oracle.py sha256 {digest}"
     failed = 0
-    for name, make in (("loss.txt", write_loss), ("adamw.txt", write_adamw), ("schedule.txt", write_schedule)):
+    for name, make in (("loss.txt", write_loss), ("adamw.txt", write_adamw), ("schedule.txt", write_schedule), ("curriculum.txt", write_curriculum)):
         lines, path = [head] + make(), os.path.join(HERE, name)
         if "--check" not in sys.argv[1:]:
             open(path, "w").write("\n".join(lines) + "\n")
             continue
         old = open(path).read().splitlines()
         good = same(old[1:], lines[1:]) and old[0].split()[-1] == digest
-        print(("ok - " if good else "not ok - ") + f"oracle__{name[:-4]}_is_what_torch_computes")
+        print(("ok - " if good else "not ok - ") + f"oracle__{name[:-4]}_is_what_{'python' if name[0] == 'c' else 'torch'}_computes")
         failed += not good
     return failed != 0
 
