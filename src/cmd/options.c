@@ -11,7 +11,7 @@ static const struct {
     {"sim", "FILE.yaml", "write simulated captures of vehicles with labelled attacks"},
     {"scan", "FILE.yaml", "find captures, check every row, count, gather the vocabulary"},
     {"build", "FILE.yaml", "windows to graphs: the store"},
-    {"train", "FILE.yaml", "train the model; goes on from the last checkpoint"},
+    {"train", "FILE.yaml", "train the model, or each of `models`; goes on from the last checkpoint"},
     {"eval", "FILE.yaml", "results per test folder and attack"},
     {"run", "FILE.yaml", "all steps of `pipeline` in order, skipping what is already true"},
     {"doctor", "[DATA|FILE.yaml]", "what a scan would find in a set, a folder or a file, as advice (--json)"},

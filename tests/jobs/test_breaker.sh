@@ -14,7 +14,7 @@ run=${*: -1}
 run=${run#run.dir=}
 echo "$*" >>"$run/calls"
 echo "$RANDOM $SECONDS $$" >"$run/.run.json.commit" # the record of attempts changes whenever one begins
-[ "${PROGRESS:-0}" = 0 ] || echo "$RANDOM $SECONDS $$" >"$run/.last.h5.commit"
+[ "${PROGRESS:-0}" = 0 ] || echo "$RANDOM $SECONDS $$" >"$run/${IN:-.}/.last.h5.commit"
 if [ "${NAP:-0}" = 1 ]; then
     trap 'exit 75' USR1
     echo up >"$run/up"
@@ -50,6 +50,9 @@ check "keeps_the_exit_code_of_a_failed_run" "$(start CODE=65) $(requeues)" "65 0
 check "queues_a_run_that_advanced" "$(for _ in 1 2 3 4 5; do start PROGRESS=1; done | tr '\n' ' ')$(requeues)" "75 75 75 75 75 5"
 check "stops_after_3_starts_that_brought_nothing" "$(for _ in 1 2 3; do start PROGRESS=0; done | tr '\n' ' ')$(requeues)" "75 75 75 7"
 check "progress_ends_the_count" "$(start PROGRESS=1) $(start PROGRESS=0) $(start PROGRESS=0) $(requeues)" "75 75 75 10"
+mkdir -p "$tmp/run/gat_small/seed_42"
+check "progress_of_one_of_several_models_counts" "$(start IN=gat_small/seed_42 PROGRESS=1) $(start IN=gat_small/seed_42 PROGRESS=1) $(
+    start IN=gat_small/seed_42 PROGRESS=1) $(requeues)" "75 75 75 13"
 check "names_the_job" "$(sort -u "$tmp/requeued")" "requeue 7"
 check "names_a_task_of_an_array" "$(start PROGRESS=1 SLURM_ARRAY_JOB_ID=5 SLURM_ARRAY_TASK_ID=2) $(tail -n 1 "$tmp/requeued")" "75 requeue 5_2"
 

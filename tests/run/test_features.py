@@ -58,7 +58,7 @@ def real(place):
         skipped("features__reference_windows_of_hcrl_sa", "no shared data")
         return
     done = run("run", os.path.join(ROOT, "config", "hcrl_sa.yaml"), timeout=100, settings={
-        "pipeline": "scan,build", "data.root": data, "run.dir": there, "features.set": "kd11", "features.compat": "reference"})
+        "pipeline": "scan,build", "data.root": data, "run.dir": there, "models": "[]", "features.set": "kd11", "features.compat": "reference"})
     folders = (inspect(os.path.join(there, "store.h5")) or {}).get("folders", {})
     told(done.code == 0 and {k[:7]: v["graphs"] for k, v in folders.items() if k.startswith("test")} == TESTS,
          "features__reference_windows_of_hcrl_sa_are_as_published", [done, folders])
