@@ -29,15 +29,31 @@ ALWAYS float *softmax(lstm q) { return q.keep + (size_t)q.dim.L * q.rows * 12 * 
 /** Step k of a direction is at t, and came from `from`. */
 ALWAYS ci_lid step(lstm q, int d, ci_lid k) { return d ? q.dim.L - 1 - k : k; }
 
-/** One row of cells: c = f c' + i g, h = o tanh(c), from the products and the recurrent bias. */
+/** Gates from their products: i, f, o by 1 / (1 + exp(-x)) = 1/2 + tanh(x/2) / 2, u by tanh.  Two quotients cost one division,
+ *  which is what the cell waits for: a/b and c/d are a d r and c b r with r = 1 / (b d). */
+ALWAYS void gates(vf *i, vf *f, vf *u, vf *o)
+{
+    const vf half = v_splat(0.5f), one = v_splat(1.0f);
+    vf qi, qf, qu, qo;
+    const vf pi = v_tanh_parts(half * *i, &qi), pf = v_tanh_parts(half * *f, &qf);
+    const vf pu = v_tanh_parts(*u, &qu), po = v_tanh_parts(half * *o, &qo);
+    const vf r = one / (qi * qf), s = one / (qu * qo);
+    *i = v_fma(half, pi * (qf * r), half);
+    *f = v_fma(half, pf * (qi * r), half);
+    *u = pu * (qo * s);
+    *o = v_fma(half, po * (qu * s), half);
+}
+
+/** One row of cells: c = f c' + i u, h = o tanh(c), from the products and the recurrent bias. */
 ALWAYS void cell_forward(ci_lid h, const float *bias, const float *c0, float *g, float *c, float *out)
 {
     for (ci_lid k = 0; k < h; k += VN) {
         const int n = CI_MIN(VN, h - k);
-        const vf i = v_sigmoid(v_load_some(g + k, n) + v_load_some(bias + k, n));
-        const vf f = v_sigmoid(v_load_some(g + h + k, n) + v_load_some(bias + h + k, n));
-        const vf u = v_tanh(v_load_some(g + 2 * h + k, n) + v_load_some(bias + 2 * h + k, n));
-        const vf o = v_sigmoid(v_load_some(g + 3 * h + k, n) + v_load_some(bias + 3 * h + k, n));
+        vf i = v_load_some(g + k, n) + v_load_some(bias + k, n);
+        vf f = v_load_some(g + h + k, n) + v_load_some(bias + h + k, n);
+        vf u = v_load_some(g + 2 * h + k, n) + v_load_some(bias + 2 * h + k, n);
+        vf o = v_load_some(g + 3 * h + k, n) + v_load_some(bias + 3 * h + k, n);
+        gates(&i, &f, &u, &o);
         vf now = i * u;
         if (c0) now = v_fma(f, v_load_some(c0 + k, n), now);
         v_store_some(g + k, i, n);

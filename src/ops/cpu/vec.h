@@ -112,22 +112,33 @@ ALWAYS void v_store_some(float *p, vf v, int n)
     else memcpy(p, &v, (size_t)n * sizeof *p);
 }
 
-/** ci_sigmoidf and ci_tanhf of each lane. */
+/** ci_sigmoidf of each lane. */
 ALWAYS vf v_sigmoid(vf x) { return v_splat(1.0f) / (v_splat(1.0f) + v_exp(-x)); }
+
+/** Numerator and denominator of ci_tanhf of each lane. */
+ALWAYS vf v_tanh_parts(vf x, vf *out_q)
+{
+    x = v_max(v_splat(-7.90531110763549805f), x);
+    x = v_min(v_splat(7.90531110763549805f), x);
+    const vf z = x * x;
+    vf p = v_splat(-2.76076847742355e-16f), q = v_splat(1.19825839466702e-6f);
+    p = v_fma(p, z, v_splat(2.00018790482477e-13f));
+    p = v_fma(p, z, v_splat(-8.60467152213735e-11f));
+    p = v_fma(p, z, v_splat(5.12229709037114e-8f));
+    p = v_fma(p, z, v_splat(1.48572235717979e-5f));
+    p = v_fma(p, z, v_splat(6.37261928875436e-4f));
+    p = v_fma(p, z, v_splat(4.89352455891786e-3f));
+    q = v_fma(q, z, v_splat(1.18534705686654e-4f));
+    q = v_fma(q, z, v_splat(2.26843463243900e-3f));
+    *out_q = v_fma(q, z, v_splat(4.89352518554385e-3f));
+    return p * x;
+}
 
 ALWAYS vf v_tanh(vf x)
 {
-    const vi sign = (vi)x & INT32_MIN;
-    const vf a = (vf)((vi)x & INT32_MAX), z = x * x;
-    vf p = v_splat(-5.70498872745e-3f);
-    p = v_fma(p, z, v_splat(2.06390887954e-2f));
-    p = v_fma(p, z, v_splat(-5.37397155531e-2f));
-    p = v_fma(p, z, v_splat(1.33314422036e-1f));
-    p = v_fma(p, z, v_splat(-3.33332819422e-1f));
-    const vf near = v_fma(p * z, x, x);
-    const vf far = v_splat(1.0f) - v_splat(2.0f) / (v_exp(a + a) + v_splat(1.0f));
-    const vi m = a < v_splat(0.625f);
-    return (vf)(((vi)near & m) | (((vi)far | sign) & ~m));
+    vf q;
+    const vf p = v_tanh_parts(x, &q);
+    return p / q;
 }
 
 /** The tree of sum8. */
