@@ -14,6 +14,7 @@ pyg() {
 }
 first=$(pyg)
 "$bench" "$@" || exit 1
+"$(dirname "$bench")/bench_lstm" || exit 1
 second=$(pyg)
 echo "$first"
 echo "$second"

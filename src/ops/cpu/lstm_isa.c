@@ -5,6 +5,8 @@
 #include "cpu_priv.h"
 #include "vec.h"
 
+enum { UNITS = 48 }; /* of a panel of the matrix product */
+
 typedef struct lstm {
     ci_lstm_dim dim;
     ci_lid rows;
@@ -44,11 +46,11 @@ ALWAYS void gates(vf *i, vf *f, vf *u, vf *o)
     *o = v_fma(half, po * (qu * s), half);
 }
 
-/** One row of cells: c = f c' + i u, h = o tanh(c), from the products and the recurrent bias. */
-ALWAYS void cell_forward(ci_lid h, const float *bias, const float *c0, float *g, float *c, float *out)
+/** One row of n_unit cells: c = f c' + i u, h = o tanh(c), from the products and the recurrent bias. */
+ALWAYS void cell_forward(ci_lid h, ci_lid n_unit, const float *bias, const float *c0, float *g, float *c, float *out)
 {
-    for (ci_lid k = 0; k < h; k += VN) {
-        const int n = CI_MIN(VN, h - k);
+    for (ci_lid k = 0; k < n_unit; k += VN) {
+        const int n = CI_MIN(VN, n_unit - k);
         vf i = v_load_some(g + k, n) + v_load_some(bias + k, n);
         vf f = v_load_some(g + h + k, n) + v_load_some(bias + h + k, n);
         vf u = v_load_some(g + 2 * h + k, n) + v_load_some(bias + 2 * h + k, n);
@@ -65,21 +67,24 @@ ALWAYS void cell_forward(ci_lid h, const float *bias, const float *c0, float *g,
     }
 }
 
-static void step_forward(lstm q, int d, ci_lid k, const float *x, ci_lstm_w w)
+/** The four gates of units u .. u + n of all rows, and their cells while those are in the second cache. */
+static void units_forward(lstm q, int d, ci_lid k, ci_lid u, ci_lid n, const float *x, ci_lstm_w w)
 {
     const ci_lid D = q.dim.D, h = q.dim.h, t = step(q, d, k), from = k ? step(q, d, k - 1) : t;
-    float *g = gate(q, d, t), *c = cell(q, d, t), *out = output(q, t) + d * h;
-    const float *bias = w.b_hh + d * 4 * h, *c0 = cell(q, d, from);
-    const ci_gemm in = {.M = q.rows, .N = 4 * h, .K = D, .a = x, .a_row = D, .a_col = 1,
-                        .b = w.w_ih + (size_t)d * D * 4 * h, .b_row = 4 * h, .c = g, .c_row = 4 * h,
-                        .start = CI_GEMM_BIAS, .bias = w.b_ih + d * 4 * h};
-    const ci_gemm again = {.M = q.rows, .N = 4 * h, .K = h, .a = output(q, from) + d * h, .a_row = 2 * h, .a_col = 1,
-                           .b = w.w_hh + (size_t)d * h * 4 * h, .b_row = 4 * h, .c = g, .c_row = 4 * h,
-                           .start = CI_GEMM_ADD};
-    CI_SYM(ci_gemm)(&in);
-    if (k) CI_SYM(ci_gemm)(&again);
+    float *g = gate(q, d, t) + u, *c = cell(q, d, t) + u, *out = output(q, t) + d * h + u;
+    const float *bias = w.b_hh + d * 4 * h + u, *c0 = cell(q, d, from) + u;
+    for (ci_lid at = 0; at < 4 * h; at += h) {
+        const ci_gemm in = {.M = q.rows, .N = n, .K = D, .a = x, .a_row = D, .a_col = 1,
+                            .b = w.w_ih + (size_t)d * D * 4 * h + u + at, .b_row = 4 * h, .c = g + at, .c_row = 4 * h,
+                            .start = CI_GEMM_BIAS, .bias = w.b_ih + d * 4 * h + u + at};
+        const ci_gemm again = {.M = q.rows, .N = n, .K = h, .a = output(q, from) + d * h, .a_row = 2 * h, .a_col = 1,
+                               .b = w.w_hh + (size_t)d * h * 4 * h + u + at, .b_row = 4 * h, .c = g + at, .c_row = 4 * h,
+                               .start = CI_GEMM_ADD};
+        CI_SYM(ci_gemm)(&in);
+        if (k) CI_SYM(ci_gemm)(&again);
+    }
     for (ci_lid i = 0; i < q.rows; i++, g += 4 * h, c += h, c0 += h, out += 2 * h)
-        cell_forward(h, bias, k ? c0 : NULL, g, c, out);
+        cell_forward(h, n, bias, k ? c0 : NULL, g, c, out);
 }
 
 void CI_SYM(ci_lstm_forward)(ci_lstm_dim dim, ci_lid rows, const float *const *x, ci_lstm_w w, float *keep, float *y)
@@ -87,7 +92,9 @@ void CI_SYM(ci_lstm_forward)(ci_lstm_dim dim, ci_lid rows, const float *const *x
     const lstm q = {dim, rows, keep};
     float *p = softmax(q);
     for (int d = 0; d < 2; d++)
-        for (ci_lid k = 0; k < dim.L; k++) step_forward(q, d, k, x[step(q, d, k)], w);
+        for (ci_lid k = 0; k < dim.L; k++)
+            for (ci_lid u = 0; u < dim.h; u += UNITS)
+                units_forward(q, d, k, u, CI_MIN(UNITS, dim.h - u), x[step(q, d, k)], w);
     for (ci_lid t = 0; t < dim.L; t++) {
         const float *out = output(q, t);
         for (ci_lid i = 0; i < rows; i++)
