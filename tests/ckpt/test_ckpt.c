@@ -246,6 +246,10 @@ static void ckpt_write__refuses_what_a_reader_would_refuse(void **state)
         assert_int_equal(ci_agree(comm, "test.write", comm->rank == 0 ? ci_ckpt_write(&c, model, path_of("scaler.h5")) : CI_OK), CI_EFORMAT);
         assert_non_null(strstr(ci_message(), "scaler_edge"));
     }
+    c.scaler.edge_spread[3] = 1;
+    c.scaler.clip = -1;
+    assert_int_equal(ci_agree(comm, "test.write", comm->rank == 0 ? ci_ckpt_write(&c, model, path_of("scaler.h5")) : CI_OK), CI_EFORMAT);
+    assert_non_null(strstr(ci_message(), "scaler_clip -1"));
     assert_int_equal(ci_ckpt_read_all(comm, path_of("scaler.h5"), &got), CI_OK);
     check_same(&good, &got);
     ci_ckpt_release(&got);
