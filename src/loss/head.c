@@ -1,8 +1,5 @@
 /* Linear layers with their loss in one, in tiles of rows: the logits of a tile are all that ever exists. */
-#include "ci/ops.h"
 #include "loss_priv.h"
-
-enum { PART = 8, BLOCK = 32 };
 
 struct head {
     const ci_ops *ops;
@@ -56,41 +53,13 @@ static void tile_backward(const struct head *t)
     }
 }
 
-static double eight(const double *part)
-{
-    return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
-}
-
-/** Cross entropy of one row of logits; z becomes scale (softmax(z) - [q = target]) when d. */
-static double softmax_row(const ci_ops *ops, float *z, ci_lid Q, int32_t target, double scale, int d)
-{
-    double part[PART] = {0};
-    float most = z[0];
-    ci_lid q = 0;
-
-    for (q = 1; q < Q; q++) most = z[q] > most ? z[q] : most;
-    for (q = 0; q < Q; q++) z[q] -= most;
-    const double at = z[target];
-    ops->exp(z, Q, z);
-    for (q = 0; q + PART <= Q; q += PART)
-        for (int k = 0; k < PART; k++) part[k] += z[q + k];
-    for (; q < Q; q++) part[q % PART] += z[q];
-    const double sum = eight(part);
-    if (d) {
-        const float factor = (float)(scale / sum);
-        const double others = sum - z[target];
-        for (q = 0; q < Q; q++) z[q] *= factor;
-        z[target] = (float)(-scale * (others / sum));
-    }
-    return ci_log64(sum) - at;
-}
-
 ci_rc ci_softmax_head(const ci_ops *ops, const float *h, ci_lid rows, ci_lid K, const float *w, const float *b,
                       const float *wt, ci_lid Q, const int32_t *target, const float *row_scale, float *work, float *dh,
                       float *dw, float *db, double *loss, float *out_row)
 {
     ci_rc rc = CI_OK;
     struct head t = head_of(ops, h, K, w, b, wt, Q, work, dh, dw, db);
+    const struct loss_loops *loops = loss_loops(ops->name);
     double sum = 0;
 
     CI_TRY(head_check(rows, K, Q, wt, dh, dw, db));
@@ -105,7 +74,7 @@ ci_rc ci_softmax_head(const ci_ops *ops, const float *h, ci_lid rows, ci_lid K, 
         tile_forward(&t);
         for (ci_lid r = 0; r < t.n; r++) {
             const ci_lid at = t.row[r];
-            const double c = softmax_row(ops, t.z + (size_t)r * Q, Q, target[at], (double)row_scale[at], dh != NULL);
+            const double c = loops->softmax_row(ops, t.z + (size_t)r * Q, Q, target[at], (double)row_scale[at], dh != NULL);
             if (!isfinite(c)) CI_FAIL(CI_ENUMERIC, "cross entropy of %d classes: %g in row %d of the shard", Q, c, at);
             sum += (double)row_scale[at] * c;
             if (out_row) out_row[at] = (float)c;
@@ -116,60 +85,6 @@ ci_rc ci_softmax_head(const ci_ops *ops, const float *h, ci_lid rows, ci_lid K, 
     *loss = sum;
 done:
     return rc;
-}
-
-/** Sums of one row: log(1 + exp z) = max(z, 0) + log(1 + exp -|z|), and the sum of such logarithms is the logarithm of a
- *  product, every factor of which is in (1, 2]: one logarithm for up to 31 blocks. */
-struct entropy { double linear[PART], product[PART], logs; int blocks; };
-
-static void entropy_take_log(struct entropy *s)
-{
-    double all = 1;
-    for (int k = 0; k < PART; k++) {
-        all *= s->product[k];
-        s->product[k] = 1;
-    }
-    s->logs += ci_log64(all);
-    s->blocks = 0;
-}
-
-/** BLOCK logits in z, of which n count: their entropy as for y = 0, and sigmoids over z; e is left for y = 1. */
-static void entropy_block(const ci_ops *ops, struct entropy *s, float *z, float *e)
-{
-    for (int k = 0; k < BLOCK; k++) e[k] = -fabsf(z[k]);
-    ops->exp(e, BLOCK, e);
-    for (int k = 0; k < BLOCK; k += PART)
-        for (int v = 0; v < PART; v++) {
-            s->linear[v] += z[k + v] > 0 ? z[k + v] : 0;
-            s->product[v] *= 1 + (double)e[k + v];
-        }
-    if (++s->blocks == 31) entropy_take_log(s);
-}
-
-/** One row: its sum over q; z becomes scale (sigmoid(z) - y) when d. */
-static double multi_hot_row(const ci_ops *ops, float *z, ci_lid Q, const int32_t *target, ci_lid n_target, float scale, int d)
-{
-    struct entropy s = {.product = {1, 1, 1, 1, 1, 1, 1, 1}};
-    double hot = 0, bad = 0;
-    ci_lid at = 0;
-
-    for (ci_lid q = 0; q < Q; q += BLOCK) {
-        const ci_lid n = CI_MIN((ci_lid)BLOCK, Q - q);
-        float x[BLOCK], e[BLOCK], p[BLOCK];
-        for (ci_lid k = n; k < BLOCK; k++) x[k] = -200; /* adds 0 and times 1 */
-        memcpy(x, z + q, (size_t)n * sizeof *z);
-        entropy_block(ops, &s, x, e);
-        for (int k = 0; k < BLOCK; k++) bad += (double)(x[k] - x[k]); /* NaN for what is not finite, which max would hide */
-        for (int k = 0; k < BLOCK; k++) p[k] = scale * ((x[k] > 0 ? 1 : e[k]) / (1 + e[k]));
-        for (; at < n_target && target[at] < q + n; at++) {
-            const ci_lid k = target[at] - q;
-            hot += x[k];
-            p[k] = -scale * ((x[k] > 0 ? e[k] : 1) / (1 + e[k]));
-        }
-        if (d) memcpy(z + q, p, (size_t)n * sizeof *z);
-    }
-    entropy_take_log(&s);
-    return (eight(s.linear) - hot) + s.logs + bad;
 }
 
 static ci_rc targets_check(const int32_t *target, ci_lid n, ci_lid Q, ci_lid row)
@@ -190,6 +105,7 @@ ci_rc ci_multi_hot_head(const ci_ops *ops, const float *h, ci_lid rows, ci_lid K
 {
     ci_rc rc = CI_OK;
     struct head t = head_of(ops, h, K, w, b, wt, Q, work, dh, dw, db);
+    const struct loss_loops *loops = loss_loops(ops->name);
     double sum = 0;
 
     CI_TRY(head_check(rows, K, Q, wt, dh, dw, db));
@@ -202,8 +118,8 @@ ci_rc ci_multi_hot_head(const ci_ops *ops, const float *h, ci_lid rows, ci_lid K
         tile_forward(&t);
         for (ci_lid r = 0; r < t.n; r++) {
             const ci_lid begin = first[i + r];
-            const double c = multi_hot_row(ops, t.z + (size_t)r * Q, Q, target + begin, first[i + r + 1] - begin,
-                                           (float)scale, dh != NULL);
+            const double c = loops->multi_hot_row(ops, t.z + (size_t)r * Q, Q, target + begin, first[i + r + 1] - begin,
+                                                  (float)scale, dh != NULL);
             if (!isfinite(c)) CI_FAIL(CI_ENUMERIC, "cross entropy of %d outputs: %g in row %d of the shard", Q, c, i + r);
             sum += c;
             if (out_row) out_row[i + r] = (float)(c / Q);
