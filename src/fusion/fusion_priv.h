@@ -1,0 +1,125 @@
+#ifndef CI_FUSION_PRIV_H
+#define CI_FUSION_PRIV_H
+/* What the files of fusion/ share: dense networks, the model, its learning on rank 0. */
+#include "ci/arena.h"
+#include "ci/fusion.h"
+#include "ci/ops.h"
+
+enum { NET_LAYERS = 9, NETS = 4, EXPERTS = 3, CHUNK = 512 };
+
+/* A dense network: linear layers, of which the first `hidden` are followed by layer norm (if `norm`), ReLU
+ * and dropout.  Of layer k: weight (in, out), bias (out), and of a norm its weight and bias (out). */
+struct net {
+    char name[16];
+    ci_lid n, hidden;
+    ci_lid dim[NET_LAYERS + 1];
+    bool norm;
+    ci_gid first; /* its first float in the flat vector */
+    ci_gid size;
+};
+
+/* What one pass of a net computes in and backward looks at. */
+struct tape {
+    ci_lid rows;            /* at most */
+    ci_arena arena;         /* owned: all of the following */
+    float *pre[NET_LAYERS]; /* (rows, out) before the norm; of layers with one */
+    float *stat[NET_LAYERS];
+    float *y[NET_LAYERS];   /* (rows, out) what the layer gives */
+    float *d[2];            /* (rows, widest) gradients on their way */
+    float *wt;              /* a weight, transposed */
+};
+
+/* What masks of dropout depend on; p 0: nothing is dropped. */
+struct drop { uint32_t seed, step; float p; };
+
+void net_shape(struct net *net, const char *name, ci_gid first, bool norm, ci_lid hidden, const ci_lid *dim, ci_lid n);
+void net_init(const struct net *net, uint32_t seed, uint32_t tensor, float *w);
+ci_rc tape_create(const struct net *net, ci_lid rows, struct tape *out);
+void tape_release(struct tape *t);
+/* w is the flat vector; x (rows, dim[0]); drop NULL: none.  \return (rows, last dim) in the tape */
+float *net_forward(const ci_ops *ops, const struct net *net, const float *w, const float *x, ci_lid rows,
+                   const struct drop *drop, struct tape *t);
+/* After net_forward with the same arguments.  dy (rows, last dim); grad (flat vector) is added to. */
+void net_backward(const ci_ops *ops, const struct net *net, const float *w, const float *x, ci_lid rows,
+                  const struct drop *drop, struct tape *t, const float *dy, float *grad);
+
+enum method { DQN, LINUCB, MLP, MOE, AVERAGE, METHODS };
+
+struct ci_fusion {
+    ci_fusion_shape shape;
+    enum method method;
+    ci_fusion_scale scale;
+    ci_fusion_progress at;
+    ci_fusion_of of;
+    const ci_ops *ops;
+    struct net net[NETS]; /* dqn, linucb, mlp: one; moe: experts, then the gate; average: none */
+    int n_net;
+    ci_gid n;
+    float *w, *m, *v;     /* (n) parameters and moments of Adam */
+    float *target;        /* dqn: (n) the target network */
+    double *inverse, *b;  /* linucb: (actions, h, h) and (actions, h) of each arm's ridge */
+    float *theta;         /* linucb: (h, actions) inverse b */
+    int32_t memory;       /* windows remembered, a ring; 0: none */
+    int32_t *past_state, *past_action; /* (memory) which training state, what was chosen ... */
+    float *past_reward;                /* ... and what for */
+    struct tape tape[NETS]; /* for CHUNK rows */
+};
+
+static inline ci_lid width(const ci_fusion *f) { return f->net[0].dim[f->net[0].n]; } /* linucb: h */
+static inline float alpha_of(const ci_fusion *f, ci_lid a) { return (float)a / (float)(f->shape.actions - 1); }
+static inline float fused(ci_fusion_fact f, float alpha) { return (1 - alpha) * f.anomaly + alpha * f.attack; }
+
+/* Values of all actions: Q of dqn, theta z of linucb.  x is standardised; (rows, actions) to q. */
+void action_values(const ci_fusion *f, struct tape *t, const float *x, ci_lid rows, float *q);
+ci_lid largest(const float *q, ci_lid n, ci_lid from); /* the first largest, beginning at `from` and going round */
+/* Expert probabilities p (rows, EXPERTS), gates g (rows, EXPERTS) and their mixture (rows); tape (NETS). */
+void mixture(const ci_fusion *f, struct tape *tape, const float *x, ci_lid rows, const struct drop *drop, float *p,
+             float *g, float *mix);
+void linucb_reset(ci_fusion *f);
+void linucb_theta(ci_fusion *f);
+/* One sample of an arm: A^-1 -= (A^-1 z)(A^-1 z)^T / (1 + z^T A^-1 z), b += r z. */
+void linucb_update(ci_lid h, double *inverse, double *b, const float *z, double r, double *work);
+
+/* Learning on rank 0.  R rows are gathered at a time, at most; a draw has `sample` or `batch` windows. */
+struct learner {
+    const ci_conf *conf;
+    const ci_fusion_data *data;
+    ci_fusion *f;
+    struct tape tape[NETS];    /* for a batch */
+    float *x;                  /* (n_train, state) standardised */
+    ci_fusion_fact *fact;      /* (n_train) */
+    int32_t *order;            /* (n_train) of a supervised epoch */
+    float *grad;               /* (n) */
+    float *xb;                 /* (R, state) gathered */
+    uint8_t *label;            /* (R) */
+    float *q, *dq, *p, *g;     /* (R, widest output) */
+    float *mix;                /* (R) of moe; what dqn wants */
+    uint32_t *word, *other;    /* (draw) random ones */
+    int32_t *pick, *action;    /* (draw) training states, and what was chosen */
+    float *reward;             /* (draw) */
+    float *z, *side, *inverse; /* linucb: (CHUNK, h) features and products, (h, h) of one arm */
+    double *work;              /* (h) */
+};
+
+ci_rc learner_init(struct learner *l, const ci_conf *conf, const ci_fusion_data *data, ci_fusion *f);
+void learner_release(struct learner *l);
+enum use { USE_PICK = 1, USE_EXPLORE, USE_ACTION, USE_REPLAY, USE_ARM };
+/* Words 0..n-1 of counter (at, element / 4, use, 0). */
+void words(const struct learner *l, int64_t at, enum use use, int32_t n, uint32_t *out);
+void pick(struct learner *l, int32_t n);                          /* training states at random, for an episode */
+void gather(struct learner *l, const int32_t *state, ci_lid n);   /* to xb */
+void judge_actions(struct learner *l, int32_t n);                 /* reward[] of pick[] and action[], remembered */
+void replay(struct learner *l, int32_t n);                        /* xb, action[] and reward[] of what is remembered */
+ci_rc adam(struct learner *l, double lr, double decay, double clip, double loss);
+ci_rc dqn_episode(struct learner *l);
+ci_rc linucb_episode(struct learner *l);
+ci_rc supervised_epoch(struct learner *l);
+
+/* Losses: means over n rows; gradients are overwritten, and not finite when an input is not. */
+double smooth_l1(const float *q, ci_lid cols, const int32_t *action, const float *wanted, ci_lid n, float *dq);
+double bce_logit(const float *logit, const uint8_t *label, ci_lid n, float *dlogit);
+double bce(const float *p, const uint8_t *label, ci_lid n, float *dp);
+double moe_loss(const float *p, const float *g, const float *mix, const uint8_t *label, ci_lid n, double balance,
+                float *dlogit, float *dgate);
+
+#endif
