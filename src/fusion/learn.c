@@ -10,7 +10,7 @@
 #include "ci/signal.h"
 #include "fusion_priv.h"
 
-enum { VALIDATIONS = 50 }; /* over all episodes, about */
+enum { VALIDATIONS = 20 }; /* over all episodes, about */
 
 struct files {
     char best[CI_PATH_MAX], last[CI_PATH_MAX], metrics[CI_PATH_MAX];

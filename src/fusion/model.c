@@ -227,12 +227,13 @@ static void chunk_score(ci_fusion *f, const float *x, const ci_fusion_fact *fact
     if (f->method == MLP) y = net_forward(f->ops, &f->net[0], f->w, x, rows, NULL, &f->tape[0]);
     if (f->method == MOE) mixture(f, f->tape, x, rows, NULL, p, q, mix);
     for (ci_lid i = 0; i < rows; i++) {
-        float a = NAN, s;
+        float a = NAN, s, all = 0;
+        for (ci_lid k = 0; k < cols; k++) all += q[(size_t)i * (size_t)cols + (size_t)k];
         switch (f->method) {
         case DQN:
         case LINUCB:
             a = alpha_of(f, largest(q + (size_t)i * (size_t)cols, cols, 0));
-            s = fused(fact[i], a);
+            s = isfinite(all) ? fused(fact[i], a) : NAN; /* a choice among what is not finite is none */
             break;
         case MLP: s = ci_sigmoidf(y[i]); break;
         case MOE: s = mix[i]; break;
