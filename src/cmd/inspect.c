@@ -1,4 +1,4 @@
-/* What a store or a checkpoint is. */
+/* What a store, a checkpoint or a fusion model is. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +7,7 @@
 #include "ci/arena.h"
 #include "ci/ckpt.h"
 #include "ci/commit.h"
+#include "ci/fusion.h"
 #include "ci/json.h"
 #include "ci/store.h"
 #include "cmd_priv.h"
@@ -79,6 +80,36 @@ static void ckpt_put(const ci_ckpt *c, ci_json *j)
     ci_json_str(j, "store_tree_sha256", c->store);
 }
 
+static void fusion_put(ci_fusion *f, ci_json *j)
+{
+    const ci_fusion_shape *s = ci_fusion_shape_get(f);
+    const ci_fusion_progress *at = ci_fusion_progress_get(f);
+    const ci_fusion_of *of = ci_fusion_of_get(f);
+    char weights[CI_SHA256_HEX];
+
+    ci_fusion_weights(f, weights);
+    ci_json_str(j, "kind", "fusion");
+    ci_json_str(j, "method", s->method);
+    ci_json_int(j, "state", s->state);
+    ci_json_int(j, "actions", s->actions);
+    ci_json_str(j, "reward", s->legacy ? "legacy" : "minimal");
+    ci_json_str(j, "anomaly", ci_fusion_scale_get(f)->percentile ? "percentile" : "moebius");
+    ci_json_int(j, "parameters", ci_fusion_size(f));
+    ci_json_int(j, "step", at->step);
+    ci_json_int(j, "episodes_done", at->episode);
+    ci_json_bool(j, "finished", at->finished);
+    ci_json_int(j, "best_episode", at->best_episode + 1);
+    ci_json_num(j, "best_auroc", at->best_auroc);
+    ci_json_num(j, "threshold", at->threshold);
+    ci_json_str(j, "weights_sha256", weights);
+    ci_json_str(j, "settings_sha256", of->settings);
+    ci_json_str(j, "store_tree_sha256", of->store);
+    ci_json_str(j, "gat", of->gat_dir);
+    ci_json_str(j, "gat_sha256", of->gat);
+    ci_json_str(j, "vgae", of->vgae_dir);
+    ci_json_str(j, "vgae_sha256", of->vgae);
+}
+
 /* The identity in a record is that of the bytes, or for what several ranks wrote that of their hashes: then the bytes
  * are read once more. */
 static ci_rc check(const char *path, ci_json *j)
@@ -99,6 +130,7 @@ static ci_rc read_it(const char *path, ci_json *j)
     ci_rc rc = CI_OK;
     ci_store *st = NULL;
     ci_ckpt c = {0};
+    ci_fusion *f = NULL;
     char message[CI_MESSAGE_MAX], format[64] = "";
     ci_h5_view *v = NULL;
 
@@ -106,6 +138,9 @@ static ci_rc read_it(const char *path, ci_json *j)
     if (ci_h5_text(v, "format", format, sizeof format) == CI_OK && strcmp(format, "canids checkpoint") == 0) {
         CI_TRY(ci_ckpt_load(path, &c));
         ckpt_put(&c, j);
+    } else if (strcmp(format, "canids fusion") == 0) {
+        CI_TRY(ci_fusion_load(path, "auto", &f));
+        fusion_put(f, j);
     } else {
         CI_TRY(ci_store_open(path, &st));
         store_put(st, j);
@@ -113,6 +148,7 @@ static ci_rc read_it(const char *path, ci_json *j)
 done:
     snprintf(message, sizeof message, "%s", ci_message());
     ci_ckpt_release(&c);
+    ci_fusion_destroy(&f);
     ci_store_close(&st);
     ci_h5_close(&v);
     ci_message_set(message);
