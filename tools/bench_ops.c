@@ -105,9 +105,11 @@ static ci_batch shard(int n_graph)
 
 static void training(const char *isa, int n_graph)
 {
-    const ci_model_dim dim = {.n_id = 60, .id_dim = 16, .n_feature = N_X, .n_edge_feature = N_E, .layers = 2, .heads = 4,
+    const ci_model_dim dim = {.n_id = 60, .id_dim = 16, .n_feature = N_X, .n_edge_feature = N_E, .edge_features = 1,
+                              .conv = CI_CONV_GATV2, .layers = 2, .heads = 4,
                               .channels = 24, .head_layers = 3, .head_dim = 192, .n_class = 2, .slope = 0.2f};
-    const ci_model_step step = {.seed = 1, .dropout = 0.2f, .unk_drop = 0.05f};
+    const ci_model_step step = {.seed = 1, .dropout = 0.2f, .unk_drop = 0.05f, .classify = {.kind = CI_FOCAL, .gamma = 2},
+                                .weight = {[CI_TERM_TASK] = 1}, .n_graph = n_graph, .graph_weight = n_graph};
     ci_batch b = shard(n_graph);
     ci_model *m;
     ci_scratch *s;
@@ -115,24 +117,21 @@ static void training(const char *isa, int n_graph)
         printf("training, %s: not on this machine\n", isa);
         return;
     }
-    if (ci_scratch_create(m, b.n_graph, b.n_node, b.n_edge, &s) != CI_OK) exit(70);
+    if (ci_scratch_create(m, b.n_graph, b.n_node, b.n_edge, 0, &s) != CI_OK) exit(70);
     float *w = numbers((size_t)ci_model_size(m), 7), *grad = numbers((size_t)ci_model_size(m), 8);
     float *wt = numbers((size_t)ci_model_prepared_size(m), 9);
-    float *logit = numbers((size_t)n_graph * 2, 1), *dlogit = numbers((size_t)n_graph * 2, 1);
-    double best[3] = {1e9, 1e9, 1e9}, loss;
-    const ci_class_loss focal = {.kind = CI_FOCAL, .gamma = 2};
-    ci_model_init(m, 1, w);
+    double best[3] = {1e9, 1e9, 1e9};
+    const ci_model_pass pass = {.m = m, .w = w, .wt = wt, .s = s, .b = &b, .step = &step, .grad = grad};
+    ci_model_init(m, 1, w, NULL);
     ci_model_prepare(m, w, wt);
     const int loops = (!strcmp(isa, "generic") ? 20 : 2000) / n_graph + 1;
     for (int run = 0; run < RUNS; run++) {
         double spent[3] = {0};
         for (int k = 0; k < loops; k++) {
             const double t0 = ci_now_s();
-            if (ci_model_forward(m, w, s, &b, &step, logit) != CI_OK) exit(70);
+            if (ci_model_run(&pass, 0, 0) != CI_OK) exit(70);
             const double t1 = ci_now_s();
-            memset(dlogit, 0, (size_t)n_graph * 2 * sizeof *dlogit);
-            if (ci_classify(&focal, logit, b.label, NULL, n_graph, 1.0 / n_graph, dlogit, &loss) != CI_OK) exit(70);
-            if (ci_model_backward(m, w, wt, s, &b, &step, dlogit, grad) != CI_OK) exit(70);
+            if (ci_model_run(&pass, 1, 0) != CI_OK) exit(70);
             const double t2 = ci_now_s();
             spent[0] += t1 - t0;
             spent[1] += t2 - t1;
@@ -141,15 +140,13 @@ static void training(const char *isa, int n_graph)
         for (int k = 0; k < 3; k++) best[k] = CI_MIN(best[k], spent[k] / loops / n_graph);
     }
     printf("training, %-8s one core, shard of %3d graphs: %7.0f graphs/s  (forward %.1f us, backward %.1f us a graph; loss %.4f, scratch %zu KiB)\n",
-           ci_model_isa(m), n_graph, 1 / best[2], best[0] * 1e6, best[1] * 1e6, loss,
-           ci_scratch_bytes(m, b.n_graph, b.n_node, b.n_edge) / 1024);
+           ci_model_isa(m), n_graph, 1 / best[2], best[0] * 1e6, best[1] * 1e6, ci_scratch_losses(s)[CI_TERM_TASK],
+           ci_scratch_bytes(m, b.n_graph, b.n_node, b.n_edge, 0) / 1024);
     ci_scratch_destroy(&s);
     ci_model_destroy(&m);
     free(w);
     free(wt);
     free(grad);
-    free(logit);
-    free(dlogit);
     free(b.first);
     free(b.graph);
     free(b.label);

@@ -7,11 +7,14 @@
  *      weight, moment1, moment2 (P) float32    exponent (T) int32
  *      tensor_name (T) text, tensor_rows, tensor_cols (T) int32, tensor_first (T) int64
  *      scaler_node (F,2), scaler_edge (K,2) float64   mean and spread; attribute scaler_clip
- *      vocabulary (n) uint32                   score (3) float64 */
+ *      vocabulary (n) uint32                   score (4) float64
+ *      state (S) float32    running statistics of batch norm
+ *      calibration (C,2) float64    mean and spread over benign validation windows of what a vgae's score is made of */
 #include <stdint.h>
 #include "ci/hash.h"
 #include "ci/model.h"
 #include "ci/scaler.h"
+#include "ci/schedule.h"
 
 enum { CI_CKPT_VERSION = 2 };
 
@@ -22,10 +25,11 @@ typedef struct ci_progress {
     int64_t batch;        /**< batches of it that are done                                   */
     int64_t loss_sum;     /**< sum of the epoch's batch losses so far, in units of 2^-40     */
     int64_t best_epoch;   /**< of the best checkpoint, -1: none yet                          */
-    int64_t better_epoch; /**< last epoch with a better AUROC, for patience; -1: none        */
+    int64_t better_epoch; /**< last epoch with a better value, for patience; -1: none        */
     int64_t finished;     /**< 1: there is nothing left to train                             */
-    double best_auroc, best_loss; /**< on validation, of the best checkpoint                 */
+    double best_value, best_loss; /**< what is monitored, and the loss, on validation, of the best checkpoint */
     double threshold;     /**< Youden-J on validation, at the end of the last whole epoch    */
+    ci_plateau plateau;   /**< of the step size                                              */
 } ci_progress;
 
 typedef struct ci_ckpt {
@@ -33,6 +37,9 @@ typedef struct ci_ckpt {
     char settings[CI_SHA256_HEX]; /**< hash of the settings that training reads              */
     char store[CI_SHA256_HEX];    /**< SHA-256 of the store                                  */
     char set[32];                 /**< feature set                                           */
+    char split[CI_SHA256_HEX];    /**< hash of what decides which windows train              */
+    char teacher[CI_SHA256_HEX];  /**< SHA-256 of the teacher's weights; "" without one      */
+    ci_model_dim dim;             /**< shapes of the model                                   */
     ci_scaler scaler;
     int32_t n_vocab;
     uint32_t *vocab;              /**< (n_vocab) ascending; owned                            */
@@ -40,10 +47,14 @@ typedef struct ci_ckpt {
     ci_lid n_tensor;              /**< T                                                     */
     float *w, *m, *v;             /**< (P); owned                                            */
     int32_t *exponent;            /**< (T) of the integer sum; owned                         */
+    ci_gid n_state;
+    float *state;                 /**< (n_state) running statistics; owned                   */
+    int32_t n_calibration;        /**< 0: the score of a vgae is its reconstruction error    */
+    double *calibration;          /**< (n_calibration, 2): ci_judge; owned                   */
 } ci_ckpt;
 
 /** Room for a model's state, all zero.  \return CI_OK or CI_ENOMEM */
-ci_rc ci_ckpt_init(ci_ckpt *c, const ci_model *m, int32_t n_vocab);
+ci_rc ci_ckpt_init(ci_ckpt *c, const ci_model *m, int32_t n_vocab, int32_t n_calibration);
 void ci_ckpt_release(ci_ckpt *c); /**< NULL-safe */
 
 /** Write, read again as a reader would, and publish.  Not collective: rank 0.

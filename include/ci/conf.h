@@ -131,6 +131,7 @@ typedef struct ci_conf {
         double gamma, attack_weight;
         double recon, id, neighbour, kl, edge, mask; /**< vgae: weights of the losses, share of nodes masked */
         char monitor[CI_TEXT_MAX]; /**< auroc, loss, average_precision, f1, mcc, gap, max_gap, ratio */
+        char anomaly[CI_TEXT_MAX]; /**< calibrated, recon                                      */
         char optimizer[CI_TEXT_MAX]; /**< adam, adamw                                          */
         double lr, decay, beta1, beta2, eps, dropout, unk_drop, clip;
         char schedule[CI_TEXT_MAX]; /**< none, cosine, step, plateau                           */

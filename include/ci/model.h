@@ -2,47 +2,85 @@
 #define CI_MODEL_H
 /** A model: a list of records {kind, in[], out, param[]}, run forward and backward over one shard.
  *
- *  The classifier `gat`, as PyTorch Geometric 2.4 computes it:
+ *  The classifier `gat` (reference-system.md 5.2; K layers):
  *
- *      x0 = embed[id] | x                                        id_dim + n_feature columns
- *      for each layer k:  l = x_k W_l + b_l,  r = x_k W_r + b_r,  y = GATv2(l, r, e)   (ops.h)
- *                         x_{k+1} = dropout(relu(y))
- *      pooled = mean over the nodes of a graph of (x_1 | x_2 | ...)   jumping knowledge `cat`
+ *      x_0 = embed[id] | x, through a linear layer where project > 0
+ *      x_{k+1} = dropout(relu(norm(conv(x_k))))           GATv1, GATv2, transformer or GPS layer
+ *      pooled = pool over the nodes of a graph of jk(x_1 .. x_K)
  *      head_layers - 1 times: dropout(relu(linear)); then a linear layer to n_class logits
  *
- *  Sources: Brody, Alon, Yahav, "How Attentive are Graph Attention Networks?", ICLR 2022; Xu et
- *  al., "Representation Learning on Graphs with Jumping Knowledge Networks", ICML 2018.
+ *  The autoencoder `vgae` (5.3; d_1 .. d_m = hidden):
  *
- *  Parameters are one flat vector of float, owned by the caller, described by a table.  A linear
- *  weight is stored (in, out) row-major, the transpose of PyTorch's.  The numbers that come out
- *  depend neither on the kernels chosen (avx512, avx2, generic) nor on what else is computed, bit for
- *  bit.  Nothing here is collective.  A training step of one shard is
+ *      x_{k+1} = dropout(relu(norm(conv(x_k))))           to d_1, ..., d_m columns
+ *      mu, logvar = linear(x_m);   z = mu + eps exp(logvar / 2)   in training, mu in evaluation
+ *      back over d_m, .., d_2 the same way, then one conv to the node features: recon
+ *      heads on z: identifier; neighbourhood (Gaussian or exact); features of each edge
  *
- *      ci_model_forward(m, w, s, b, &step, logit);
- *      ci_classify(&kind, logit, b->label, NULL, b->n_graph, 1.0 / n_global, dlogit, &loss); (loss.h; dlogit zeroed)
- *      ci_model_backward(m, w, wt, s, b, &step, dlogit, grad);
- */
+ *  Sources: Velickovic et al., ICLR 2018 (GATv1); Brody, Alon, Yahav, ICLR 2022 (GATv2); Shi et al., IJCAI
+ *  2021; Rampasek et al., NeurIPS 2022 (GPS); Xu et al., ICML 2018 (jumping knowledge); Kipf, Welling, 2016.
+ *
+ *  Parameters are one flat vector of float, owned by the caller, described by a table; running statistics of
+ *  batch norm are another, the state.  A linear weight is stored (in, out) row-major, the transpose of
+ *  PyTorch's.  The numbers that come out depend neither on the kernels chosen (avx512, avx2, generic) nor on
+ *  what else is computed, bit for bit.  Nothing here is collective.
+ *
+ *  A training step cuts the list where something of the whole batch is needed (batch norm, the Gaussian
+ *  neighbour loss): F forward cuts, B backward cuts, mostly none.  For all shards of the batch, pass by pass:
+ *
+ *      for k = 0 .. F:  ci_model_run(shard, forward k); behind k < F the sums of the shards are added in
+ *                       their order and ci_cuts_close takes them
+ *      for k = 0 .. B:  ci_model_run(shard, backward k), likewise; forward F and backward 0 need no cut between
+ *
+ *  Backward computes the losses too: ci_scratch_losses. */
 #include <stddef.h>
 #include <stdint.h>
 #include "ci/batch.h"
+#include "ci/loss.h"
 #include "ci/rc.h"
 #include "ci/types.h"
 
-typedef struct ci_model_dim {
-    ci_lid n_id;           /**< identifiers of the vocabulary; the table has n_id + 1 rows, 0 unknown */
-    ci_lid id_dim;         /**< columns of the identifier table                                       */
-    ci_lid n_feature;      /**< columns of ci_batch.x                                                 */
-    ci_lid n_edge_feature; /**< columns of ci_batch.e                                                 */
-    ci_lid layers;         /**< of GATv2, 1 to CI_MODEL_LAYERS                                        */
-    ci_lid heads;          /**< heads * channels is a multiple of 16                                  */
-    ci_lid channels;       /**< of one head, a multiple of 8                                          */
-    ci_lid head_layers;    /**< linear layers behind the pooling, the last one included; 1 to 8       */
-    ci_lid head_dim;       /**< columns between them                                                  */
-    ci_lid n_class;        /**< logits of a graph                                                     */
-    float slope;           /**< of leaky ReLU in the attention                                        */
-} ci_model_dim;
+typedef enum ci_model_kind { CI_GAT, CI_VGAE } ci_model_kind;
+typedef enum ci_conv { CI_CONV_GATV1, CI_CONV_GATV2, CI_CONV_TRANSFORMER, CI_CONV_GPS } ci_conv;
+typedef enum ci_norm_kind { CI_NORM_NONE, CI_NORM_GRAPH, CI_NORM_BATCH, CI_NORM_LAYER } ci_norm_kind;
+typedef enum ci_jk { CI_JK_CAT, CI_JK_LSTM, CI_JK_ATTENTION, CI_JK_MAX, CI_JK_LAST } ci_jk;
+typedef enum ci_pooling { CI_POOL_MEAN, CI_POOL_MAX, CI_POOL_SUM, CI_POOL_ATTENTION } ci_pooling;
+typedef enum ci_neighbour { CI_NEIGHBOUR_NONE, CI_NEIGHBOUR_GAUSSIAN, CI_NEIGHBOUR_EXACT } ci_neighbour;
 
-enum { CI_MODEL_LAYERS = 8, CI_PARAM_NAME = 32 };
+enum { CI_MODEL_LAYERS = 8, CI_PARAM_NAME = 32, CI_MASKS = 7 };
+
+/** Shapes; int32 and float alone, so that a checkpoint can hold them by name (ci_model_dim_text). */
+typedef struct ci_model_dim {
+    ci_lid kind;           /**< ci_model_kind                                                         */
+    ci_lid n_id;           /**< identifiers of the vocabulary; row 0 of the table is unknown           */
+    ci_lid id_dim;         /**< columns of the identifier table                                       */
+    ci_lid id_buckets;     /**< rows of a hashed table; 0: a row for each identifier                  */
+    ci_lid id_probes;      /**< rows of a hashed table that are summed                                */
+    ci_lid n_feature;      /**< columns of ci_batch.x                                                 */
+    ci_lid x_first;        /**< first of them that the model sees: 1 where column 0 is an index       */
+    ci_lid n_edge_feature; /**< columns of ci_batch.e                                                 */
+    ci_lid edge_features;  /**< 1: attention sees them                                                */
+    ci_lid project;        /**< columns of a linear layer behind the inputs; 0: none                  */
+    ci_lid conv, norm;     /**< ci_conv, ci_norm_kind                                                 */
+    ci_lid heads;          /**< of attention; vgae: of the encoder's first layer                      */
+    ci_lid channels;       /**< gat: of one head                                                      */
+    ci_lid layers;         /**< gat: of attention, 1 to CI_MODEL_LAYERS                               */
+    ci_lid jk, pool;       /**< gat: ci_jk, ci_pooling                                                */
+    ci_lid head_layers;    /**< gat: linear layers behind the pooling, the last one included          */
+    ci_lid head_dim;       /**< gat: columns between them; 0: as many as are pooled                   */
+    ci_lid n_class;        /**< gat: logits of a graph                                                */
+    ci_lid n_hidden;       /**< vgae: layers of the encoder                                           */
+    ci_lid hidden[CI_MODEL_LAYERS]; /**< vgae: their columns                                          */
+    ci_lid inner_heads;    /**< vgae: of the other layers of the encoder                              */
+    ci_lid decoder_heads;  /**< vgae: of the decoder's layers but the last, which has one             */
+    ci_lid latent;         /**< vgae: columns of z                                                    */
+    ci_lid sigmoid;        /**< vgae: 1: recon ends in one                                            */
+    ci_lid neighbour;      /**< vgae: ci_neighbour                                                    */
+    ci_lid edge_head;      /**< vgae: 1: edge features are reconstructed                              */
+    ci_lid masked;         /**< vgae: 1: trained with hidden nodes, and judged with CI_MASKS masks    */
+    ci_lid teacher;        /**< 0: none; vgae: columns of the teacher's z; gat: 1                     */
+    float slope;           /**< of leaky ReLU in the attention                                        */
+    float logvar_limit;    /**< vgae: logvar is clamped to +- this                                    */
+} ci_model_dim;
 
 /** One tensor of the flat vector. */
 typedef struct ci_param {
@@ -51,16 +89,43 @@ typedef struct ci_param {
     ci_gid first;             /**< its first float in the flat vector                        */
 } ci_param;
 
-/** What the random numbers of a training step depend on, besides graph and element. */
+/** Losses are weights times means; the sum of all is what is trained. */
+typedef enum ci_term {
+    CI_TERM_TASK,      /**< gat: of the labels; vgae: reconstruction of node features    */
+    CI_TERM_ID,        /**< vgae: cross entropy of the identifiers                       */
+    CI_TERM_NEIGHBOUR, /**< vgae                                                         */
+    CI_TERM_KL,        /**< vgae                                                         */
+    CI_TERM_EDGE,      /**< vgae: reconstruction of edge features                        */
+    CI_TERM_TEACHER,   /**< gat: logits; vgae: latent mean and reconstruction            */
+    CI_TERM_COUNT
+} ci_term;
+
+/** What a step of training depends on besides weights and graphs; the same for all shards. */
 typedef struct ci_model_step {
-    uint32_t seed;
-    uint32_t epoch;
+    uint32_t seed, epoch;
     float dropout;  /**< probability in [0,1) that an element becomes 0; the rest is scaled up     */
     float unk_drop; /**< probability in [0,1) that a node's identifier counts as unknown           */
+    float mask;     /**< vgae: probability in [0,1) that a node is hidden                          */
+    ci_class_loss classify;    /**< gat                                                            */
+    double temperature;        /**< gat with a teacher                                             */
+    double weight[CI_TERM_COUNT]; /**< of each term, the teacher's share taken off and put on      */
+    double latent, recon;      /**< vgae with a teacher: shares of its term                        */
+    ci_gid n_graph, n_node, n_raw; /**< of the global batch: graphs, nodes, frames' edges          */
+    ci_gid n_masked;           /**< of the global batch: ci_model_masked                           */
+    double graph_weight;       /**< gat: what the sum of the graphs' losses is divided by          */
 } ci_model_step;
 
+/** What a shard brings along in training; may be NULL where the model wants none. */
+typedef struct ci_model_aid {
+    const float *weight;        /**< (n_graph) of each graph's loss; NULL: 1                       */
+    const float *teacher_logit; /**< (n_graph, n_class)                                            */
+    const float *teacher_mu;    /**< (n_node, teacher)                                             */
+    const float *teacher_recon; /**< (n_node, features)                                            */
+} ci_model_aid;
+
 typedef struct ci_model ci_model;     /**< constant once created: threads share it                */
-typedef struct ci_scratch ci_scratch; /**< what one thread computes in                            */
+typedef struct ci_scratch ci_scratch; /**< one shard's activations, and what a thread computes in  */
+typedef struct ci_cuts ci_cuts;       /**< what is known of the whole batch at the cuts            */
 
 /** \param [in]  isa  kernels to use: "auto", "generic", "avx2" or "avx512"; same bits with each
  *  \param [out] out  on CI_OK the caller's, to ci_model_destroy; otherwise NULL
@@ -68,49 +133,110 @@ typedef struct ci_scratch ci_scratch; /**< what one thread computes in          
 ci_rc ci_model_create(const ci_model_dim *dim, const char *isa, ci_model **out);
 void ci_model_destroy(ci_model **m); /**< NULL-safe; leaves *m NULL */
 
+const ci_model_dim *ci_model_dims(const ci_model *m);
 const char *ci_model_isa(const ci_model *m); /**< the kernels in use: "avx512" for instance; static */
 const ci_param *ci_model_params(const ci_model *m, ci_lid *out_n); /**< borrowed from m */
 ci_gid ci_model_size(const ci_model *m);          /**< floats of the flat vector of parameters      */
+ci_gid ci_model_state_size(const ci_model *m);    /**< floats of running statistics; 0 mostly       */
 ci_gid ci_model_prepared_size(const ci_model *m); /**< floats that ci_model_prepare writes          */
 
+/** "name=value" of every field, a line each, and back.  \return text to free(), NULL when memory is short */
+char *ci_model_dim_text(const ci_model_dim *dim);
+/** \return CI_OK, or CI_EFORMAT naming the field that is missing, unknown or no number */
+ci_rc ci_model_dim_parse(const char *text, ci_model_dim *out);
+
 /** Initial weights from Philox, counter (tensor, element / 4, 0, 0), CI_RANDOM_INIT.
- *  Identifiers N(0,1); lin_l, lin_r, lin_edge and att Glorot-uniform, biases of lin_l, lin_r U(+-1/sqrt(in));
- *  the GATv2 bias 0; layers of the head U(+-1/sqrt(in)), weight and bias.
- *  Source: torch_geometric.nn.GATv2Conv.reset_parameters, torch.nn.Linear, torch.nn.Embedding.
- *  \param [out] w  (ci_model_size) */
-void ci_model_init(const ci_model *m, uint32_t seed, float *w);
+ *  Identifiers N(0,1); weights and attention of convolutions Glorot-uniform, biases of lin_l, lin_r
+ *  U(+-1/sqrt(in)), their output bias 0; other linear layers U(+-1/sqrt(in)), weight and bias; the LSTM
+ *  U(+-1/sqrt(h)); norms 1 and 0.  Source: reference-system.md 5.1, reset_parameters of the layers there.
+ *  \param [out] w      (ci_model_size)
+ *  \param [out] state  (ci_model_state_size) means 0, variances 1 */
+void ci_model_init(const ci_model *m, uint32_t seed, float *w, float *state);
 
 /** What backward wants of the weights, transposed; call once after each change of w.
  *  \param [out] wt  (ci_model_prepared_size) */
 void ci_model_prepare(const ci_model *m, const float *w, float *wt);
 
-/** Room for one thread and shards up to this size; nothing is allocated afterwards.
- *  \param [out] out  on CI_OK the caller's, to ci_scratch_destroy; otherwise NULL
+/** Room for one shard up to this size; nothing is allocated afterwards.
+ *  \param [in]  max_raw  frames' edges (ci_batch.n_raw); a gat wants none
+ *  \param [out] out      on CI_OK the caller's, to ci_scratch_destroy; otherwise NULL
  *  \return CI_OK or CI_ENOMEM */
-ci_rc ci_scratch_create(const ci_model *m, ci_lid max_graph, ci_lid max_node, ci_lid max_edge,
+ci_rc ci_scratch_create(const ci_model *m, ci_lid max_graph, ci_lid max_node, ci_lid max_edge, ci_lid max_raw,
                         ci_scratch **out);
-size_t ci_scratch_bytes(const ci_model *m, ci_lid max_graph, ci_lid max_node, ci_lid max_edge);
+size_t ci_scratch_bytes(const ci_model *m, ci_lid max_graph, ci_lid max_node, ci_lid max_edge, ci_lid max_raw);
 void ci_scratch_destroy(ci_scratch **s); /**< NULL-safe; leaves *s NULL */
 
 /** One line for each record: kind, tensors with shapes, parameters; then bytes for these maxima.
  *  \return text to free(), NULL when memory is short */
-char *ci_model_plan(const ci_model *m, ci_lid max_graph, ci_lid max_node, ci_lid max_edge);
+char *ci_model_plan(const ci_model *m, ci_lid max_graph, ci_lid max_node, ci_lid max_edge, ci_lid max_raw);
 
-/** \param [in]  w      (ci_model_size) weights; borrowed
- *  \param [in]  b      within the maxima of s; identifiers in 0..n_id; n_graph may be 0
- *  \param [in]  step   NULL in evaluation: then nothing is dropped
- *  \param [out] logit  (b->n_graph, n_class)
+/** Floating point operations of a forward pass over a graph of so many nodes, in-edges and frames' edges:
+ *  two for each product of a matrix product, and the attention's own. */
+double ci_model_flops(const ci_model *m, double nodes, double edges, double raw);
+
+/** The columns of what ci_model_score says of a graph, by name.
+ *  gat: logit0 logit1, then mean, sample spread, largest and least of the pooled vector: emb_mean emb_std emb_max
+ *  emb_min.  vgae: recon (mean square error of the node features, all seen), recon_masked and recon_max (of each
+ *  node where it is hidden: mean, largest), id (cross entropy), neighbour (exact: cross entropy; Gaussian: mean
+ *  square), kl, affinity, rayleigh (loss.h), z_mean z_std z_max z_min over all nodes and columns of z, node_mean
+ *  node_std (means over nodes of a node's own), mu_0 .. and mu2_0 .. (means over nodes of z and z^2). */
+const char *const *ci_model_outputs(const ci_model *m, ci_lid *out_n); /**< borrowed from m */
+
+/** Judge the graphs of a shard, nothing dropped, running statistics in batch norm.
+ *  \param [in]  w, state  (ci_model_size), (ci_model_state_size); borrowed
+ *  \param [in]  b         within the maxima of s; identifiers in 0..n_id; n_graph may be 0; a vgae wants raw edges
+ *  \param [out] out       (b->n_graph, n of ci_model_outputs)
  *  \return CI_OK, or CI_EARG when b does not fit model or scratch */
-ci_rc ci_model_forward(const ci_model *m, const float *w, ci_scratch *s, const ci_batch *b,
-                       const ci_model_step *step, float *logit);
+ci_rc ci_model_score(const ci_model *m, const float *w, const float *state, ci_scratch *s, const ci_batch *b,
+                     float *out);
 
-/** After ci_model_forward with the same arguments, whose activations are in s.
- *  \param [in]     wt      (ci_model_prepared_size), of the same w
- *  \param [in]     dlogit  (b->n_graph, n_class) gradient of the loss
- *  \param [in,out] grad    (ci_model_size) added to, never overwritten
- *  \return CI_OK, or CI_EARG when s holds no forward pass of a shard of this size */
-ci_rc ci_model_backward(const ci_model *m, const float *w, const float *wt, ci_scratch *s,
-                        const ci_batch *b, const ci_model_step *step, const float *dlogit, float *grad);
+/** A teacher's forward pass: everything evaluated, nothing dropped or hidden.  What it leaves lies in s until
+ *  the next pass: ci_scratch_tensor. */
+ci_rc ci_model_forward(const ci_model *m, const float *w, const float *state, ci_scratch *s, const ci_batch *b);
+
+/** A tensor of the last pass by name: gat "logit", "pooled", "x1", "p0" ..; vgae "mu", "recon", ...
+ *  \return (rows, *out_cols), borrowed until the next pass; NULL when the model has none of this name.  Only what
+ *          the plan keeps to the end of a forward pass: logit, mu, recon, and with `keep` in explain all */
+const float *ci_scratch_tensor(const ci_model *m, const ci_scratch *s, const char *name, ci_lid *out_cols);
+
+/* ---- training ---- */
+
+ci_lid ci_model_cuts(const ci_model *m, int backward); /**< F, or B */
+
+/** Nodes of a graph that this step hides, of n nodes; 0 for a gat. */
+ci_gid ci_model_masked(const ci_model *m, const ci_model_step *step, int64_t graph, ci_lid n);
+
+/** One pass over one shard, see above.  Passes of a shard are made in order on one scratch.
+ *  \param [in]     wt    (ci_model_prepared_size), of the same w; backward alone
+ *  \param [in]     cuts  closed up to the cut before; NULL where the model has none
+ *  \param [in,out] grad  (ci_model_size) added to, never overwritten; backward alone
+ *  \return CI_OK; CI_EARG when b does not fit; CI_ENUMERIC when a loss is not finite (which, where) */
+typedef struct ci_model_pass {
+    const ci_model *m;
+    const float *w, *wt;
+    ci_scratch *s;
+    const ci_batch *b;
+    const ci_model_step *step;
+    const ci_model_aid *aid;
+    const ci_cuts *cuts;
+    float *grad;
+} ci_model_pass;
+ci_rc ci_model_run(const ci_model_pass *p, int backward, ci_lid k);
+
+const double *ci_scratch_losses(const ci_scratch *s); /**< (CI_TERM_COUNT) of the shard, after backward */
+
+/** Sums that a shard brings to cut k.  \return (n), borrowed from s; valid behind pass k of that direction */
+const double *ci_scratch_sums(const ci_model *m, const ci_scratch *s, int backward, ci_lid k, ci_lid *out_n);
+
+ci_rc ci_cuts_create(const ci_model *m, ci_cuts **out); /**< \return CI_OK or CI_ENOMEM */
+void ci_cuts_destroy(ci_cuts **c);                      /**< NULL-safe */
+/** The whole batch's sums of a cut, as every rank has them.
+ *  \param [in,out] loss  (CI_TERM_COUNT) the Gaussian neighbour loss is added to
+ *  \return CI_OK or CI_ENUMERIC */
+ci_rc ci_cuts_close(const ci_model *m, ci_cuts *c, const ci_model_step *step, int backward, ci_lid k,
+                    const double *sum, double *loss);
+/** Running statistics after a step: momentum .1.  \param [in,out] state (ci_model_state_size) */
+void ci_cuts_running(const ci_model *m, const ci_cuts *c, const ci_model_step *step, float *state);
 
 /** \param [in] v     (ci_model_size) weights, gradients or moments
  *  \param [in] what  "gradient", for the message

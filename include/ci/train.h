@@ -6,7 +6,8 @@
  *  shards [rV/n, (r+1)V/n) of V.  A shard's gradient is added to one flat vector of 64-bit
  *  integers, in units of 2^-s[tensor]; integer sums are associative, so nothing depends on who
  *  computed what.  s follows from the previous step's largest gradients, agreed by all ranks; a
- *  step in which a gradient outgrows it is done again. */
+ *  step in which a gradient outgrows it is done again.  Where a model is cut (batch norm, the Gaussian
+ *  neighbour loss; model.h), the shards' sums are gathered and added in the order of the shards. */
 #include "ci/batch.h"
 #include "ci/ckpt.h"
 #include "ci/comm.h"
@@ -14,13 +15,18 @@
 #include "ci/pool.h"
 #include "ci/split.h"
 
-/** Dimensions of the model that the settings ask for, on this store. */
-ci_model_dim ci_train_dim(const ci_conf *conf, const ci_store *st);
+/** Dimensions of the model that the settings ask for, on this store.
+ *  \param [in] teacher  shapes of its teacher, or NULL
+ *  \return CI_OK, or CI_ECONF when settings and features do not go together */
+ci_rc ci_train_dim(const ci_conf *conf, const ci_store *st, const ci_model_dim *teacher, ci_model_dim *out);
 
-/** What makes a training this one and not another: hash of split.*, model.*, vocab.* and of
- *  train.* without what cannot change a weight.  train.epochs is left out, for more of them go on
- *  from fewer. */
+/** What makes a training this one and not another: hash of split.*, model.*, vocab.*, distill.* and of
+ *  train.* without what cannot change a weight.  train.epochs is left out where more of them go on
+ *  from fewer: without a schedule or a curriculum that looks at it. */
 void ci_train_settings(const ci_conf *conf, char out[CI_SHA256_HEX]);
+
+/** The split that the settings ask for. */
+ci_split_conf ci_train_split(const ci_conf *conf);
 
 /** Is a training that stands here finished, by these settings?  \return 1 yes, 0 no, -1: it has gone
  *  beyond train.epochs, and is not what these settings lead to */
@@ -38,21 +44,51 @@ ci_rc ci_lanes_create(const ci_model *m, const ci_store *st, const ci_scaler *sc
                       int n, ci_lane **out);
 void ci_lanes_destroy(ci_lane **lanes, int n); /**< NULL-safe */
 
-/** Train to the end, from run.dir/last.h5 when it is of these settings and this store.  Leaves
+/** A trained model, as evaluation, distillation and fusion use it. */
+typedef struct ci_trained {
+    ci_ckpt ck;
+    ci_model *model;
+    char weights[CI_SHA256_HEX]; /**< SHA-256 of its weights */
+} ci_trained;
+
+/** Read <dir>/<file> (best.h5, last.h5) and make the model it is of.  Collective.
+ *  \return CI_OK; CI_ENOENT, CI_EFORMAT, CI_EIO, CI_ENOMEM; CI_ECONF (isa) */
+ci_rc ci_trained_open(const ci_comm *comm, const char *dir, const char *file, const char *isa, ci_trained *out);
+void ci_trained_release(ci_trained *t); /**< NULL-safe */
+
+/** Is this model of this store, its features and vocabulary, trained on this split?  The message says what differs.
+ *  \param [in] split  hash of the split (ci_ckpt.split), or NULL: any
+ *  \return CI_OK or CI_ECONF */
+ci_rc ci_trained_fits(const ci_trained *t, const char *what, const ci_store *st, const char *store_sha, const char *split);
+
+/** Train to the end, from run.dir/last.h5 when it is of these settings, this store and this teacher.  Leaves
  *  best.h5, last.h5, metrics.jsonl.  Collective.
  *  \param [in] store_sha    SHA-256 of the store's file
  *  \param [in] must_resume  it is an error when there is nothing to go on from
- *  \return CI_OK; CI_ENOENT (must_resume); CI_ETEMP after a signal, with a checkpoint on disk; CI_ECONF, CI_EDATA;
+ *  \return CI_OK; CI_ENOENT (must_resume; no teacher); CI_ETEMP after a signal, with a checkpoint on disk; CI_ECONF (also a
+ *          teacher of other features, vocabulary or split), CI_EDATA, CI_EFORMAT (a teacher that is corrupt);
  *          CI_ENUMERIC (step, rank and, where weights or a gradient are at fault, tensor
  *          in the message; the last checkpoint stays);
  *          CI_EIO, CI_ECREATE, CI_ENOMEM */
 ci_rc ci_train(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha,
                bool must_resume);
 
-/** Logits of n graphs without dropout, on every rank.  Collective.
- *  \param [in]  lane   (threads of the pool) for shards of `rows` nodes
- *  \param [out] logit  (n, 2) */
-ci_rc ci_score(const ci_comm *comm, ci_pool *pool, ci_lane *lane, const ci_model *m, const float *w,
-               const ci_store *st, const int64_t *graph, int64_t n, int32_t rows, float *logit);
+/** What the model says of n graphs (ci_model_outputs), nothing dropped, on every rank.  Collective.
+ *  \param [in]  lane  (threads of the pool) for shards of `rows` nodes
+ *  \param [out] out   (n, columns of ci_model_outputs) */
+ci_rc ci_score(const ci_comm *comm, ci_pool *pool, ci_lane *lane, const ci_model *m, const float *w, const float *state,
+               const ci_store *st, const int64_t *graph, int64_t n, int32_t rows, float *out);
+
+/** As ci_score, of a trained model: pool and lanes are made and go.  Collective.
+ *  \param [in]  threads  of a rank; 0: its share of the cores
+ *  \param [out] out      (n, columns), to free(); NULL unless CI_OK */
+ci_rc ci_trained_score(const ci_comm *comm, const ci_trained *t, int threads, int32_t rows, const ci_store *st,
+                       const int64_t *graph, int64_t n, float **out);
+
+/** The score by which windows are judged, from what the model says of them.  gat: the probability of an attack.
+ *  vgae with a calibration: the largest of (recon_masked, recon_max, affinity, rayleigh), each less its mean over benign
+ *  validation windows, over their spread; without: recon.  reference-system.md 6.8.
+ *  \param [in] calibration  (n_calibration, 2) as in ci_ckpt */
+void ci_judge(const ci_model *m, const double *calibration, int32_t n_calibration, const float *out, int64_t n, double *score);
 
 #endif

@@ -5,30 +5,36 @@
 #include "ckpt_priv.h"
 #include "ci/arena.h"
 
-ci_rc ckpt_room(ci_ckpt *c, ci_gid n, ci_lid n_tensor, int32_t n_vocab)
+ci_rc ckpt_room(ci_ckpt *c, const ci_ckpt *like)
 {
     ci_rc rc = CI_OK;
 
-    *c = (ci_ckpt){.n = n, .n_tensor = n_tensor, .n_vocab = n_vocab};
+    *c = (ci_ckpt){.n = like->n, .n_tensor = like->n_tensor, .n_vocab = like->n_vocab, .n_state = like->n_state,
+                   .n_calibration = like->n_calibration};
     c->at.best_epoch = c->at.better_epoch = -1;
-    c->w = ci_new((size_t)n, sizeof *c->w);
-    c->m = ci_new((size_t)n, sizeof *c->m);
-    c->v = ci_new((size_t)n, sizeof *c->v);
-    c->exponent = ci_new((size_t)n_tensor, sizeof *c->exponent);
-    c->vocab = ci_new((size_t)n_vocab, sizeof *c->vocab);
-    if (!c->w || !c->m || !c->v || !c->exponent || !c->vocab)
-        CI_FAIL(CI_ENOMEM, "a checkpoint of %lld parameters", (long long)n);
+    c->w = ci_new((size_t)c->n, sizeof *c->w);
+    c->m = ci_new((size_t)c->n, sizeof *c->m);
+    c->v = ci_new((size_t)c->n, sizeof *c->v);
+    c->exponent = ci_new((size_t)c->n_tensor, sizeof *c->exponent);
+    c->vocab = ci_new((size_t)c->n_vocab, sizeof *c->vocab);
+    c->state = ci_new((size_t)c->n_state, sizeof *c->state);
+    c->calibration = ci_new((size_t)c->n_calibration, 2 * sizeof *c->calibration);
+    if (!c->w || !c->m || !c->v || !c->exponent || !c->vocab || !c->state || !c->calibration)
+        CI_FAIL(CI_ENOMEM, "a checkpoint of %lld parameters", (long long)c->n);
 done:
     if (rc != CI_OK) ci_ckpt_release(c);
     return rc;
 }
 
-ci_rc ci_ckpt_init(ci_ckpt *c, const ci_model *m, int32_t n_vocab)
+ci_rc ci_ckpt_init(ci_ckpt *c, const ci_model *m, int32_t n_vocab, int32_t n_calibration)
 {
-    ci_lid n_tensor;
+    ci_ckpt like = {.n = ci_model_size(m), .n_vocab = n_vocab, .n_state = ci_model_state_size(m), .n_calibration = n_calibration};
+    ci_rc rc;
 
-    ci_model_params(m, &n_tensor);
-    return ckpt_room(c, ci_model_size(m), n_tensor, n_vocab);
+    ci_model_params(m, &like.n_tensor);
+    rc = ckpt_room(c, &like);
+    if (rc == CI_OK) c->dim = *ci_model_dims(m);
+    return rc;
 }
 
 void ci_ckpt_release(ci_ckpt *c)
@@ -39,6 +45,8 @@ void ci_ckpt_release(ci_ckpt *c)
     free(c->v);
     free(c->exponent);
     free(c->vocab);
+    free(c->state);
+    free(c->calibration);
     *c = (ci_ckpt){0};
 }
 

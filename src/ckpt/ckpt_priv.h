@@ -3,9 +3,9 @@
 #include "ci/ckpt.h"
 
 /* Positions in the array `score`. */
-enum { SCORE_BEST_AUROC, SCORE_BEST_LOSS, SCORE_THRESHOLD, SCORES };
+enum { SCORE_BEST_VALUE, SCORE_BEST_LOSS, SCORE_THRESHOLD, SCORE_PLATEAU, SCORES };
 
-/* Room for n parameters in n_tensor tensors and a vocabulary, all zero. */
-ci_rc ckpt_room(ci_ckpt *c, ci_gid n, ci_lid n_tensor, int32_t n_vocab);
+/* Room for as much as `like` says it has, all zero. */
+ci_rc ckpt_room(ci_ckpt *c, const ci_ckpt *like);
 
 #endif

@@ -9,8 +9,8 @@
 static ci_rc attributes_read(const ci_h5_view *v, const char *path, ci_ckpt *c)
 {
     ci_rc rc = CI_OK;
-    char format[64] = "";
-    int64_t version = 0, clip = 0;
+    char format[64] = "", dim[2048] = "";
+    int64_t version = 0, clip = 0, seen, bad, drops;
 
     if (ci_h5_text(v, "format", format, sizeof format) != CI_OK || strcmp(format, "canids checkpoint") != 0)
         CI_FAIL(CI_EFORMAT, "%s: not a checkpoint of canids (format \"%s\")", path, format);
@@ -24,6 +24,14 @@ static ci_rc attributes_read(const ci_h5_view *v, const char *path, ci_ckpt *c)
     c->scaler.clip = (double)clip;
     CI_TRY(ci_h5_text(v, "settings_sha256", c->settings, sizeof c->settings));
     CI_TRY(ci_h5_text(v, "store_tree_sha256", c->store, sizeof c->store));
+    CI_TRY(ci_h5_text(v, "split_sha256", c->split, sizeof c->split));
+    CI_TRY(ci_h5_text(v, "teacher_sha256", c->teacher, sizeof c->teacher));
+    CI_TRY(ci_h5_text(v, "model", dim, sizeof dim));
+    CI_TRY(ci_model_dim_parse(dim, &c->dim));
+    CI_TRY(ci_h5_number(v, "plateau_seen", &seen));
+    CI_TRY(ci_h5_number(v, "plateau_bad", &bad));
+    CI_TRY(ci_h5_number(v, "plateau_drops", &drops));
+    c->at.plateau = (ci_plateau){0, (int32_t)seen, (int32_t)bad, (int32_t)drops};
     CI_TRY(ci_h5_number(v, "step", &c->at.step));
     CI_TRY(ci_h5_number(v, "epoch", &c->at.epoch));
     CI_TRY(ci_h5_number(v, "batch", &c->at.batch));
@@ -58,7 +66,7 @@ done:
 static ci_rc arrays_read(const ci_h5_view *v, ci_ckpt *c)
 {
     ci_rc rc = CI_OK;
-    const void *w, *m, *u, *exponent, *vocab, *score;
+    const void *w, *m, *u, *exponent, *vocab, *score, *state, *calibration;
 
     CI_TRY(ci_h5_array(v, "weight", CI_TYPE_F32, c->n, 1, &w, NULL));
     CI_TRY(ci_h5_array(v, "moment1", CI_TYPE_F32, c->n, 1, &m, NULL));
@@ -66,14 +74,19 @@ static ci_rc arrays_read(const ci_h5_view *v, ci_ckpt *c)
     CI_TRY(ci_h5_array(v, "exponent", CI_TYPE_I32, c->n_tensor, 1, &exponent, NULL));
     CI_TRY(ci_h5_array(v, "vocabulary", CI_TYPE_U32, c->n_vocab, 1, &vocab, NULL));
     CI_TRY(ci_h5_array(v, "score", CI_TYPE_F64, SCORES, 1, &score, NULL));
+    CI_TRY(ci_h5_array(v, "state", CI_TYPE_F32, c->n_state, 1, &state, NULL));
+    CI_TRY(ci_h5_array(v, "calibration", CI_TYPE_F64, c->n_calibration, 2, &calibration, NULL));
+    memcpy(c->state, state, (size_t)c->n_state * sizeof *c->state);
+    memcpy(c->calibration, calibration, (size_t)c->n_calibration * 2 * sizeof *c->calibration);
     memcpy(c->w, w, (size_t)c->n * sizeof *c->w);
     memcpy(c->m, m, (size_t)c->n * sizeof *c->m);
     memcpy(c->v, u, (size_t)c->n * sizeof *c->v);
     memcpy(c->exponent, exponent, (size_t)c->n_tensor * sizeof *c->exponent);
     memcpy(c->vocab, vocab, (size_t)c->n_vocab * sizeof *c->vocab);
-    c->at.best_auroc = ((const double *)score)[SCORE_BEST_AUROC];
+    c->at.best_value = ((const double *)score)[SCORE_BEST_VALUE];
     c->at.best_loss = ((const double *)score)[SCORE_BEST_LOSS];
     c->at.threshold = ((const double *)score)[SCORE_THRESHOLD];
+    c->at.plateau.best = ((const double *)score)[SCORE_PLATEAU];
 done:
     return rc;
 }
@@ -83,12 +96,15 @@ static ci_rc like(const ci_ckpt *head, ci_ckpt *out)
 {
     ci_rc rc = CI_OK;
 
-    CI_TRY(ckpt_room(out, head->n, head->n_tensor, head->n_vocab));
+    CI_TRY(ckpt_room(out, head));
     out->at = head->at;
     out->scaler = head->scaler;
     memcpy(out->settings, head->settings, sizeof out->settings);
     memcpy(out->store, head->store, sizeof out->store);
     memcpy(out->set, head->set, sizeof out->set);
+    memcpy(out->split, head->split, sizeof out->split);
+    memcpy(out->teacher, head->teacher, sizeof out->teacher);
+    out->dim = head->dim;
 done:
     return rc;
 }
@@ -109,7 +125,7 @@ ci_rc ci_ckpt_load(const char *path, ci_ckpt *out)
     ci_h5_view *v = NULL;
     ci_ckpt c = {0}, head = {0};
     const void *any;
-    int64_t n, n_tensor, n_vocab;
+    int64_t n, n_tensor, n_vocab, n_state, n_calibration;
 
     CI_TRY(ci_h5_open(path, &v));
     CI_TRY(attributes_read(v, path, &head));
@@ -118,6 +134,10 @@ ci_rc ci_ckpt_load(const char *path, ci_ckpt *out)
     CI_TRY(ci_h5_array(v, "weight", CI_TYPE_F32, -1, 1, &any, &n));
     CI_TRY(ci_h5_array(v, "exponent", CI_TYPE_I32, -1, 1, &any, &n_tensor));
     CI_TRY(ci_h5_array(v, "vocabulary", CI_TYPE_U32, -1, 1, &any, &n_vocab));
+    CI_TRY(ci_h5_array(v, "state", CI_TYPE_F32, -1, 1, &any, &n_state));
+    CI_TRY(ci_h5_array(v, "calibration", CI_TYPE_F64, -1, 2, &any, &n_calibration));
+    head.n_state = n_state;
+    head.n_calibration = (int32_t)n_calibration;
     head.n = n;
     head.n_tensor = (ci_lid)n_tensor;
     head.n_vocab = (int32_t)n_vocab;
@@ -145,6 +165,8 @@ ci_rc ci_ckpt_read_all(const ci_comm *comm, const char *path, ci_ckpt *out)
     CI_TRY(ci_comm_bcast(comm, "ckpt.read.moment2", 0, c.v, (size_t)c.n * sizeof *c.v));
     CI_TRY(ci_comm_bcast(comm, "ckpt.read.exponent", 0, c.exponent, (size_t)c.n_tensor * sizeof *c.exponent));
     CI_TRY(ci_comm_bcast(comm, "ckpt.read.vocab", 0, c.vocab, (size_t)c.n_vocab * sizeof *c.vocab));
+    CI_TRY(ci_comm_bcast(comm, "ckpt.read.state", 0, c.state, (size_t)c.n_state * sizeof *c.state));
+    CI_TRY(ci_comm_bcast(comm, "ckpt.read.calibration", 0, c.calibration, (size_t)c.n_calibration * 2 * sizeof *c.calibration));
     *out = c;
     c = (ci_ckpt){0};
 done:

@@ -6,7 +6,7 @@
 #include "ci/arena.h"
 #include "ci/h5.h"
 
-enum { A_WEIGHT, A_MOMENT1, A_MOMENT2, A_EXPONENT, A_NAME, A_ROWS, A_COLS, A_FIRST, A_NODE, A_EDGE, A_VOCAB, A_SCORE, A_COUNT };
+enum { A_WEIGHT, A_MOMENT1, A_MOMENT2, A_EXPONENT, A_NAME, A_ROWS, A_COLS, A_FIRST, A_NODE, A_EDGE, A_VOCAB, A_SCORE, A_STATE, A_CALIBRATION, A_COUNT };
 
 static ci_rc tensors_write(ci_h5 *f, const ci_model *m)
 {
@@ -51,7 +51,7 @@ static ci_rc arrays_write(ci_h5 *f, const ci_ckpt *c, const ci_model *m)
 {
     ci_rc rc = CI_OK;
     const ci_scaler *s = &c->scaler;
-    const double score[SCORES] = {c->at.best_auroc, c->at.best_loss, c->at.threshold};
+    const double score[SCORES] = {c->at.best_value, c->at.best_loss, c->at.threshold, c->at.plateau.best};
 
     CI_TRY(ci_h5_write(f, A_WEIGHT, 0, c->n, c->w));
     CI_TRY(ci_h5_write(f, A_MOMENT1, 0, c->n, c->m));
@@ -62,6 +62,8 @@ static ci_rc arrays_write(ci_h5 *f, const ci_ckpt *c, const ci_model *m)
     CI_TRY(scaler_write(f, A_EDGE, s->n_edge, s->edge_mean, s->edge_spread));
     CI_TRY(ci_h5_write(f, A_VOCAB, 0, c->n_vocab, c->vocab));
     CI_TRY(ci_h5_write(f, A_SCORE, 0, SCORES, score));
+    CI_TRY(ci_h5_write(f, A_STATE, 0, c->n_state, c->state));
+    CI_TRY(ci_h5_write(f, A_CALIBRATION, 0, c->n_calibration, c->calibration));
 done:
     return rc;
 }
@@ -71,7 +73,7 @@ ci_rc ci_ckpt_write(const ci_ckpt *c, const ci_model *m, const char *path)
     ci_rc rc = CI_OK;
     ci_h5 *f = NULL;
     ci_ckpt read = {0}; /* what a reader would see of it */
-    char temp[CI_PATH_MAX] = "";
+    char temp[CI_PATH_MAX] = "", *dim = ci_model_dim_text(&c->dim);
     const int64_t P = c->n, T = c->n_tensor;
     const ci_array array[A_COUNT] = {
         [A_WEIGHT] = {"weight", CI_TYPE_F32, P, 1, NULL, "parameters, tensor after tensor", NULL},
@@ -85,7 +87,9 @@ ci_rc ci_ckpt_write(const ci_ckpt *c, const ci_model *m, const char *path)
         [A_NODE] = {"scaler_node", CI_TYPE_F64, c->scaler.n_node, 2, NULL, "mean and spread of node features", NULL},
         [A_EDGE] = {"scaler_edge", CI_TYPE_F64, c->scaler.n_edge, 2, NULL, "mean and spread of edge features", NULL},
         [A_VOCAB] = {"vocabulary", CI_TYPE_U32, c->n_vocab, 1, NULL, "identifier number 1, 2, ...", NULL},
-        [A_SCORE] = {"score", CI_TYPE_F64, SCORES, 1, NULL, "best validation AUROC, its loss, threshold of these weights", NULL},
+        [A_SCORE] = {"score", CI_TYPE_F64, SCORES, 1, NULL, "best monitored value on validation, its loss, threshold of these weights, best of the plateau", NULL},
+        [A_STATE] = {"state", CI_TYPE_F32, c->n_state, 1, NULL, "running means and variances of batch norm", NULL},
+        [A_CALIBRATION] = {"calibration", CI_TYPE_F64, c->n_calibration, 2, NULL, "mean and spread on benign validation windows", NULL},
     };
     const ci_attribute attribute[] = {
         {"format", "canids checkpoint", 0},
@@ -94,6 +98,12 @@ ci_rc ci_ckpt_write(const ci_ckpt *c, const ci_model *m, const char *path)
         {"scaler_clip", NULL, (int64_t)c->scaler.clip},
         {"settings_sha256", c->settings, 0},
         {"store_tree_sha256", c->store, 0},
+        {"split_sha256", c->split, 0},
+        {"teacher_sha256", c->teacher, 0},
+        {"model", dim, 0},
+        {"plateau_seen", NULL, c->at.plateau.seen},
+        {"plateau_bad", NULL, c->at.plateau.bad},
+        {"plateau_drops", NULL, c->at.plateau.drops},
         {"step", NULL, c->at.step},
         {"epoch", NULL, c->at.epoch},
         {"batch", NULL, c->at.batch},
@@ -103,6 +113,7 @@ ci_rc ci_ckpt_write(const ci_ckpt *c, const ci_model *m, const char *path)
         {"finished", NULL, c->at.finished},
     };
 
+    if (!dim) CI_FAIL(CI_ENOMEM, "%s", path);
     CI_TRY(ci_commit_temp(path, temp));
     CI_TRY(ci_h5_create(NULL, temp, array, A_COUNT, attribute, CI_COUNT(attribute), &f));
     CI_TRY(arrays_write(f, c, m));
@@ -110,6 +121,7 @@ ci_rc ci_ckpt_write(const ci_ckpt *c, const ci_model *m, const char *path)
     CI_TRY(ci_ckpt_load(temp, &read));
     CI_TRY(ci_commit_publish(path, NULL, NULL));
 done:
+    free(dim);
     ci_h5_abandon(&f);
     ci_ckpt_release(&read);
     if (rc != CI_OK && temp[0]) unlink(temp);

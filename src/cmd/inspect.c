@@ -73,7 +73,7 @@ static void ckpt_put(const ci_ckpt *c, ci_json *j)
     ci_json_int(j, "batches_done", c->at.batch);
     ci_json_bool(j, "finished", c->at.finished);
     ci_json_int(j, "best_epoch", c->at.best_epoch + 1);
-    ci_json_num(j, "best_auroc", c->at.best_auroc);
+    ci_json_num(j, "best_value", c->at.best_value);
     ci_json_num(j, "threshold", c->at.threshold);
     ci_json_str(j, "weights_sha256", weights);
     ci_json_str(j, "settings_sha256", c->settings);

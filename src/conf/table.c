@@ -105,6 +105,7 @@ const ci_setting ci_settings[] = {
     ROW(CI_F64,    train.edge, "0.1", "[0, 1000000]", "", "vgae: weight of the reconstruction of edge features"),
     ROW(CI_F64,    train.mask, "0.15", "[0, 1)", "", "vgae: share of nodes whose features and identifier are hidden"),
     ROW(CI_CHOICE, train.monitor, "auroc", "auroc|loss|average_precision|f1|mcc|gap|max_gap|ratio", "", "on validation, decides the best checkpoint and the end; gap, ratio: of the reconstruction error of attacks and benign windows"),
+    ROW(CI_CHOICE, train.anomaly, "calibrated", "calibrated|recon", "", "vgae: score of a window: the largest of four measures against benign validation windows, or the reconstruction error"),
     ROW(CI_CHOICE, train.optimizer, "adam", "adam|adamw", "", "adamw: weight decay apart from the gradient"),
     ROW(CI_F64,    train.lr, "0.001", "(0, 10]", "", "learning rate"),
     ROW(CI_F64,    train.decay, "0.0001", "[0, 1]", "", "weight decay"),

@@ -3,7 +3,6 @@
 #include <string.h>
 #include "ci/arena.h"
 #include "ci/log.h"
-#include "ci/loss.h"
 #include "ci/signal.h"
 #include "ci/split.h"
 #include "ci/train.h"
@@ -51,15 +50,9 @@ static ci_rc windows(const ci_conf *conf, const ci_store *st, struct scored *out
 {
     ci_rc rc = CI_OK;
     ci_split split = {0};
-    const ci_split_conf how = {
-        .random = strcmp(conf->split.mode, "random") == 0,
-        .blocks = conf->split.blocks,
-        .every = conf->split.every,
-        .share = conf->split.share,
-        .seed = (uint32_t)conf->train.seed,
-        .allow_leak = strcmp(conf->split.allow_leak, "reference") == 0,
-    };
+    ci_split_conf how = ci_train_split(conf);
 
+    how.need_attacks = false;
     CI_TRY(ci_split_make(st, &how, &split));
     CI_TRY(windows_list(st, &split, out));
 done:
@@ -75,59 +68,42 @@ static void scored_release(struct scored *s)
     free(s->output);
 }
 
-/* What a row of outputs says: the softmax's probability of an attack. */
-static void score_fill(struct scored *s, float *p)
+/* What the rows of outputs say of their windows. */
+static void score_fill(const ci_trained *t, struct scored *s)
 {
-    ci_softmax_attack(s->output, (ci_lid)s->n, p);
-    for (int64_t i = 0; i < s->n; i++) s->score[i] = (double)p[i];
-    s->score_name = "probability of attack";
-    s->probability = true;
+    ci_judge(t->model, t->ck.calibration, t->ck.n_calibration, s->output, s->n, s->score);
+    s->probability = t->ck.dim.kind == CI_GAT;
+    s->score_name = s->probability ? "probability of attack" : t->ck.n_calibration ? "largest calibrated anomaly measure" : "reconstruction error";
 }
 
-static ci_rc score_all(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const ci_model *m,
-                       const ci_ckpt *ck, struct scored *out)
+static ci_rc score_all(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const ci_trained *t, struct scored *out)
 {
-    static const char *const output[] = {"logit0", "logit1"};
-    ci_rc rc = CI_OK, mine = CI_OK;
-    ci_pool *pool = NULL;
-    ci_lane *lane = NULL;
-    const int32_t rows = conf->train.shard_rows;
+    ci_rc rc = CI_OK;
+    ci_lid n;
     int64_t stop;
-    int threads = conf->train.threads;
-    float *p = ci_new((size_t)out->n, sizeof *p);
 
-    out->output_name = output;
-    out->n_output = CI_COUNT(output);
-    out->output = ci_new((size_t)out->n, (size_t)out->n_output * sizeof *out->output);
-    if (!threads) CI_TRY(ci_comm_cores(comm, "eval.cores", &threads));
-    if (!out->output || !p) mine = ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%lld scores", (long long)out->n);
-    if (mine == CI_OK) mine = ci_pool_create(threads, &pool);
-    if (mine == CI_OK) mine = ci_lanes_create(m, st, &ck->scaler, rows, ci_pool_size(pool), &lane);
-    CI_TRY_ALL(comm, "eval.room", mine);
-    CI_TRY(ci_score(comm, pool, lane, m, ck->w, st, out->graph, out->n, rows, out->output));
+    out->output_name = ci_model_outputs(t->model, &n);
+    out->n_output = n;
+    CI_TRY(ci_trained_score(comm, t, conf->train.threads, conf->train.shard_rows, st, out->graph, out->n, &out->output));
     stop = ci_signal_seen();
     CI_TRY(ci_comm_max_i64(comm, "eval.signal", &stop, 1));
     if (stop) CI_FAIL(CI_ETEMP, "stopped by signal %d while evaluating; the same command evaluates again", (int)stop);
-    score_fill(out, p);
+    score_fill(t, out);
 done:
-    if (pool) ci_lanes_destroy(&lane, ci_pool_size(pool));
-    ci_pool_destroy(&pool);
-    free(p);
     return rc;
 }
 
 /* Is the checkpoint of this store, this model and this training, and does its threshold belong to its weights? */
-static ci_rc fits(const ci_conf *conf, const ci_ckpt *ck, const ci_model *m, const ci_store *st, const char *store_sha)
+static ci_rc fits(const ci_conf *conf, const ci_trained *t, const ci_store *st, const char *store_sha)
 {
     ci_rc rc = CI_OK;
+    const ci_ckpt *ck = &t->ck;
     const char *which = conf->eval.weights;
     char settings[CI_SHA256_HEX];
 
     if (strcmp(ck->store, store_sha) != 0)
         CI_FAIL(CI_ECONF, "%s.h5 was trained on store %.12s, this one is %.12s; train again", which, ck->store, store_sha);
-    if (ck->n != ci_model_size(m) || strcmp(ck->set, st->head.set) != 0)
-        CI_FAIL(CI_ECONF, "%s.h5 has %lld parameters on features %s, model.* asks for %lld on %s; train again",
-                which, (long long)ck->n, ck->set, (long long)ci_model_size(m), st->head.set);
+    CI_TRY(ci_trained_fits(t, which, st, store_sha, NULL));
     ci_train_settings(conf, settings);
     if (strcmp(ck->settings, settings) != 0)
         CI_FAIL(CI_ECONF, "%s.h5 was trained with other split.*, model.*, vocab.* or train.*: give eval the settings of training, "
@@ -173,25 +149,19 @@ ci_rc ci_eval(const ci_comm *comm, const ci_conf *conf, const ci_store *st, cons
     ci_rc rc = CI_OK;
     struct scored all = {0};
     struct results r = {.code = code};
-    ci_ckpt ck = {0};
-    ci_model *m = NULL;
-    const ci_model_dim dim = ci_train_dim(conf, st);
-    char path[CI_PATH_MAX] = "";
+    ci_trained t = {0};
     const double begun = ci_now_s();
 
-    CI_TRY_ALL(comm, "eval.path", ci_path_join(path, conf->run.dir, strcmp(conf->eval.weights, "last") == 0 ? "last.h5" : "best.h5"));
-    CI_TRY(ci_ckpt_read_all(comm, path, &ck));
-    CI_TRY_ALL(comm, "eval.model", ci_model_create(&dim, conf->train.isa, &m));
-    CI_TRY_ALL(comm, "eval.fits", fits(conf, &ck, m, st, store_sha));
+    CI_TRY(ci_trained_open(comm, conf->run.dir, strcmp(conf->eval.weights, "last") == 0 ? "last.h5" : "best.h5", conf->train.isa, &t));
+    CI_TRY_ALL(comm, "eval.fits", fits(conf, &t, st, store_sha));
     CI_TRY_ALL(comm, "eval.graphs", windows(conf, st, &all));
-    stamp(conf, st, store_sha, &ck, &r);
-    CI_TRY(score_all(comm, conf, st, m, &ck, &all));
+    stamp(conf, st, store_sha, &t.ck, &r);
+    CI_TRY(score_all(comm, conf, st, &t, &all));
     ci_log(CI_INFO, "%lld test windows scored in %.2f s", (long long)all.n_test, ci_now_s() - begun);
     CI_TRY_ALL(comm, "eval.write", comm->rank == 0 ? leave(conf, st, &all, &r) : CI_OK);
 done:
     scored_release(&all);
     results_release(&r);
-    ci_ckpt_release(&ck);
-    ci_model_destroy(&m);
+    ci_trained_release(&t);
     return rc;
 }

@@ -1,107 +1,118 @@
 /** The classifier as a list of records. */
-#include <assert.h>
-#include <stdarg.h>
+#include <math.h>
 #include <stdio.h>
 #include "model_priv.h"
 
-static __attribute__((format(printf, 4, 5))) ci_lid param(ci_model *m, ci_lid rows, ci_lid cols, const char *format, ...)
+static ci_lid pooled_cols(const ci_model *m, const ci_lid *in, ci_lid n)
 {
-    assert(m->n_param < PARAM_MAX);
-    ci_param *p = &m->param[m->n_param];
-    va_list list;
-    va_start(list, format);
-    vsnprintf(p->name, sizeof p->name, format, list);
-    va_end(list);
-    p->rows = rows;
-    p->cols = cols;
-    p->first = m->size;
-    m->size += (ci_gid)rows * cols;
-    return m->n_param++;
+    ci_lid sum = 0;
+    for (ci_lid k = 0; k < n; k++) sum += m->tensor[in[k]].cols;
+    return sum;
 }
 
-static __attribute__((format(printf, 4, 5))) ci_lid tensor(ci_model *m, enum rows rows, ci_lid cols, const char *format, ...)
+static struct record *record_of(ci_model *m, enum kind kind, const ci_lid *in, ci_lid n, ci_lid out)
 {
-    assert(m->n_tensor < TENSOR_MAX);
-    struct tensor *t = &m->tensor[m->n_tensor];
-    va_list list;
-    va_start(list, format);
-    vsnprintf(t->name, sizeof t->name, format, list);
-    va_end(list);
-    t->rows = rows;
-    t->cols = t->grad_cols = cols;
-    return m->n_tensor++;
-}
-
-static struct record *record(ci_model *m, enum kind kind, ci_lid in, ci_lid out)
-{
-    assert(m->n_record < RECORD_MAX);
-    struct record *r = &m->record[m->n_record];
-    r->kind = kind;
-    r->n_in = in != NONE;
-    r->in[0] = in;
-    r->out = out;
-    r->aux = NONE;
-    r->operation = (uint32_t)m->n_record++;
+    struct record *r = ci_model_record(m, kind, in[0], out);
+    for (ci_lid k = 1; k < n; k++) r->in[r->n_in++] = in[k];
     return r;
 }
 
-/** out = in W + b, W named `name`. */
-static void linear(ci_model *m, ci_lid in, ci_lid out, const char *name)
+static void score_param(ci_model *m, struct record *r, ci_lid cols, const char *name)
 {
-    struct record *r = record(m, LINEAR, in, out);
-    r->param[0] = param(m, m->tensor[in].cols, m->tensor[out].cols, "%s.weight", name);
-    r->param[1] = param(m, 1, m->tensor[out].cols, "%s.bias", name);
-    r->prepared = m->prepared_size;
-    m->prepared_size += (ci_gid)m->tensor[in].grad_cols * m->tensor[out].cols;
+    ci_record_param(r, ci_model_param(m, cols, 1, INIT_UNIFORM, 1 / sqrt(cols), "%s.weight", name));
+    ci_record_param(r, ci_model_param(m, 1, 1, INIT_UNIFORM, 1 / sqrt(cols), "%s.bias", name));
 }
 
-static ci_lid gat_layer(ci_model *m, ci_lid k, ci_lid x)
+static ci_lid lstm(ci_model *m, const ci_lid *layer, ci_lid L, ci_lid D)
 {
-    const ci_model_dim *d = &m->dim;
-    const ci_lid D = d->heads * d->channels;
-    const ci_lid l = tensor(m, PER_NODE, D, "l%d", k), r = tensor(m, PER_NODE, D, "r%d", k);
-    char name[CI_PARAM_NAME];
-    snprintf(name, sizeof name, "conv%d.lin_l", k);
-    linear(m, x, l, name);
-    snprintf(name, sizeof name, "conv%d.lin_r", k);
-    linear(m, x, r, name);
+    const ci_lid h = L * D / 2, y = ci_model_tensor(m, PER_NODE, D, "jk");
+    const ci_lstm_dim dim = {L, D, h};
+    const double bound = 1 / sqrt(h);
+    struct record *r = record_of(m, LSTM, layer, L, y);
+    ci_record_param(r, ci_model_param(m, 2 * D, 4 * h, INIT_UNIFORM, bound, "jk.weight_ih"));
+    ci_record_param(r, ci_model_param(m, 2 * h, 4 * h, INIT_UNIFORM, bound, "jk.weight_hh"));
+    ci_record_param(r, ci_model_param(m, 2, 4 * h, INIT_UNIFORM, bound, "jk.bias_ih"));
+    ci_record_param(r, ci_model_param(m, 2, 4 * h, INIT_UNIFORM, bound, "jk.bias_hh"));
+    score_param(m, r, 2 * h, "jk.att");
+    r->C = h;
+    r->aux[0] = ci_model_tensor(m, PER_NODE, (ci_lid)ci_lstm_keep(dim), "jk.keep");
+    m->tensor[r->aux[0]].grad_cols = (ci_lid)ci_lstm_work(dim);
+    r->prepared = m->prepared_size;
+    m->prepared_size += 8 * (ci_gid)h * (D + h);
+    return y;
+}
 
-    const ci_lid p = tensor(m, PER_EDGE, d->heads, "p%d", k), y = tensor(m, PER_NODE, D, "x%d", k + 1);
-    struct record *conv = record(m, GATV2, l, y);
-    conv->in[conv->n_in++] = r;
-    conv->aux = p;
-    conv->param[0] = param(m, d->n_edge_feature, D, "conv%d.lin_edge.weight", k);
-    conv->param[1] = param(m, d->heads, d->channels, "conv%d.att", k);
-    conv->param[2] = param(m, 1, D, "conv%d.bias", k);
-    record(m, RELU, y, y);
+/** What the pooling sees: \return how many tensors in out. */
+static ci_lid jump(ci_model *m, const ci_lid *layer, ci_lid *out)
+{
+    const ci_lid L = m->dim.layers, D = m->tensor[layer[0]].cols;
+    ci_lid y;
+
+    switch ((ci_jk)m->dim.jk) {
+    case CI_JK_CAT:
+        if (m->dim.pool != CI_POOL_ATTENTION || L == 1) {
+            for (ci_lid k = 0; k < L; k++) out[k] = layer[k];
+            return L;
+        }
+        y = ci_model_tensor(m, PER_NODE, pooled_cols(m, layer, L), "jk"); /* its gate scores the whole vector */
+        record_of(m, CAT, layer, L, y);
+        break;
+    case CI_JK_LAST: y = layer[L - 1]; break;
+    case CI_JK_LSTM: y = lstm(m, layer, L, D); break;
+    case CI_JK_ATTENTION: {
+        y = ci_model_tensor(m, PER_NODE, D, "jk");
+        struct record *r = record_of(m, JK_ATTENTION, layer, L, y);
+        score_param(m, r, D, "jk.att");
+        r->aux[0] = ci_model_tensor(m, PER_NODE, L, "jk.p");
+        break;
+    }
+    default:
+        y = ci_model_tensor(m, PER_NODE, D, "jk");
+        record_of(m, JK_MAX, layer, L, y);
+    }
+    out[0] = y;
+    return 1;
+}
+
+static ci_lid pool(ci_model *m, const ci_lid *in, ci_lid n)
+{
+    static const enum kind kind[] = {[CI_POOL_MEAN] = POOL_MEAN, [CI_POOL_MAX] = POOL_MAX, [CI_POOL_SUM] = POOL_SUM,
+                                     [CI_POOL_ATTENTION] = POOL_ATTENTION};
+    const ci_lid y = ci_model_tensor(m, PER_GRAPH, pooled_cols(m, in, n), "pooled");
+    struct record *r = record_of(m, kind[m->dim.pool], in, n, y);
+    if (r->kind != POOL_ATTENTION) return y;
+    score_param(m, r, m->tensor[in[0]].cols, "pool.gate");
+    r->aux[0] = ci_model_tensor(m, PER_NODE, 1, "pool.p");
     return y;
 }
 
 static void head(ci_model *m, ci_lid x)
 {
     const ci_model_dim *d = &m->dim;
+    const ci_lid width = d->head_dim ? d->head_dim : m->tensor[x].cols;
     for (ci_lid k = 0; k < d->head_layers; k++) {
         const bool last = k == d->head_layers - 1;
-        const ci_lid y = tensor(m, PER_GRAPH, last ? d->n_class : d->head_dim, last ? "logit" : "head%d", k);
-        char name[CI_PARAM_NAME];
-        snprintf(name, sizeof name, "head%d", k);
-        linear(m, x, y, name);
-        if (!last) record(m, RELU, y, y);
+        const ci_lid y = last ? ci_model_tensor(m, PER_GRAPH, d->n_class, "logit") : ci_model_tensor(m, PER_GRAPH, width, "head%d", k);
+        ci_model_linear(m, x, y, BIAS, false, "head%d", k);
+        if (!last) ci_model_record(m, RELU, y, y);
         x = y;
     }
+    ci_model_record(m, CLASSIFY, x, NONE);
+    if (d->teacher) ci_model_record(m, TEACHER_LOGIT, x, NONE);
 }
 
 void ci_model_list_gat(ci_model *m)
 {
     const ci_model_dim *d = &m->dim;
-    ci_lid layer[CI_MODEL_LAYERS];
-    ci_lid x = tensor(m, PER_NODE, d->id_dim + d->n_feature, "x0");
-    m->tensor[x].grad_cols = d->id_dim; /* the features are data */
-    record(m, EMBED, NONE, x)->param[0] = param(m, d->n_id + 1, d->id_dim, "embed.weight");
+    ci_lid layer[CI_MODEL_LAYERS], in[CI_MODEL_LAYERS] = {0}, n;
+    ci_lid x = ci_model_input(m, d->n_id + 1);
 
-    for (ci_lid k = 0; k < d->layers; k++) layer[k] = x = gat_layer(m, k, x);
-    const ci_lid pooled = tensor(m, PER_GRAPH, d->layers * d->heads * d->channels, "pooled");
-    struct record *pool = record(m, POOL, layer[0], pooled);
-    for (ci_lid k = 1; k < d->layers; k++) pool->in[pool->n_in++] = layer[k];
-    head(m, pooled);
+    for (ci_lid k = 0; k < d->layers; k++) {
+        char name[16], out[16];
+        snprintf(name, sizeof name, "conv%d", k);
+        snprintf(out, sizeof out, "x%d", k + 1);
+        layer[k] = x = ci_model_layer(m, x, d->heads, d->channels, false, name, out);
+    }
+    n = jump(m, layer, in);
+    head(m, pool(m, in, n));
 }

@@ -1,5 +1,4 @@
 /** Initial weights. */
-#include <math.h>
 #include <string.h>
 #include "ci/random.h"
 #include "model_priv.h"
@@ -26,25 +25,24 @@ static void normal(uint32_t seed, ci_lid tensor, ci_gid n, float *w)
     }
 }
 
-static int ends(const char *name, const char *tail)
-{
-    const size_t n = strlen(name), k = strlen(tail);
-    return n >= k && !strcmp(name + n - k, tail);
-}
-
-void ci_model_init(const ci_model *m, uint32_t seed, float *w)
+void ci_model_init(const ci_model *m, uint32_t seed, float *w, float *state)
 {
     for (ci_lid k = 0; k < m->n_param; k++) {
         const ci_param *p = &m->param[k];
         const ci_gid n = (ci_gid)p->rows * p->cols;
-        const double glorot = sqrt(6.0 / (p->rows + p->cols));
-        const bool head = !strncmp(p->name, "head", 4);
-        /* A bias follows its weight in the table: the rows of that are the layer's inputs. */
-        const double inputs = head && ends(p->name, "weight") ? p->rows : k ? m->param[k - 1].rows : 1;
-        if (!strcmp(p->name, "embed.weight")) normal(seed, k, n, w + p->first);
-        else if (head || ends(p->name, "lin_l.bias") || ends(p->name, "lin_r.bias"))
-            uniform(seed, k, n, 1.0 / sqrt(inputs), w + p->first);
-        else if (ends(p->name, ".bias")) memset(w + p->first, 0, (size_t)n * sizeof *w);
-        else uniform(seed, k, n, glorot, w + p->first);
+        switch (m->init[k].how) {
+        case INIT_NORMAL: normal(seed, k, n, w + p->first); break;
+        case INIT_UNIFORM: uniform(seed, k, n, m->init[k].bound, w + p->first); break;
+        default:
+            for (ci_gid i = 0; i < n; i++) w[p->first + i] = m->init[k].how == INIT_ONE ? 1 : 0;
+        }
+    }
+    for (ci_lid k = 0; k < m->n_record; k++) {
+        const struct record *r = &m->record[k];
+        const ci_lid cols = r->kind == BATCH_NORM ? m->tensor[r->out].cols : 0;
+        for (ci_lid d = 0; d < cols; d++) {
+            state[r->state + d] = 0;
+            state[r->state + cols + d] = 1;
+        }
     }
 }

@@ -22,23 +22,31 @@ void ci_model_live(ci_model *m)
             r->add[j] = t->grad.last >= 0; /* a later record has written it: backward went there first */
             reach(&t->value, k);
             reach(&t->grad, back);
-            if (r->kind != POOL) reach(&t->value, back);
+            if (!ci_model_kinds[r->kind].blind) reach(&t->value, back);
         }
-        reach(&m->tensor[r->out].value, k);
-        reach(&m->tensor[r->out].grad, back);
-        if (r->aux == NONE) continue;
-        reach(&m->tensor[r->aux].value, k);
-        reach(&m->tensor[r->aux].value, back);
-        reach(&m->tensor[r->aux].grad, back);
+        if (r->out != NONE) {
+            reach(&m->tensor[r->out].value, k);
+            reach(&m->tensor[r->out].grad, back);
+            if (r->kind == POOL_MAX) reach(&m->tensor[r->out].value, back);
+        }
+        for (int j = 0; j < AUX_OF && r->aux[j] != NONE; j++) {
+            reach(&m->tensor[r->aux[j]].value, k);
+            reach(&m->tensor[r->aux[j]].value, back);
+            reach(&m->tensor[r->aux[j]].grad, back);
+        }
+        if (r->kind == POOL_MEAN || r->kind == POOL_MAX || r->kind == POOL_SUM || r->kind == POOL_ATTENTION)
+            reach(&m->tensor[r->out].value, R); /* statistics of it are said of a graph */
     }
-    /* Between forward and backward stands the caller with logits and their gradient. */
-    struct tensor *last = &m->tensor[m->record[R - 1].out];
-    reach(&last->value, R);
 }
 
-ci_lid ci_model_rows(enum rows rows, ci_lid n_graph, ci_lid n_node, ci_lid n_edge)
+ci_lid ci_model_rows(enum rows rows, ci_lid n_graph, ci_lid n_node, ci_lid n_edge, ci_lid n_raw)
 {
-    return rows == PER_GRAPH ? n_graph : rows == PER_NODE ? n_node : n_edge;
+    switch (rows) {
+    case PER_GRAPH: return n_graph;
+    case PER_NODE: return n_node;
+    case PER_EDGE: return n_edge;
+    default: return n_raw;
+    }
 }
 
 struct buffer {
@@ -69,7 +77,7 @@ static size_t layout(const ci_model *m, const ci_scratch *s, struct buffer *all)
     size_t total = 0;
     for (ci_lid k = 0; k < 2 * m->n_tensor; k++) {
         const struct tensor *t = &m->tensor[k / 2];
-        const size_t rows = (size_t)ci_model_rows(t->rows, s->max_graph, s->max_node, s->max_edge);
+        const size_t rows = (size_t)ci_model_rows(t->rows, s->max_graph, s->max_node, s->max_edge, s->max_raw);
         struct buffer *b = &all[k];
         b->life = k % 2 ? t->grad : t->value;
         b->size = (rows * (size_t)(k % 2 ? t->grad_cols : t->cols) + 15) & ~(size_t)15; /* lines of 64 bytes */
@@ -79,30 +87,60 @@ static size_t layout(const ci_model *m, const ci_scratch *s, struct buffer *all)
     return total;
 }
 
+/** Floats that the kinds compute in: the most that one of them wants. */
+static size_t work_floats(const ci_model *m, const ci_scratch *s)
+{
+    size_t most = 0;
+    for (ci_lid k = 0; k < m->n_record; k++) {
+        const struct kind_of *kind = &ci_model_kinds[m->record[k].kind];
+        const size_t wanted = kind->work ? kind->work(m, &m->record[k], s->max_graph, s->max_node, s->max_edge, s->max_raw) : 0;
+        most = CI_MAX(most, wanted);
+    }
+    return most;
+}
+
+static size_t block_floats(const ci_model *m)
+{
+    size_t most = 0;
+    for (ci_lid k = 0; k < m->n_record; k++)
+        if (m->record[k].kind == GATV2 || m->record[k].kind == TRANSFORMER)
+            most = CI_MAX(most, (size_t)CI_GATV2_BLOCK * (size_t)m->record[k].H * (size_t)m->record[k].C);
+    return most;
+}
+
 /** Twice the same: first on an arena without memory, which counts. */
 static void take(const ci_model *m, ci_scratch *s)
 {
     struct buffer all[BUFFER_MAX];
-    const size_t total = layout(m, s, all);
+    const size_t total = layout(m, s, all), N = (size_t)s->max_node, R = (size_t)s->max_raw;
     float *const base = ci_arena_take(&s->arena, total, sizeof *base);
-    s->block = ci_arena_take(&s->arena, (size_t)CI_GATV2_BLOCK * m->dim.heads * m->dim.channels, sizeof *s->block);
-    s->id = ci_arena_take(&s->arena, (size_t)s->max_node, sizeof *s->id);
+    s->block = ci_arena_take(&s->arena, block_floats(m), sizeof *s->block);
+    s->work = ci_arena_take(&s->arena, work_floats(m, s), sizeof *s->work);
+    s->row = ci_arena_take(&s->arena, CI_MAX(N, R), sizeof *s->row);
+    s->scale = ci_arena_take(&s->arena, N, sizeof *s->scale);
+    s->id = ci_arena_take(&s->arena, N, sizeof *s->id);
+    s->hidden = ci_arena_take(&s->arena, N, sizeof *s->hidden);
+    s->near_first = ci_arena_take(&s->arena, N + 1, sizeof *s->near_first);
+    s->near = ci_arena_take(&s->arena, R, sizeof *s->near);
+    for (int back = 0; back < 2; back++)
+        for (ci_lid k = 0; k < m->n_cut[back]; k++)
+            s->sum[back][k] = ci_arena_take(&s->arena, (size_t)m->cut[back][k].n, sizeof *s->sum[back][k]);
     if (!s->arena.base) return;
-    assert(base && s->block && s->id);
+    assert(base && s->near);
     for (ci_lid t = 0; t < m->n_tensor; t++) {
         s->value[t] = base + all[2 * t].at;
         s->grad[t] = base + all[2 * t + 1].at;
     }
 }
 
-size_t ci_scratch_bytes(const ci_model *m, ci_lid max_graph, ci_lid max_node, ci_lid max_edge)
+size_t ci_scratch_bytes(const ci_model *m, ci_lid max_graph, ci_lid max_node, ci_lid max_edge, ci_lid max_raw)
 {
-    ci_scratch s = {.max_graph = max_graph, .max_node = max_node, .max_edge = max_edge};
+    ci_scratch s = {.max_graph = max_graph, .max_node = max_node, .max_edge = max_edge, .max_raw = max_raw};
     take(m, &s);
     return s.arena.used;
 }
 
-ci_rc ci_scratch_create(const ci_model *m, ci_lid max_graph, ci_lid max_node, ci_lid max_edge,
+ci_rc ci_scratch_create(const ci_model *m, ci_lid max_graph, ci_lid max_node, ci_lid max_edge, ci_lid max_raw,
                         ci_scratch **out)
 {
     ci_rc rc = CI_OK;
@@ -113,6 +151,7 @@ ci_rc ci_scratch_create(const ci_model *m, ci_lid max_graph, ci_lid max_node, ci
     s->max_graph = max_graph;
     s->max_node = max_node;
     s->max_edge = max_edge;
+    s->max_raw = max_raw;
     s->n_graph = NONE;
     take(m, s);
     const size_t bytes = s->arena.used;
@@ -134,28 +173,33 @@ void ci_scratch_destroy(ci_scratch **s)
     *s = NULL;
 }
 
-char *ci_model_plan(const ci_model *m, ci_lid max_graph, ci_lid max_node, ci_lid max_edge)
+char *ci_model_plan(const ci_model *m, ci_lid max_graph, ci_lid max_node, ci_lid max_edge, ci_lid max_raw)
 {
+    static const char *const unit[] = {"graphs", "nodes", "edges", "frames' edges"};
     char *text = NULL;
     size_t size = 0;
     FILE *f = open_memstream(&text, &size);
     if (!f) return NULL;
     for (ci_lid k = 0; k < m->n_record; k++) {
         const struct record *r = &m->record[k];
-        const struct tensor *o = &m->tensor[r->out];
-        fprintf(f, "%-7s", ci_model_kind[r->kind].name);
+        fprintf(f, "%-14s", ci_model_kinds[r->kind].name);
         for (ci_lid j = 0; j < r->n_in; j++) fprintf(f, " %s", m->tensor[r->in[j]].name);
-        fprintf(f, " -> %s (%s, %d)", o->name,
-                o->rows == PER_GRAPH ? "graphs" : o->rows == PER_NODE ? "nodes" : "edges", o->cols);
-        const ci_lid n_param = r->kind == LINEAR ? 2 : r->kind == GATV2 ? 3 : r->kind == EMBED;
-        for (ci_lid j = 0; j < n_param; j++) {
+        if (r->out != NONE) {
+            const struct tensor *o = &m->tensor[r->out];
+            fprintf(f, " -> %s (%s, %d)", o->name, unit[o->rows], o->cols);
+        }
+        for (ci_lid j = 0; j < r->n_param; j++) {
+            if (r->param[j] == NONE) continue;
             const ci_param *p = &m->param[r->param[j]];
             fprintf(f, "  %s (%d, %d)", p->name, p->rows, p->cols);
         }
+        for (int back = 0; back < 2; back++)
+            for (ci_lid j = 0; j < m->n_cut[back]; j++)
+                if (m->cut[back][j].record == k) fprintf(f, "  (%s cut: %d sums)", back ? "backward" : "forward", m->cut[back][j].n);
         fputc('\n', f);
     }
-    fprintf(f, "%lld parameters; %zu bytes of scratch a thread for shards of up to %d graphs, %d nodes, %d edges\n",
-            (long long)m->size, ci_scratch_bytes(m, max_graph, max_node, max_edge), max_graph, max_node, max_edge);
+    fprintf(f, "%lld parameters; %zu bytes of scratch for shards of up to %d graphs, %d nodes, %d edges\n", (long long)m->size,
+            ci_scratch_bytes(m, max_graph, max_node, max_edge, max_raw), max_graph, max_node, max_edge);
     if (fclose(f)) {
         free(text);
         return NULL;

@@ -23,7 +23,7 @@ struct ci_h5_view {
         char name[64];
         int is_text;
         int64_t number;
-        char text[256];
+        char text[1024];
     } attribute[DESCRIBED_MAX];
 };
 

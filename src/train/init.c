@@ -2,34 +2,105 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ci/arena.h"
+#include "ci/graph.h"
 #include "ci/log.h"
 #include "train_priv.h"
 
-ci_model_dim ci_train_dim(const ci_conf *c, const ci_store *st)
+static ci_lid word(const char *text, const char *words)
 {
-    return (ci_model_dim){
+    ci_lid k = 0;
+    for (const char *at = words; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL, k++)
+        if (strncmp(at, text, strlen(text)) == 0 && strchr("|", at[strlen(text)])) return k;
+    return 0; /* the table of settings has checked it */
+}
+
+/* The first columns of the features that are no index. */
+static ci_lid first_value(const ci_feature_set *set)
+{
+    ci_lid k = 0;
+    while (k < set->n_node && set->node[k].scaling == CI_SCALE_INDEX) k++;
+    return k;
+}
+
+ci_rc ci_train_dim(const ci_conf *c, const ci_store *st, const ci_model_dim *teacher, ci_model_dim *out)
+{
+    ci_rc rc = CI_OK;
+    const bool vgae = strcmp(c->model.name, "vgae") == 0;
+    ci_model_dim d = {
+        .kind = vgae ? CI_VGAE : CI_GAT,
         .n_id = st->head.n_vocab,
         .id_dim = c->model.id_dim,
         .n_feature = st->set->n_node,
+        .x_first = first_value(st->set),
         .n_edge_feature = st->set->n_edge,
-        .layers = c->model.layers,
+        .edge_features = strcmp(c->model.edge_features, "use") == 0,
+        .project = c->model.project,
+        .conv = word(c->model.conv, "gatv1|gatv2|transformer|gps"),
+        .norm = word(c->model.norm, "none|graph|batch|layer"),
         .heads = c->model.heads,
-        .channels = c->model.channels,
-        .head_layers = c->model.head_layers,
-        .head_dim = c->model.head_dim,
-        .n_class = 2,
         .slope = (float)c->model.slope,
     };
+
+    if (strcmp(c->model.id_encoding, "hash") == 0) {
+        d.id_buckets = c->model.id_buckets;
+        d.id_probes = c->model.id_probes;
+    }
+    if (vgae) {
+        if (c->model.hidden.n < 1 || c->model.hidden.n > CI_MODEL_LAYERS)
+            CI_FAIL(CI_ECONF, "model.hidden: %d layers; write 1 to %d", c->model.hidden.n, CI_MODEL_LAYERS);
+        d.n_hidden = c->model.hidden.n;
+        memcpy(d.hidden, c->model.hidden.item, (size_t)d.n_hidden * sizeof *d.hidden);
+        d.inner_heads = c->model.inner_heads;
+        d.decoder_heads = c->model.decoder_heads;
+        d.latent = c->model.latent;
+        d.logvar_limit = (float)c->model.logvar_limit;
+        d.sigmoid = strcmp(c->model.output, "sigmoid") == 0;
+        d.neighbour = word(c->model.neighbour, "none|gaussian|exact");
+        d.edge_head = strcmp(c->model.edge_head, "mlp") == 0;
+        d.masked = c->train.mask > 0;
+        d.teacher = teacher ? teacher->latent : 0;
+    } else {
+        d.channels = c->model.channels;
+        d.layers = c->model.layers;
+        d.jk = word(c->model.jk, "cat|lstm|attention|max|last");
+        d.pool = word(c->model.pool, "mean|max|sum|attention");
+        d.head_layers = c->model.head_layers;
+        d.head_dim = c->model.head_dim;
+        d.n_class = 2;
+        d.teacher = teacher != NULL;
+    }
+    *out = d;
+done:
+    return rc;
 }
 
 void ci_train_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
 {
-    static const char *const reads[] = {"split.", "model.", "vocab.", "train.seed", "train.scale", "train.batch", "train.shard_rows",
-                                        "train.patience", "train.steps", "train.lr", "train.decay", "train.beta1",
-                                        "train.beta2", "train.eps", "train.dropout", "train.gamma", "train.unk_drop",
-                                        "train.clip"};
+    /* A prefix reads all keys that begin with it: train.batch is _nodes and _edges, too. */
+    static const char *const reads[] = {
+        "split.", "model.", "vocab.", "distill.alpha", "distill.temperature", "distill.latent", "distill.recon", "train.seed",
+        "train.scale", "train.batch", "train.shard_rows", "train.patience", "train.steps", "train.population", "train.loss",
+        "train.gamma", "train.attack_weight", "train.recon", "train.id", "train.neighbour", "train.kl", "train.edge", "train.mask",
+        "train.monitor", "train.anomaly", "train.optimizer", "train.lr", "train.decay", "train.beta1", "train.beta2", "train.eps",
+        "train.dropout", "train.unk_drop", "train.clip", "train.schedule", "train.warmup", "train.precision", "train.curriculum",
+        "train.epochs"};
+    const bool epochs = (strcmp(conf->train.schedule, "cosine") == 0 && conf->train.schedule_epochs == 0) ||
+                        strcmp(conf->train.curriculum, "hard") == 0 || strcmp(conf->train.curriculum, "easy") == 0;
 
-    ci_conf_hash(conf, reads, CI_COUNT(reads), out);
+    ci_conf_hash(conf, reads, CI_COUNT(reads) - !epochs, out);
+}
+
+ci_split_conf ci_train_split(const ci_conf *c)
+{
+    return (ci_split_conf){
+        .random = strcmp(c->split.mode, "random") == 0,
+        .blocks = c->split.blocks,
+        .every = c->split.every,
+        .share = c->split.share,
+        .seed = (uint32_t)c->train.seed,
+        .allow_leak = strcmp(c->split.allow_leak, "reference") == 0,
+        .need_attacks = strcmp(c->model.name, "gat") == 0,
+    };
 }
 
 int ci_train_finished(const ci_conf *c, const ci_progress *at)
@@ -40,18 +111,32 @@ int ci_train_finished(const ci_conf *c, const ci_progress *at)
             (c->train.steps > 0 && at->step >= c->train.steps));
 }
 
-ci_rc ci_lanes_create(const ci_model *m, const ci_store *st, const ci_scaler *scaler, int32_t rows, int n, ci_lane **out)
+static ci_rc lane_create(const ci_model *m, const ci_store *st, const ci_scaler *scaler, int32_t rows, ci_lane *out)
 {
     ci_rc rc = CI_OK;
     const ci_lid G = CI_SHARD_GRAPHS(rows);
+    const bool raw = ci_model_dims(m)->kind == CI_VGAE;
+
+    CI_TRY(ci_packer_create(st, scaler, G, rows, raw, &out->packer));
+    CI_TRY(ci_scratch_create(m, G, rows, ci_packer_max_edge(st, G, rows), raw ? ci_packer_max_raw(st, G) : 0, &out->scratch));
+done:
+    return rc;
+}
+
+static void lane_release(ci_lane *l)
+{
+    ci_packer_destroy(&l->packer);
+    ci_scratch_destroy(&l->scratch);
+}
+
+ci_rc ci_lanes_create(const ci_model *m, const ci_store *st, const ci_scaler *scaler, int32_t rows, int n, ci_lane **out)
+{
+    ci_rc rc = CI_OK;
     ci_lane *lane = ci_new((size_t)n, sizeof *lane);
 
     *out = NULL;
     if (!lane) CI_FAIL(CI_ENOMEM, "%d threads", n);
-    for (int i = 0; i < n; i++) {
-        CI_TRY(ci_packer_create(st, scaler, G, rows, false, &lane[i].packer));
-        CI_TRY(ci_scratch_create(m, G, rows, ci_packer_max_edge(st, G, rows), &lane[i].scratch));
-    }
+    for (int i = 0; i < n; i++) CI_TRY(lane_create(m, st, scaler, rows, &lane[i]));
     *out = lane;
     lane = NULL;
 done:
@@ -61,33 +146,50 @@ done:
 
 void ci_lanes_destroy(ci_lane **lanes, int n)
 {
-    for (int i = 0; *lanes && i < n; i++) {
-        ci_packer_destroy(&(*lanes)[i].packer);
-        ci_scratch_destroy(&(*lanes)[i].scratch);
-    }
+    for (int i = 0; *lanes && i < n; i++) lane_release(&(*lanes)[i]);
     free(*lanes);
     *lanes = NULL;
+}
+
+ci_rc slots_have(struct trainer *t, size_t n)
+{
+    ci_rc rc = CI_OK;
+    const size_t said = teacher_room(t);
+
+    if (n <= t->n_slot) goto done;
+    CI_TRY(ci_grow((void **)&t->slot, &t->slot_cap, n, sizeof *t->slot));
+    while (t->n_slot < n) {
+        struct slot *s = &t->slot[t->n_slot];
+        *s = (struct slot){0};
+        t->n_slot++; /* from here on it is released with the others */
+        CI_TRY(lane_create(t->model, t->st, &t->ck.scaler, t->conf->train.shard_rows, &s->lane));
+        if (said) s->said = ci_new(said, sizeof *s->said);
+        if (said && !s->said) CI_FAIL(CI_ENOMEM, "what a teacher says of a shard");
+    }
+done:
+    return rc;
 }
 
 static void vectors(struct trainer *t, ci_arena *a)
 {
     const size_t P = (size_t)ci_model_size(t->model), T = (size_t)t->ck.n_tensor;
-    const size_t G = (size_t)CI_SHARD_GRAPHS(t->conf->train.shard_rows);
+    const size_t room = (size_t)t->n_train + (size_t)t->n_train / 5; /* ci_curriculum_momentum repeats a fifth */
 
     t->wt = ci_arena_take(a, (size_t)ci_model_prepared_size(t->model), sizeof *t->wt);
     t->g = ci_arena_take(a, P, sizeof *t->g);
-    t->sum = ci_arena_take(a, P + 1, sizeof *t->sum);
+    t->sum = ci_arena_take(a, P + CI_TERM_COUNT, sizeof *t->sum);
     t->agreed = ci_arena_take(a, T + AGREED_FLAGS, sizeof *t->agreed);
-    t->order = ci_arena_take(a, (size_t)t->split.n_train, sizeof *t->order);
-    t->graph = ci_arena_take(a, (size_t)t->split.n_train, sizeof *t->graph);
+    t->order = ci_arena_take(a, room, sizeof *t->order);
+    t->graph = ci_arena_take(a, room, sizeof *t->graph);
+    t->chosen = ci_arena_take(a, room, sizeof *t->chosen);
+    t->batch_first = ci_arena_take(a, room + 1, sizeof *t->batch_first);
     t->first = ci_arena_take(a, (size_t)t->conf->train.batch + 1, sizeof *t->first);
+    if (strcmp(t->conf->train.curriculum, "easy") == 0) t->weight = ci_arena_take(a, (size_t)t->conf->train.batch, sizeof *t->weight);
     for (int i = 0; i < t->n_thread; i++) {
         struct worker *w = &t->worker[i];
         w->grad = ci_arena_take(a, P, sizeof *w->grad);
-        w->sum = ci_arena_take(a, P + 1, sizeof *w->sum);
+        w->sum = ci_arena_take(a, P + CI_TERM_COUNT, sizeof *w->sum);
         w->largest = ci_arena_take(a, T, sizeof *w->largest);
-        w->logit = ci_arena_take(a, 2 * G, sizeof *w->logit);
-        w->dlogit = ci_arena_take(a, 2 * G, sizeof *w->dlogit);
     }
 }
 
@@ -96,44 +198,73 @@ static ci_rc workers_init(struct trainer *t)
     ci_rc rc = CI_OK;
     const ci_lid rows = t->conf->train.shard_rows, G = CI_SHARD_GRAPHS(rows);
     const ci_lid E = ci_packer_max_edge(t->st, G, rows);
+    const bool raw = ci_model_dims(t->model)->kind == CI_VGAE;
+    const ci_lid R = raw ? ci_packer_max_raw(t->st, G) : 0;
     ci_arena plan = {0};
 
     vectors(t, &plan);
     CI_TRY(ci_arena_init(&t->state, plan.used));
     vectors(t, &t->state);
     CI_TRY(ci_lanes_create(t->model, t->st, &t->ck.scaler, rows, t->n_thread, &t->lane));
-    ci_log(CI_INFO, "plan: state %.1f MiB, scratch %.1f MiB, packing %.1f MiB a thread; shards of %d nodes, %d graphs, "
+    for (int i = 0; i < t->n_thread && t->teacher.model; i++)
+        CI_TRY(ci_scratch_create(t->teacher.model, G, rows, E, R, &t->worker[i].teacher));
+    ci_log(CI_INFO, "plan: state %.1f MiB, scratch %.1f MiB, packing %.1f MiB a %s; shards of %d nodes, %d graphs, "
            "%d edges at most", (double)(plan.used + 3 * (size_t)t->ck.n * 4) / 1048576,
-           (double)ci_scratch_bytes(t->model, G, rows, E) / 1048576,
-           (double)ci_packer_bytes(t->st, G, rows, false) / 1048576, rows, G, E);
+           (double)ci_scratch_bytes(t->model, G, rows, E, R) / 1048576, (double)ci_packer_bytes(t->st, G, rows, raw) / 1048576,
+           t->n_pass > 1 ? "shard" : "thread", rows, G, E);
 done:
     return rc;
 }
 
-static ci_rc local_init(struct trainer *t)
+/* The training windows that are learned from. */
+static ci_rc population(struct trainer *t)
+{
+    ci_rc rc = CI_OK;
+    const bool benign = strcmp(t->conf->train.population, "benign") == 0;
+
+    t->train = ci_new((size_t)t->split.n_train, sizeof *t->train);
+    if (!t->train) CI_FAIL(CI_ENOMEM, "%lld training graphs", (long long)t->split.n_train);
+    for (int64_t i = 0; i < t->split.n_train; i++)
+        if (!benign || !t->st->graph_label[t->split.train[i]]) t->train[t->n_train++] = t->split.train[i];
+    if (t->n_train == 0)
+        CI_FAIL(CI_EDATA, "train.population benign: all %lld training windows are attacks; declare captures without", (long long)t->split.n_train);
+    if (t->n_train > INT32_MAX / 2) CI_FAIL(CI_ECONF, "%lld training graphs", (long long)t->n_train);
+done:
+    return rc;
+}
+
+static ci_rc split_init(struct trainer *t)
+{
+    static const char *const reads[] = {"split.", "train.seed"};
+    ci_rc rc = CI_OK;
+    const ci_split_conf how = ci_train_split(t->conf);
+
+    t->n_thread = t->conf->train.threads;
+    if (!t->n_thread) CI_TRY(ci_comm_cores(t->comm, "train.cores", &t->n_thread));
+    CI_TRY(ci_pool_create(t->n_thread, &t->pool));
+    CI_TRY(ci_split_make(t->st, &how, &t->split));
+    ci_conf_hash(t->conf, reads, CI_COUNT(reads), t->split_sha);
+    CI_TRY(population(t));
+done:
+    return rc;
+}
+
+static ci_rc model_init(struct trainer *t)
 {
     ci_rc rc = CI_OK;
     const ci_conf *c = t->conf;
-    const ci_model_dim dim = ci_train_dim(c, t->st);
-    const ci_split_conf split = {
-        .random = strcmp(c->split.mode, "random") == 0,
-        .blocks = c->split.blocks,
-        .every = c->split.every,
-        .share = c->split.share,
-        .seed = (uint32_t)c->train.seed,
-        .allow_leak = strcmp(c->split.allow_leak, "reference") == 0,
-        .need_attacks = true,
-    };
+    ci_model_dim dim;
     ci_lid n_tensor;
 
-    t->n_thread = c->train.threads;
-    if (!t->n_thread) CI_TRY(ci_comm_cores(t->comm, "train.cores", &t->n_thread));
-    CI_TRY(ci_pool_create(t->n_thread, &t->pool));
-    CI_TRY(ci_split_make(t->st, &split, &t->split));
-    if (t->split.n_train > INT32_MAX) CI_FAIL(CI_ECONF, "%lld training graphs", (long long)t->split.n_train);
+    CI_TRY(ci_train_dim(c, t->st, t->teacher.model ? &t->teacher.ck.dim : NULL, &dim));
+    if (strcmp(c->train.precision, "bf16") == 0) CI_FAIL(CI_ECONF, "train.precision: bf16 is not in this build; write fp32");
     CI_TRY(ci_model_create(&dim, c->train.isa, &t->model));
     t->param = ci_model_params(t->model, &n_tensor);
-    CI_TRY(ci_ckpt_init(&t->ck, t->model, t->st->head.n_vocab));
+    t->n_pass = ci_model_cuts(t->model, 0) + ci_model_cuts(t->model, 1) + 1;
+    if (t->n_pass > 1) CI_TRY(ci_cuts_create(t->model, &t->cuts));
+    CI_TRY(ci_ckpt_init(&t->ck, t->model, t->st->head.n_vocab, dim.kind == CI_VGAE && strcmp(c->train.anomaly, "calibrated") == 0 ? 4 : 0));
+    memcpy(t->ck.split, t->split_sha, sizeof t->ck.split);
+    memcpy(t->ck.teacher, t->teacher.weights, sizeof t->ck.teacher);
     t->worker = ci_new((size_t)t->n_thread, sizeof *t->worker);
     if (!t->worker) CI_FAIL(CI_ENOMEM, "%d threads", t->n_thread);
     for (int32_t i = 0, k = 0; i < t->st->head.n_id; i++)
@@ -144,12 +275,17 @@ done:
     return rc;
 }
 
-ci_rc trainer_init(struct trainer *t, const ci_comm *comm, const ci_conf *conf, const ci_store *st)
+ci_rc trainer_init(struct trainer *t, const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha)
 {
     ci_rc rc = CI_OK;
 
     *t = (struct trainer){.comm = comm, .conf = conf, .st = st};
-    CI_TRY_ALL(comm, "train.init", local_init(t));
+    CI_TRY_ALL(comm, "train.init.split", split_init(t));
+    CI_TRY(teacher_open(t, store_sha));
+    CI_TRY_ALL(comm, "train.init", model_init(t));
+    CI_TRY(difficulty_open(t, store_sha));
+    ci_train_settings(conf, t->ck.settings);
+    memcpy(t->ck.store, store_sha, CI_SHA256_HEX);
 done:
     return rc;
 }
@@ -157,10 +293,20 @@ done:
 void trainer_release(struct trainer *t)
 {
     ci_lanes_destroy(&t->lane, t->n_thread);
+    for (size_t i = 0; i < t->n_slot; i++) {
+        lane_release(&t->slot[i].lane);
+        free(t->slot[i].said);
+    }
+    free(t->slot);
+    for (int i = 0; t->worker && i < t->n_thread; i++) ci_scratch_destroy(&t->worker[i].teacher);
     free(t->worker);
+    ci_cuts_destroy(&t->cuts);
     ci_arena_release(&t->state);
     ci_ckpt_release(&t->ck);
+    ci_trained_release(&t->teacher);
     ci_model_destroy(&t->model);
     ci_split_release(&t->split);
     ci_pool_destroy(&t->pool);
+    free(t->train);
+    free(t->difficulty);
 }

@@ -4,57 +4,17 @@
 #include <string.h>
 #include "ci/arena.h"
 #include "ci/log.h"
-#include "ci/loss.h"
 #include "ci/optim.h"
-#include "ci/random.h"
+#include "ci/schedule.h"
 #include "ci/signal.h"
 #include "ci/tick.h"
 #include "train_priv.h"
 
-void epoch_begin(struct trainer *t)
-{
-    const int32_t n = (int32_t)t->split.n_train;
-
-    ci_permutation((uint32_t)t->conf->train.seed, CI_RANDOM_SHUFFLE, (uint32_t)t->ck.at.epoch, n, t->order);
-    for (int32_t i = 0; i < n; i++) t->graph[i] = t->split.train[t->order[i]];
-}
-
-static ci_rc batch_cut(struct trainer *t)
+/* Gradients of the shard under way into this thread's sums. */
+static ci_rc gradient_add(struct trainer *t, struct worker *w)
 {
     ci_rc rc = CI_OK;
-    const int64_t begin = t->ck.at.batch * t->conf->train.batch;
-    int64_t bad = 0;
 
-    t->batch = t->graph + begin;
-    t->n_batch_graph = CI_MIN(t->conf->train.batch, t->split.n_train - begin);
-    t->n_shard = ci_shards_cut(t->st, t->batch, t->n_batch_graph, t->conf->train.shard_rows, t->first, &bad);
-    if (t->n_shard < 0)
-        CI_FAIL(CI_ECONF, "train.shard_rows: %d is less than the nodes of graph %lld; set it to window.frames or more",
-                t->conf->train.shard_rows, (long long)t->batch[bad]);
-    if (t->n_shard > SHARDS_MAX)
-        CI_FAIL(CI_ECONF, "train.batch: %d graphs make %lld shards, at most %d; raise train.shard_rows",
-                t->conf->train.batch, (long long)t->n_shard, SHARDS_MAX);
-done:
-    return rc;
-}
-
-static ci_rc shard_run(struct trainer *t, struct worker *w, ci_lane *lane, long shard)
-{
-    ci_rc rc = CI_OK;
-    const ci_conf *c = t->conf;
-    const ci_model_step step = {(uint32_t)c->train.seed, (uint32_t)t->ck.at.epoch, (float)c->train.dropout,
-                                (float)c->train.unk_drop};
-    const int64_t from = t->first[shard], n = t->first[shard + 1] - from;
-    const ci_batch *b = ci_packer_pack(lane->packer, t->batch + from, (ci_lid)n);
-    const ci_class_loss kind = {.kind = CI_FOCAL, .gamma = c->train.gamma};
-    double loss = 0;
-
-    CI_TRY(ci_model_forward(t->model, t->ck.w, lane->scratch, b, &step, w->logit));
-    memset(w->dlogit, 0, (size_t)b->n_graph * 2 * sizeof *w->dlogit);
-    rc = ci_classify(&kind, w->logit, b->label, NULL, b->n_graph, 1 / (double)t->n_batch_graph, w->dlogit, &loss);
-    if (rc == CI_ENUMERIC) ci_model_finite(t->model, t->ck.w, "weights"); /* tells which tensor it is, where it can */
-    CI_TRY(rc);
-    CI_TRY(ci_model_backward(t->model, t->ck.w, t->wt, lane->scratch, b, &step, w->dlogit, w->grad));
     for (ci_lid i = 0; i < t->ck.n_tensor; i++) {
         const ci_param *p = &t->param[i];
         const ci_gid size = (ci_gid)p->rows * p->cols;
@@ -63,8 +23,51 @@ static ci_rc shard_run(struct trainer *t, struct worker *w, ci_lane *lane, long 
         if (bits >= 0x7f800000u)
             CI_FAIL(CI_ENUMERIC, "the gradient of %s is not finite; a smaller train.lr or train.clip may help", p->name);
     }
-    if (!(loss < LOSS_MAX)) CI_FAIL(CI_ENUMERIC, "the loss is %g; a smaller train.lr or train.clip may help", loss);
-    w->sum[t->ck.n] += (int64_t)(loss * (double)(1LL << LOSS_BITS));
+done:
+    return rc;
+}
+
+static ci_rc losses_add(struct trainer *t, struct worker *w, const double *loss)
+{
+    ci_rc rc = CI_OK;
+
+    for (int k = 0; k < CI_TERM_COUNT; k++) {
+        if (!(loss[k] < LOSS_MAX && loss[k] > -LOSS_MAX))
+            CI_FAIL(CI_ENUMERIC, "the loss is %g; a smaller train.lr or train.clip may help", loss[k]);
+        w->sum[t->ck.n + k] += (int64_t)(loss[k] * (double)(1LL << LOSS_BITS));
+    }
+done:
+    return rc;
+}
+
+static ci_rc backward(struct trainer *t, struct worker *w, const ci_model_pass *pass, ci_lid k)
+{
+    ci_rc rc = ci_model_run(pass, 1, k);
+
+    if (rc == CI_ENUMERIC) ci_model_finite(t->model, t->ck.w, "weights"); /* tells which tensor it is, where it can */
+    CI_TRY(rc);
+    CI_TRY(gradient_add(t, w));
+    if (k == 0) CI_TRY(losses_add(t, w, ci_scratch_losses(pass->s)));
+done:
+    return rc;
+}
+
+/* Pass t->pass over one shard: forward ones, then backward ones; between the two nothing has to be known. */
+static ci_rc shard_run(struct trainer *t, struct worker *w, struct slot *s, long shard)
+{
+    ci_rc rc = CI_OK;
+    const ci_lid F = ci_model_cuts(t->model, 0);
+    const int64_t from = t->first[shard], n = t->first[shard + 1] - from;
+
+    if (t->pass == 0) {
+        s->b = ci_packer_pack(s->lane.packer, t->batch + from, (ci_lid)n);
+        s->aid = (ci_model_aid){.weight = t->weight ? t->weight + from : NULL};
+        if (t->teacher.model) CI_TRY(teacher_ask(t, w, s));
+    }
+    const ci_model_pass pass = {.m = t->model, .w = t->ck.w, .wt = t->wt, .s = s->lane.scratch, .b = s->b, .step = &t->step,
+                                .aid = &s->aid, .cuts = t->cuts, .grad = w->grad};
+    if (t->pass <= F) CI_TRY(ci_model_run(&pass, 0, t->pass));
+    if (t->pass >= F) CI_TRY(backward(t, w, &pass, t->pass - F));
 done:
     return rc;
 }
@@ -74,39 +77,18 @@ static ci_rc shards_job(void *arg, int thread)
     ci_rc rc = CI_OK;
     struct trainer *t = arg;
     struct worker *w = &t->worker[thread];
+    struct slot own = {.lane = t->n_pass == 1 ? t->lane[thread] : (ci_lane){0}};
     long shard;
 
-    memset(w->sum, 0, (size_t)(t->ck.n + 1) * sizeof *w->sum);
-    memset(w->largest, 0, (size_t)t->ck.n_tensor * sizeof *w->largest);
+    if (t->pass == 0) {
+        memset(w->sum, 0, (size_t)(t->ck.n + CI_TERM_COUNT) * sizeof *w->sum);
+        memset(w->largest, 0, (size_t)t->ck.n_tensor * sizeof *w->largest);
+    }
     while ((shard = atomic_fetch_add(&t->next, 1)) < t->end) {
         ci_tick();
-        CI_TRY(shard_run(t, w, &t->lane[thread], shard));
+        CI_TRY(shard_run(t, w, t->n_pass == 1 ? &own : &t->slot[shard - t->begin], shard));
     }
 done:
-    return rc;
-}
-
-/* This rank's shards, by its threads; sums and maxima of the threads brought together. */
-static ci_rc shards_run(struct trainer *t)
-{
-    const ci_comm *c = t->comm;
-    const ci_lid T = t->ck.n_tensor;
-    const long begin = (long)ci_part(t->n_shard, c->rank, c->size);
-    ci_rc rc;
-
-    t->end = (long)ci_part(t->n_shard, c->rank + 1, c->size);
-    atomic_store(&t->next, begin);
-    rc = ci_pool_run(t->pool, shards_job, t);
-    memset(t->agreed, 0, (size_t)(T + AGREED_FLAGS) * sizeof *t->agreed);
-    for (int k = 0; k < t->n_thread; k++) {
-        const struct worker *w = &t->worker[k];
-        if (k == 0) memcpy(t->sum, w->sum, (size_t)(t->ck.n + 1) * sizeof *t->sum);
-        else
-            for (ci_gid i = 0; i <= t->ck.n; i++) t->sum[i] = (int64_t)((uint64_t)t->sum[i] + (uint64_t)w->sum[i]);
-        for (ci_lid i = 0; i < T; i++) t->agreed[i] = CI_MAX(t->agreed[i], (int64_t)w->largest[i]);
-    }
-    for (ci_lid i = 0; i < T; i++)
-        if (sum_overflows((uint32_t)t->agreed[i], t->ck.exponent[i])) t->agreed[T + FLAG_OVERFLOW] = 1;
     return rc;
 }
 
@@ -122,18 +104,114 @@ static ci_rc located(const struct trainer *t, ci_rc rc)
     return rc;
 }
 
+/* The sums of this rank's shards at the cut that pass t->pass ends in, one shard after the other. */
+static ci_rc cut_put(const struct trainer *t, int back, ci_lid k, double **out, ci_lid *out_n)
+{
+    ci_rc rc = CI_OK;
+    const size_t shards = (size_t)(t->end - t->begin);
+
+    ci_scratch_sums(t->model, t->slot[0].lane.scratch, back, k, out_n);
+    *out = ci_new(shards * (size_t)*out_n, sizeof **out);
+    if (!*out) CI_FAIL(CI_ENOMEM, "sums of %zu shards", shards);
+    for (size_t i = 0; i < shards; i++)
+        memcpy(*out + i * (size_t)*out_n, ci_scratch_sums(t->model, t->slot[i].lane.scratch, back, k, out_n),
+               (size_t)*out_n * sizeof **out);
+done:
+    return rc;
+}
+
+/* Behind a pass: what all shards of all ranks brought to the cut, in their order.  Collective. */
+static ci_rc cut_close(struct trainer *t, ci_rc mine)
+{
+    ci_rc rc = CI_OK;
+    const ci_lid F = ci_model_cuts(t->model, 0);
+    const int back = t->pass >= F;
+    const ci_lid k = back ? t->pass - F : t->pass;
+    double *own = NULL, *all = NULL;
+    size_t bytes = 0;
+    ci_lid n = 0;
+
+    if (mine == CI_OK) mine = cut_put(t, back, k, &own, &n);
+    CI_TRY_ALL(t->comm, "train.step.pass", located(t, mine));
+    CI_TRY(ci_comm_allgather(t->comm, "train.step.cut", own, (size_t)(t->end - t->begin) * (size_t)n * sizeof *own, (void **)&all,
+                             &bytes, NULL));
+    for (size_t i = 1; i < bytes / sizeof *all / (size_t)n; i++)
+        for (ci_lid j = 0; j < n; j++) all[j] += all[i * (size_t)n + (size_t)j];
+    CI_TRY(located(t, ci_cuts_close(t->model, t->cuts, &t->step, back, k, all, t->closed)));
+done:
+    free(own);
+    free(all);
+    return rc;
+}
+
+/* All passes over this rank's shards, by its threads.  Collective only where the model is cut; *out_mine: how this rank's last pass
+ * went, of which the others do not know. */
+static ci_rc shards_run(struct trainer *t, ci_rc *out_mine)
+{
+    ci_rc rc = CI_OK;
+
+    t->begin = (long)ci_part(t->n_shard, t->comm->rank, t->comm->size);
+    t->end = (long)ci_part(t->n_shard, t->comm->rank + 1, t->comm->size);
+    memset(t->closed, 0, sizeof t->closed);
+    *out_mine = CI_OK;
+    for (t->pass = 0; t->pass < t->n_pass; t->pass++) {
+        atomic_store(&t->next, t->begin);
+        *out_mine = ci_pool_run(t->pool, shards_job, t);
+        if (t->pass + 1 < t->n_pass) CI_TRY(cut_close(t, *out_mine));
+    }
+done:
+    return rc;
+}
+
+/* Sums and maxima of the threads brought together; what cuts brought is everybody's, and counts once. */
+static void threads_sum(struct trainer *t)
+{
+    const ci_lid T = t->ck.n_tensor;
+    const ci_gid n = t->ck.n + CI_TERM_COUNT;
+
+    memset(t->agreed, 0, (size_t)(T + AGREED_FLAGS) * sizeof *t->agreed);
+    for (int k = 0; k < t->n_thread; k++) {
+        const struct worker *w = &t->worker[k];
+        if (k == 0) memcpy(t->sum, w->sum, (size_t)n * sizeof *t->sum);
+        else
+            for (ci_gid i = 0; i < n; i++) t->sum[i] = (int64_t)((uint64_t)t->sum[i] + (uint64_t)w->sum[i]);
+        for (ci_lid i = 0; i < T; i++) t->agreed[i] = CI_MAX(t->agreed[i], (int64_t)w->largest[i]);
+    }
+    for (int k = 0; k < CI_TERM_COUNT && t->comm->rank == 0; k++)
+        t->sum[t->ck.n + k] += (int64_t)(t->closed[k] * (double)(1LL << LOSS_BITS));
+    for (ci_lid i = 0; i < T; i++)
+        if (sum_overflows((uint32_t)t->agreed[i], t->ck.exponent[i])) t->agreed[T + FLAG_OVERFLOW] = 1;
+}
+
+static double step_size(const struct trainer *t)
+{
+    const ci_conf *c = t->conf;
+    const char *kind = c->train.schedule;
+    const ci_schedule s = {
+        .kind = strcmp(kind, "cosine") == 0    ? CI_SCHEDULE_COSINE
+                : strcmp(kind, "step") == 0    ? CI_SCHEDULE_STEP
+                : strcmp(kind, "plateau") == 0 ? CI_SCHEDULE_PLATEAU
+                                               : CI_SCHEDULE_NONE,
+        .lr = c->train.lr, .lr_min = c->train.lr_min, .warmup = c->train.warmup, .t_max = c->train.schedule_epochs,
+        .step_size = c->train.schedule_epochs ? c->train.schedule_epochs : 50, .gamma = c->train.schedule_gamma};
+
+    return ci_schedule_lr(&s, (int32_t)t->ck.at.epoch, c->train.epochs, (double)(t->ck.at.batch + 1) / (double)t->n_batch,
+                          t->ck.at.plateau.drops);
+}
+
 static ci_rc update(struct trainer *t)
 {
     ci_rc rc = CI_OK;
     const ci_conf *c = t->conf;
-    const ci_adam adam = {.lr = c->train.lr, .beta1 = c->train.beta1, .beta2 = c->train.beta2, .eps = c->train.eps,
-                          .decay = c->train.decay, .clip = c->train.clip};
+    const ci_adam adam = {step_size(t), c->train.beta1, c->train.beta2, c->train.eps, c->train.decay, c->train.clip,
+                          strcmp(c->train.optimizer, "adamw") == 0};
 
     for (ci_lid i = 0; i < t->ck.n_tensor; i++) {
         const ci_param *p = &t->param[i];
         sum_float(t->sum + p->first, (ci_gid)p->rows * p->cols, t->ck.exponent[i], t->g + p->first);
     }
     CI_TRY(ci_adam_step(&adam, t->ck.at.step + 1, t->ck.n, t->g, t->ck.w, t->ck.m, t->ck.v, NULL));
+    if (t->cuts) ci_cuts_running(t->model, t->cuts, &t->step, t->ck.state);
 done:
     return rc;
 }
@@ -144,16 +222,34 @@ static void exponents_take(struct trainer *t)
         t->ck.exponent[i] = sum_exponent((uint32_t)t->agreed[i], t->ck.exponent[i]);
 }
 
+/* The batch under way, cut and with room for it.  Collective where memory may be wanted. */
+static ci_rc prepare(struct trainer *t)
+{
+    ci_rc rc = CI_OK;
+    ci_rc mine = batch_begin(t);
+
+    if (t->n_pass > 1) {
+        const int64_t n = ci_part(t->n_shard, t->comm->rank + 1, t->comm->size) - ci_part(t->n_shard, t->comm->rank, t->comm->size);
+        if (mine == CI_OK) mine = slots_have(t, (size_t)CI_MAX(n, 1));
+        CI_TRY_ALL(t->comm, "train.step.room", mine);
+    }
+    CI_TRY(mine); /* without slots: the same on every rank */
+    ci_model_prepare(t->model, t->ck.w, t->wt);
+done:
+    return rc;
+}
+
 ci_rc step_run(struct trainer *t, int *out_signal)
 {
     ci_rc rc = CI_OK;
     const ci_lid T = t->ck.n_tensor;
     int redo = t->ck.at.step == 0; /* no step before it has told the exponents */
 
-    CI_TRY(batch_cut(t));
-    ci_model_prepare(t->model, t->ck.w, t->wt);
+    CI_TRY(prepare(t));
     for (int tries = 0;; tries++) {
-        ci_rc mine = shards_run(t);
+        ci_rc mine;
+        CI_TRY(shards_run(t, &mine));
+        threads_sum(t);
         if (mine == CI_OK && t->late != CI_OK) {
             mine = t->late;
             ci_message_set(t->late_message);
@@ -167,11 +263,11 @@ ci_rc step_run(struct trainer *t, int *out_signal)
         exponents_take(t);
         redo = 0;
     }
-    CI_TRY(ci_comm_sum_i64(t->comm, "train.step.sum", t->sum, (size_t)(t->ck.n + 1)));
+    CI_TRY(ci_comm_sum_i64(t->comm, "train.step.sum", t->sum, (size_t)(t->ck.n + CI_TERM_COUNT)));
     CI_TRY(located(t, update(t)));
     exponents_take(t);
-    t->shards_done += t->end - (long)ci_part(t->n_shard, t->comm->rank, t->comm->size);
-    t->ck.at.loss_sum += t->sum[t->ck.n];
+    t->shards_done += t->end - t->begin;
+    for (int k = 0; k < CI_TERM_COUNT; k++) t->ck.at.loss_sum += t->sum[t->ck.n + k];
     t->ck.at.step++;
     t->ck.at.batch++;
     *out_signal = (int)t->agreed[T + FLAG_SIGNAL];

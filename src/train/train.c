@@ -6,8 +6,6 @@
 #include "ci/commit.h"
 #include "ci/json.h"
 #include "ci/log.h"
-#include "ci/loss.h"
-#include "ci/metric.h"
 #include "train_priv.h"
 
 /* Files of the run, and the lines of metrics.jsonl, which rank 0 keeps. */
@@ -62,48 +60,6 @@ done:
     return rc;
 }
 
-struct validation {
-    double auroc, ap, loss, threshold;
-};
-
-static ci_rc judge(const struct trainer *t, const float *logit, struct validation *out)
-{
-    ci_rc rc = CI_OK;
-    const int64_t n = t->split.n_valid;
-    const ci_class_loss kind = {.kind = CI_FOCAL, .gamma = t->conf->train.gamma};
-    float *p = ci_new((size_t)n, sizeof *p);
-    double *score = ci_new((size_t)n, sizeof *score);
-    uint8_t *label = ci_new((size_t)n, sizeof *label);
-
-    if (!p || !score || !label) CI_FAIL(CI_ENOMEM, "%lld validation scores", (long long)n);
-    for (int64_t i = 0; i < n; i++) label[i] = t->st->graph_label[t->split.valid[i]];
-    CI_TRY(ci_classify(&kind, logit, label, NULL, (ci_lid)n, 1 / (double)n, NULL, &out->loss));
-    ci_softmax_attack(logit, (ci_lid)n, p);
-    for (int64_t i = 0; i < n; i++) score[i] = (double)p[i];
-    CI_TRY(ci_auroc(score, label, n, &out->auroc));
-    CI_TRY(ci_average_precision(score, label, n, &out->ap));
-    CI_TRY(ci_youden(score, label, n, &out->threshold, NULL));
-done:
-    free(p);
-    free(score);
-    free(label);
-    return rc;
-}
-
-static ci_rc validate(struct trainer *t, struct validation *out)
-{
-    ci_rc rc = CI_OK;
-    float *logit = ci_new((size_t)t->split.n_valid, 2 * sizeof *logit);
-
-    CI_TRY_ALL(t->comm, "train.valid.room", logit ? CI_OK : ci_fail(CI_ENOMEM, __FILE__, __LINE__, "validation"));
-    CI_TRY(ci_score(t->comm, t->pool, t->lane, t->model, t->ck.w, t->st, t->split.valid, t->split.n_valid,
-                    t->conf->train.shard_rows, logit));
-    CI_TRY_ALL(t->comm, "train.valid.judge", judge(t, logit, out));
-done:
-    free(logit);
-    return rc;
-}
-
 static ci_rc metrics_line(const struct trainer *t, struct files *f, const struct validation *v, double loss, bool best)
 {
     ci_rc rc = CI_OK;
@@ -116,6 +72,13 @@ static ci_rc metrics_line(const struct trainer *t, struct files *f, const struct
     ci_json_num(j, "valid_loss", v->loss);
     ci_json_num(j, "valid_auroc", v->auroc);
     ci_json_num(j, "valid_average_precision", v->ap);
+    ci_json_num(j, "valid_f1", v->f1);
+    ci_json_num(j, "valid_mcc", v->mcc);
+    if (ci_model_dims(t->model)->kind == CI_VGAE) {
+        ci_json_num(j, "valid_gap", v->gap);
+        ci_json_num(j, "valid_max_gap", v->max_gap);
+        ci_json_num(j, "valid_ratio", v->ratio);
+    }
     ci_json_num(j, "threshold", v->threshold);
     ci_json_bool(j, "best", best);
     text = ci_json_text(j, false);
@@ -150,6 +113,23 @@ static bool steps_done(const struct trainer *t)
     return t->conf->train.steps > 0 && t->ck.at.step >= t->conf->train.steps;
 }
 
+/* Whether these weights are the best so far; of equal ones those with the lower loss, and the earlier. */
+static bool compare(const struct trainer *t, const struct validation *v, ci_progress *next)
+{
+    const bool more = more_is_better(t->conf);
+    const bool better = next->better_epoch < 0 || (more ? v->value > next->best_value : v->value < next->best_value);
+    const bool best = better || (v->value == next->best_value && v->loss < next->best_loss);
+
+    if (better) next->better_epoch = next->epoch;
+    if (best) {
+        next->best_epoch = next->epoch;
+        next->best_value = v->value;
+        next->best_loss = v->loss;
+    }
+    ci_plateau_step(&next->plateau, v->value, more, t->conf->train.schedule_patience, 1e-4);
+    return best;
+}
+
 /* After the last batch of an epoch: validate, decide, save. */
 static ci_rc epoch_end(struct trainer *t, struct files *f, double begun_s)
 {
@@ -158,20 +138,12 @@ static ci_rc epoch_end(struct trainer *t, struct files *f, double begun_s)
     ci_progress next = t->ck.at;
     struct validation v;
     const double loss = (double)next.loss_sum / (double)(1LL << LOSS_BITS) / (double)CI_MAX(next.batch, 1);
-    bool better, best;
+    bool best;
 
     CI_TRY(validate(t, &v));
-    better = next.better_epoch < 0 || v.auroc > next.best_auroc;
-    best = better || (v.auroc == next.best_auroc && v.loss < next.best_loss);
-    if (better) next.better_epoch = next.epoch;
-    if (best) {
-        next.best_epoch = next.epoch;
-        next.best_auroc = v.auroc;
-        next.best_loss = v.loss;
-    }
+    best = compare(t, &v, &next);
     ci_log(CI_INFO, "epoch %lld: loss %.5f, validation loss %.5f AUROC %.5f AP %.5f%s, %.0f graphs/s", (long long)next.epoch + 1,
-           loss, v.loss, v.auroc, v.ap, best ? " (best)" : "",
-           (double)CI_MIN(next.batch * c->train.batch, t->split.n_train) / (ci_now_s() - begun_s));
+           loss, v.loss, v.auroc, v.ap, best ? " (best)" : "", (double)t->batch_first[next.batch] / (ci_now_s() - begun_s));
     next.epoch++;
     next.batch = 0;
     next.loss_sum = 0;
@@ -208,18 +180,17 @@ done:
 static ci_rc epoch_run(struct trainer *t, struct files *f)
 {
     ci_rc rc = CI_OK;
-    const int64_t n_batch = (t->split.n_train + t->conf->train.batch - 1) / t->conf->train.batch;
     const double begun = ci_now_s();
     ci_heartbeat heart = {begun, 0};
     int signal = 0;
 
-    epoch_begin(t);
-    while (t->ck.at.batch < n_batch && !steps_done(t)) {
+    CI_TRY_ALL(t->comm, "train.epoch.begin", epoch_begin(t));
+    while (t->ck.at.batch < t->n_batch && !steps_done(t)) {
         CI_TRY(step_run(t, &signal));
         CI_TRY(interrupted(t, f, signal));
-        if (ci_now_s() - heart.last_s > 60 && ci_heartbeat_due(&heart, (double)t->ck.at.batch, (double)n_batch))
+        if (ci_now_s() - heart.last_s > 60 && ci_heartbeat_due(&heart, (double)t->ck.at.batch, (double)t->n_batch))
             ci_log(CI_INFO, "epoch %lld: batch %lld of %lld", (long long)t->ck.at.epoch + 1, (long long)t->ck.at.batch,
-                   (long long)n_batch);
+                   (long long)t->n_batch);
     }
     CI_TRY(epoch_end(t, f, begun));
 done:
@@ -238,8 +209,9 @@ static ci_rc resume(struct trainer *t, struct files *f, bool must, bool *out_res
         got = ci_ckpt_read(f->last, &c);
         if (got == CI_OK) {
             usable = ci_train_finished(t->conf, &c.at) >= 0 && strcmp(c.settings, t->ck.settings) == 0 && strcmp(c.store, t->ck.store) == 0 &&
-                     c.n == t->ck.n && c.n_tensor == t->ck.n_tensor && c.n_vocab == t->ck.n_vocab;
-            if (!usable) ci_log(CI_WARN, "%s is of other settings or another store: training starts anew", f->last);
+                     c.n == t->ck.n && c.n_tensor == t->ck.n_tensor && c.n_vocab == t->ck.n_vocab &&
+                     c.n_calibration == t->ck.n_calibration && strcmp(c.teacher, t->ck.teacher) == 0;
+            if (!usable) ci_log(CI_WARN, "%s is of other settings, another teacher or another store: training starts anew", f->last);
             if (usable && c.at.best_epoch >= 0 &&
                 (ci_commit_check(f->best, NULL) != CI_OK || ci_commit_check(f->metrics, NULL) != CI_OK)) {
                 ci_log(CI_WARN, "%s or %s is gone or damaged: training starts anew", f->best, f->metrics);
@@ -277,9 +249,10 @@ static void announce(const struct trainer *t)
     ci_log(CI_INFO, "%s %s: %lld parameters, identifiers %d; kernels %s, %d rank%s of %d thread%s", t->conf->model.name,
            t->conf->model.scale, (long long)t->ck.n, t->st->head.n_vocab, ci_model_isa(t->model), t->comm->size,
            t->comm->size == 1 ? "" : "s", t->n_thread, t->n_thread == 1 ? "" : "s");
-    ci_log(CI_INFO, "split: %lld training windows (%lld attacks), %lld validation (%lld), %lld embargoed%s",
+    ci_log(CI_INFO, "split: %lld training windows (%lld attacks), %lld validation (%lld), %lld embargoed%s%s",
            (long long)s->n_train, (long long)s->n_train_attack, (long long)s->n_valid, (long long)s->n_valid_attack,
-           (long long)s->n_embargo, s->leaky ? "; LEAKY, as split.allow_leak permits" : "");
+           (long long)s->n_embargo, t->n_train < s->n_train ? "; benign ones are learned from" : "",
+           s->leaky ? "; LEAKY, as split.allow_leak permits" : "");
 }
 
 ci_rc ci_train(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha,
@@ -292,21 +265,19 @@ ci_rc ci_train(const ci_comm *comm, const ci_conf *conf, const ci_store *st, con
     bool resumed = false;
 
     CI_TRY(files_init(&f, conf->run.dir));
-    CI_TRY(trainer_init(&t, comm, conf, st));
-    ci_train_settings(conf, t.ck.settings);
-    memcpy(t.ck.store, store_sha, CI_SHA256_HEX);
+    CI_TRY(trainer_init(&t, comm, conf, st, store_sha));
     announce(&t);
     CI_TRY(resume(&t, &f, must_resume, &resumed));
     if (!resumed) {
         CI_TRY(ci_scaler_fit(comm, st, t.split.train, t.split.n_train,
                              ci_scaler_kind_of(conf->train.scale), &t.ck.scaler));
-        ci_model_init(t.model, (uint32_t)conf->train.seed, t.ck.w);
+        ci_model_init(t.model, (uint32_t)conf->train.seed, t.ck.w, t.ck.state);
     }
     f.saved_s = ci_now_s();
     while (!t.ck.at.finished) CI_TRY(epoch_run(&t, &f));
     ci_ckpt_weights(&t.ck, weights);
-    ci_log(CI_INFO, "trained: %lld steps, best epoch %lld (validation AUROC %.5f), last weights %s", (long long)t.ck.at.step,
-           (long long)t.ck.at.best_epoch + 1, t.ck.at.best_auroc, weights);
+    ci_log(CI_INFO, "trained: %lld steps, best epoch %lld (validation %s %.5f), last weights %s", (long long)t.ck.at.step,
+           (long long)t.ck.at.best_epoch + 1, conf->train.monitor, t.ck.at.best_value, weights);
     if (strcmp(conf->run.log, "debug") == 0)
         ci_log_any(CI_DEBUG, "rank %d computed %lld shards", comm->rank, (long long)t.shards_done);
 done:

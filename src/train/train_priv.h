@@ -1,6 +1,10 @@
 #ifndef CI_TRAIN_PRIV_H
 #define CI_TRAIN_PRIV_H
-/* What the files of train/ share: a run of training in the memory of one rank. */
+/* What the files of train/ share: a run of training in the memory of one rank.
+ *
+ *      init.c     memory        order.c   graphs of an epoch, batches    step.c    one step of the optimiser
+ *      sum.c      integer sums  judge.c   validation                     teacher.c a teacher's part in a step
+ *      score.c    scoring       trained.c a model from its checkpoint    train.c   the loop, resuming, signals */
 #include <stdatomic.h>
 #include "ci/arena.h"
 #include "ci/batch.h"
@@ -10,14 +14,22 @@
  * shards fit; the largest of the previous step is put at 2^SUM_AIM. */
 enum { SUM_BITS = 50, SUM_AIM = 44, LOSS_BITS = 40, SHARDS_MAX = 4096 };
 
-#define LOSS_MAX 1024.0 /* of a shard: no classifier that learns comes near, and sums stay below 2^63 */
+#define LOSS_MAX 1024.0 /* of a shard: nothing that learns comes near, and sums stay below 2^63 */
 
 /* One thread's memory. */
 struct worker {
-    float *grad;          /* (P) of the shard under way, zero between shards */
-    int64_t *sum;         /* (P + 1) of this thread's shards; last: loss     */
-    uint32_t *largest;    /* (T) bits of the largest |gradient|              */
-    float *logit, *dlogit; /* (max graphs, 2)                                */
+    float *grad;          /* (P) of the shard under way, zero between shards   */
+    int64_t *sum;         /* (P + CI_TERM_COUNT) of this thread's shards; last: losses */
+    uint32_t *largest;    /* (T) bits of the largest |gradient|                */
+    ci_scratch *teacher;  /* NULL without one                                  */
+};
+
+/* One shard's memory between the passes of a step: its packed graphs and activations, what its teacher says. */
+struct slot {
+    ci_lane lane;
+    const ci_batch *b;
+    float *said;      /* (rows, columns of the teacher's mu and recon); owned; NULL: read where the teacher left them */
+    ci_model_aid aid;
 };
 
 struct trainer {
@@ -26,27 +38,44 @@ struct trainer {
     const ci_store *st;
     ci_pool *pool;
     ci_split split;
+    char split_sha[CI_SHA256_HEX]; /* of what decides it */
     ci_model *model;
     const ci_param *param;  /* (n_tensor) */
     ci_ckpt ck;             /* all state of the training */
+    ci_trained teacher;     /* model NULL without one */
+    double *difficulty;     /* (n_train) of a curriculum; else NULL */
+    ci_cuts *cuts;
+    ci_lid n_pass;          /* over the shards of a step: 1 for a model without cuts */
     float *wt, *g;          /* prepared weights; gradient of the step */
-    int64_t *sum;           /* (P + 1) over threads, then ranks */
+    int64_t *sum;           /* (P + CI_TERM_COUNT) over threads, then ranks */
     int64_t *agreed;        /* (T + AGREED_FLAGS) maxima over ranks */
     struct worker *worker;  /* one a thread */
     ci_lane *lane;          /* one a thread */
+    struct slot *slot;      /* (n_slot) with more passes than one */
+    size_t n_slot, slot_cap;
     int n_thread;
-    int32_t *order;         /* (n_train) permutation of the epoch */
-    int64_t *graph;         /* (n_train) graphs in that order */
+    int64_t n_train;        /* graphs that are learned from: split.train, or its benign ones */
+    int64_t *train;         /* (n_train) */
+    int64_t n_epoch;        /* graphs of the epoch under way */
+    int32_t *order;         /* (room) permutation of the epoch */
+    int64_t *graph;         /* (room) graphs in that order */
+    int64_t *chosen;        /* (room) places in train, of a curriculum */
+    int64_t *batch_first;   /* (n_batch + 1) batches of the epoch */
+    int64_t n_batch;
+    float *weight;          /* (room) of the graphs of a batch, of a curriculum */
     int64_t *first;         /* shards of the present batch */
     int64_t n_shard;
     atomic_long next;       /* shard that the next free thread takes */
-    long end;               /* behind the last shard of this rank */
+    long begin, end;        /* this rank's shards */
+    ci_lid pass;            /* under way */
     int64_t n_batch_graph;  /* graphs of the present batch, all ranks */
     const int64_t *batch;   /* (n_batch_graph) */
+    ci_model_step step;     /* what the model is told of the present batch */
+    double closed[CI_TERM_COUNT]; /* losses that come from cuts */
     ci_rc late;             /* a failure of rank 0 between collectives, told at the next ... */
     char late_message[CI_MESSAGE_MAX]; /* ... in these words */
     int64_t shards_done;    /* of this rank, for the record */
-    ci_arena state;         /* wt, g, sum, agreed and all workers' vectors */
+    ci_arena state;         /* vectors of the above */
 };
 
 enum { FLAG_OVERFLOW, FLAG_FAILED, FLAG_SIGNAL, AGREED_FLAGS };
@@ -59,12 +88,35 @@ void sum_float(const int64_t *sum, ci_gid n, int exponent, float *g);
 int sum_exponent(uint32_t largest, int old);
 int sum_overflows(uint32_t largest, int exponent);
 
-/* Cut the order of the epoch under way and position on it. */
-void epoch_begin(struct trainer *t);
+/* Graphs of the epoch under way, their order and batches.  The same on every rank; not collective. */
+ci_rc epoch_begin(struct trainer *t);
+/* The present batch: its shards, and what the model is told of it.  Not collective. */
+ci_rc batch_begin(struct trainer *t);
 /* One optimiser step over the next batch.  Collective.  *out_signal: a rank was asked to stop. */
 ci_rc step_run(struct trainer *t, int *out_signal);
 
-ci_rc trainer_init(struct trainer *t, const ci_comm *comm, const ci_conf *conf, const ci_store *st);
+/* Open the teacher that the settings name, if they do.  Collective. */
+ci_rc teacher_open(struct trainer *t, const char *store_sha);
+size_t teacher_room(const struct trainer *t); /* floats of slot.said */
+/* Difficulty of the training graphs by the vgae that the settings name, for a curriculum.  Collective. */
+ci_rc difficulty_open(struct trainer *t, const char *store_sha);
+/* What the teacher says of a shard, by this thread, into s->aid. */
+ci_rc teacher_ask(const struct trainer *t, const struct worker *w, struct slot *s);
+
+/* What validation says of the weights. */
+struct validation {
+    double auroc, ap, f1, mcc; /* NaN where there are not both classes */
+    double loss;               /* vgae: mean reconstruction error of benign windows */
+    double gap, max_gap, ratio; /* vgae: of the reconstruction error; NaN without attacks */
+    double threshold;
+    double value;              /* what is monitored */
+};
+/* Scores the validation windows and, for a vgae, calibrates ck.  Collective. */
+ci_rc validate(struct trainer *t, struct validation *out);
+int more_is_better(const ci_conf *conf);
+
+ci_rc trainer_init(struct trainer *t, const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha);
+ci_rc slots_have(struct trainer *t, size_t n);
 void trainer_release(struct trainer *t);
 
 #endif

@@ -47,7 +47,7 @@ static const char *path_of(const char *name)
 /* Floats of every kind of bits that weights and moments can have, and -0 and subnormals. */
 static void fill(ci_ckpt *c, uint32_t seed)
 {
-    assert_int_equal(ci_ckpt_init(c, model, 9), CI_OK);
+    assert_int_equal(ci_ckpt_init(c, model, 9, 4), CI_OK);
     for (ci_gid i = 0; i < c->n; i++) {
         const ci_u32x4 r = ci_philox(seed, 94, (uint32_t)i, 0, 0, 0);
         for (int k = 0; k < 3; k++) {
@@ -59,7 +59,10 @@ static void fill(ci_ckpt *c, uint32_t seed)
     for (ci_lid t = 0; t < c->n_tensor; t++) c->exponent[t] = 60 - 7 * t;
     for (int32_t i = 0; i < 9; i++) c->vocab[i] = 0x80000000u * (i > 5) + (uint32_t)(17 * i + 1);
     c->at = (ci_progress){.step = 12345678901, .epoch = 3, .batch = 7, .loss_sum = -5, .best_epoch = 2, .better_epoch = 1, .finished = 1,
-                          .best_auroc = 0.1 + 0.2, .best_loss = 1e-300, .threshold = nextafter(0.5, 1)};
+                          .best_value = 0.1 + 0.2, .best_loss = 1e-300, .threshold = nextafter(0.5, 1),
+                          .plateau = {-0.125, 1, 3, 2}};
+    for (int k = 0; k < 8; k++) c->calibration[k] = 1.0 / (k + 7);
+    memset(c->split, 'd', CI_SHA256_HEX - 1);
     memset(c->settings, 'b', CI_SHA256_HEX - 1);
     memset(c->store, 'c', CI_SHA256_HEX - 1);
     strcpy(c->set, "kd35");

@@ -30,15 +30,16 @@ def arrays_are_there(c, store):
     want = {"weight": ("f4", (n_param,)), "moment1": ("f4", (n_param,)), "moment2": ("f4", (n_param,)), "exponent": ("i4", (n_tensor,)),
             "tensor_name": ("S32", (n_tensor,)), "tensor_rows": ("i4", (n_tensor,)), "tensor_cols": ("i4", (n_tensor,)),
             "tensor_first": ("i8", (n_tensor,)), "scaler_node": ("f8", (35, 2)), "scaler_edge": ("f8", (11, 2)), "vocabulary": ("u4", (n_vocab,)),
-            "score": ("f8", (3,))}
+            "score": ("f8", (4,)), "state": ("f4", (0,)), "calibration": ("f8", (0, 2))}
     have = {k: (c[k].dtype.str[1:], c[k].shape) for k in c}
     report(have == want, "checkpoint__has_the_arrays_of_its_header", have)
     attrs = {k: v.decode() if isinstance(v, bytes) else int(v) for k, v in c.attrs.items()}
-    sha = attrs.pop("store_tree_sha256"), attrs.pop("settings_sha256")
+    sha = attrs.pop("store_tree_sha256"), attrs.pop("settings_sha256"), attrs.pop("split_sha256")
+    model = dict(line.split("=") for line in attrs.pop("model").split())
     loss = attrs.pop("loss_sum")
     want = {"format": "canids checkpoint", "format_version": 2, "features": "kd35", "scaler_clip": 10, "step": 1, "epoch": 1, "batch": 0, "best_epoch": 0,
-            "better_epoch": 0, "finished": 1}
-    report(attrs == want and loss == 0 and sha[0] == identity(store.filename) and len(sha[1]) == 64,
+            "better_epoch": 0, "finished": 1, "teacher_sha256": "", "plateau_seen": 1, "plateau_bad": 0, "plateau_drops": 0}
+    report(attrs == want and loss == 0 and sha[0] == identity(store.filename) and len(sha[1]) == 64 and len(sha[2]) == 64 and model["n_feature"] == "35",
            "checkpoint__has_the_attributes_of_its_header", attrs)
 
 

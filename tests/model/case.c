@@ -10,7 +10,8 @@ enum { N_X = 35, N_E = 11 };
 
 ci_model_dim case_dim(void)
 {
-    return (ci_model_dim){.n_id = CASE_IDS, .id_dim = 16, .n_feature = N_X, .n_edge_feature = N_E, .layers = 2,
+    return (ci_model_dim){.n_id = CASE_IDS, .id_dim = 16, .n_feature = N_X, .n_edge_feature = N_E, .edge_features = 1,
+                          .conv = CI_CONV_GATV2, .layers = 2,
                           .heads = 4, .channels = 24, .head_layers = 3, .head_dim = 192, .n_class = 2, .slope = 0.2f};
 }
 
@@ -151,4 +152,33 @@ double case_norm(const float *v, ci_gid n)
     double sum = 0;
     for (ci_gid i = 0; i < n; i++) sum += (double)v[i] * v[i];
     return sqrt(sum);
+}
+
+ci_model_step case_step(uint32_t seed, uint32_t epoch, float dropout, float unk_drop, ci_gid n_global)
+{
+    return (ci_model_step){.seed = seed, .epoch = epoch, .dropout = dropout, .unk_drop = unk_drop,
+                           .classify = {.kind = CI_FOCAL, .gamma = 2}, .weight = {[CI_TERM_TASK] = 1}, .n_graph = n_global,
+                           .graph_weight = (double)n_global};
+}
+
+ci_rc case_forward(const ci_model *m, const float *w, ci_scratch *s, const ci_batch *b, const ci_model_step *step, float *logit)
+{
+    ci_rc rc = CI_OK;
+    const ci_model_pass pass = {.m = m, .w = w, .s = s, .b = b, .step = step};
+    CI_TRY(step ? ci_model_run(&pass, 0, 0) : ci_model_forward(m, w, NULL, s, b));
+    if (b->n_graph) memcpy(logit, ci_scratch_tensor(m, s, "logit", NULL), 2 * (size_t)b->n_graph * sizeof *logit);
+done:
+    return rc;
+}
+
+ci_rc case_shard(const ci_model *m, const float *w, const float *wt, ci_scratch *s, const ci_batch *b, const ci_model_step *step,
+                 float *logit, float *grad, double *loss)
+{
+    ci_rc rc = CI_OK;
+    const ci_model_pass pass = {.m = m, .w = w, .wt = wt, .s = s, .b = b, .step = step, .grad = grad};
+    CI_TRY(case_forward(m, w, s, b, step, logit));
+    CI_TRY(ci_model_run(&pass, 1, 0));
+    *loss = ci_scratch_losses(s)[CI_TERM_TASK];
+done:
+    return rc;
 }

@@ -24,4 +24,14 @@ void case_free(ci_batch *b);
 double case_project(const float *v, ci_gid n, ci_lid number, int k);
 double case_norm(const float *v, ci_gid n);
 
+/** What the classifier's losses divide by: focal loss, gamma 2, over n_global graphs. */
+ci_model_step case_step(uint32_t seed, uint32_t epoch, float dropout, float unk_drop, ci_gid n_global);
+
+/** Forward with step (NULL: evaluation) and the logits of it. */
+ci_rc case_forward(const ci_model *m, const float *w, ci_scratch *s, const ci_batch *b, const ci_model_step *step, float *logit);
+
+/** Forward and backward; gradients are added to grad. */
+ci_rc case_shard(const ci_model *m, const float *w, const float *wt, ci_scratch *s, const ci_batch *b, const ci_model_step *step,
+                 float *logit, float *grad, double *loss);
+
 #endif

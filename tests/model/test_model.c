@@ -13,7 +13,8 @@
 #include "ci/rc.h"
 
 static const ci_class_loss focal = {.kind = CI_FOCAL, .gamma = 2};
-static const ci_model_step train = {.seed = 3, .epoch = 4, .dropout = 0.2f, .unk_drop = 0.3f};
+static const ci_model_step train = {.seed = 3, .epoch = 4, .dropout = 0.2f, .unk_drop = 0.3f, .classify = {.kind = CI_FOCAL, .gamma = 2},
+                                    .weight = {[CI_TERM_TASK] = 1}, .n_graph = 1, .graph_weight = 1};
 
 struct bench {
     ci_model *m;
@@ -27,12 +28,12 @@ static struct bench open_bench(const char *isa)
     const ci_model_dim dim = case_dim();
     struct bench t = {0};
     if (ci_model_create(&dim, isa, &t.m) != CI_OK) return t;
-    assert_int_equal(ci_scratch_create(t.m, 16, 512, 3000, &t.s), CI_OK);
+    assert_int_equal(ci_scratch_create(t.m, 16, 512, 3000, 0, &t.s), CI_OK);
     t.n = ci_model_size(t.m);
     t.w = calloc((size_t)t.n, sizeof *t.w);
     t.grad = calloc((size_t)t.n, sizeof *t.grad);
     t.wt = calloc((size_t)ci_model_prepared_size(t.m), sizeof *t.wt);
-    ci_model_init(t.m, 42, t.w);
+    ci_model_init(t.m, 42, t.w, NULL);
     ci_model_prepare(t.m, t.w, t.wt);
     return t;
 }
@@ -49,11 +50,11 @@ static void close_bench(struct bench *t)
 /** Forward, loss, backward; gradients are added to t->grad. */
 static double shard(struct bench *t, const ci_batch *b, ci_gid n_global, float *logit)
 {
-    float dlogit[64] = {0};
+    ci_model_step step = train;
     double loss;
-    assert_int_equal(ci_model_forward(t->m, t->w, t->s, b, &train, logit), CI_OK);
-    assert_int_equal(ci_classify(&focal, logit, b->label, NULL, b->n_graph, 1 / (double)n_global, dlogit, &loss), CI_OK);
-    assert_int_equal(ci_model_backward(t->m, t->w, t->wt, t->s, b, &train, dlogit, t->grad), CI_OK);
+    step.n_graph = n_global;
+    step.graph_weight = (double)n_global;
+    assert_int_equal(case_shard(t->m, t->w, t->wt, t->s, b, &step, logit, t->grad, &loss), CI_OK);
     return loss;
 }
 
@@ -86,8 +87,8 @@ static void create__refuses_dimensions_that_cannot_be(void **state)
     const struct { size_t at; ci_lid bad; const char *says; } cases[] = {
         {offsetof(ci_model_dim, n_id), -1, "-1 identifiers"},      {offsetof(ci_model_dim, id_dim), 0, "id_dim 0"},
         {offsetof(ci_model_dim, n_edge_feature), 0, "edge features"}, {offsetof(ci_model_dim, layers), 9, "model.layers 9"},
-        {offsetof(ci_model_dim, heads), 100, "model.heads"},       {offsetof(ci_model_dim, channels), 12, "model.channels 12"},
-        {offsetof(ci_model_dim, heads), 1, "multiple of 16"},      {offsetof(ci_model_dim, head_layers), 0, "head_layers 0"},
+        {offsetof(ci_model_dim, heads), 100, "model.heads"},       {offsetof(ci_model_dim, channels), 0, "model.channels 4 * 0"},
+        {offsetof(ci_model_dim, project), -1, "model.project -1"},     {offsetof(ci_model_dim, head_layers), 0, "head_layers 0"},
         {offsetof(ci_model_dim, n_class), 1, "1 classes"},
     };
     for (size_t k = 0; k < CI_COUNT(cases); k++) {
@@ -138,10 +139,10 @@ static void forward__of_a_graph_does_not_depend_on_its_shard(void **state)
     ci_batch *b = case_many(10, 8);
     const ci_model_step *const steps[] = {NULL, &train};
     for (int k = 0; k < 2; k++) {
-        assert_int_equal(ci_model_forward(t.m, t.w, t.s, b, steps[k], all), CI_OK);
+        assert_int_equal(case_forward(t.m, t.w, t.s, b, steps[k], all), CI_OK);
         for (int g = 0; g < 8; g++) {
             ci_batch *single = case_many(10 + g, 1);
-            assert_int_equal(ci_model_forward(t.m, t.w, t.s, single, steps[k], one), CI_OK);
+            assert_int_equal(case_forward(t.m, t.w, t.s, single, steps[k], one), CI_OK);
             assert_memory_equal(one, all + 2 * g, sizeof one);
             case_free(single);
         }
@@ -178,21 +179,21 @@ static void dropout__depends_on_seed_epoch_and_graph(void **state)
     ci_batch *b = case_many(0, 1);
     float base[2], other[2], plain[2];
     ci_model_step step = train;
-    assert_int_equal(ci_model_forward(t.m, t.w, t.s, b, NULL, plain), CI_OK);
-    assert_int_equal(ci_model_forward(t.m, t.w, t.s, b, &step, base), CI_OK);
+    assert_int_equal(case_forward(t.m, t.w, t.s, b, NULL, plain), CI_OK);
+    assert_int_equal(case_forward(t.m, t.w, t.s, b, &step, base), CI_OK);
     assert_memory_not_equal(plain, base, sizeof base);
     step.epoch++;
-    assert_int_equal(ci_model_forward(t.m, t.w, t.s, b, &step, other), CI_OK);
+    assert_int_equal(case_forward(t.m, t.w, t.s, b, &step, other), CI_OK);
     assert_memory_not_equal(other, base, sizeof base);
     step = train;
     step.seed++;
-    assert_int_equal(ci_model_forward(t.m, t.w, t.s, b, &step, other), CI_OK);
+    assert_int_equal(case_forward(t.m, t.w, t.s, b, &step, other), CI_OK);
     assert_memory_not_equal(other, base, sizeof base);
     b->graph[0]++;
-    assert_int_equal(ci_model_forward(t.m, t.w, t.s, b, &train, other), CI_OK);
+    assert_int_equal(case_forward(t.m, t.w, t.s, b, &train, other), CI_OK);
     assert_memory_not_equal(other, base, sizeof base);
     step = (ci_model_step){.seed = 9}; /* nothing dropped: training is evaluation */
-    assert_int_equal(ci_model_forward(t.m, t.w, t.s, b, &step, other), CI_OK);
+    assert_int_equal(case_forward(t.m, t.w, t.s, b, &step, other), CI_OK);
     assert_memory_equal(other, plain, sizeof plain);
     case_free(b);
     close_bench(&t);
@@ -205,7 +206,7 @@ static double moved(struct bench *t, const ci_batch *b, ci_gid i, float h)
     double loss;
     const float old = t->w[i];
     t->w[i] = old + h;
-    assert_int_equal(ci_model_forward(t->m, t->w, t->s, b, &train, logit), CI_OK);
+    assert_int_equal(case_forward(t->m, t->w, t->s, b, &train, logit), CI_OK);
     assert_int_equal(ci_classify(&focal, logit, b->label, NULL, b->n_graph, 1, NULL, &loss), CI_OK);
     t->w[i] = old;
     return loss;
@@ -259,12 +260,18 @@ static void unk_drop__makes_identifiers_unknown(void **state)
     ci_batch *b = case_many(0, 4);
     float want[8], got[8];
     const ci_model_step all = {.seed = 1, .unk_drop = 0.99999f}; /* keeps one of the 104 nodes with probability .001 */
-    assert_int_equal(ci_model_forward(t.m, t.w, t.s, b, &all, got), CI_OK);
+    assert_int_equal(case_forward(t.m, t.w, t.s, b, &all, got), CI_OK);
     memset(b->id, 0, (size_t)b->n_node * sizeof *b->id);
-    assert_int_equal(ci_model_forward(t.m, t.w, t.s, b, NULL, want), CI_OK);
+    assert_int_equal(case_forward(t.m, t.w, t.s, b, NULL, want), CI_OK);
     assert_memory_equal(got, want, sizeof want);
     case_free(b);
     close_bench(&t);
+}
+
+static ci_rc backward_alone(struct bench *t, const ci_batch *b)
+{
+    const ci_model_pass pass = {.m = t->m, .w = t->w, .wt = t->wt, .s = t->s, .b = b, .step = &train, .grad = t->grad};
+    return ci_model_run(&pass, 1, 0);
 }
 
 static void forward__refuses_a_shard_that_does_not_fit(void **state)
@@ -273,22 +280,22 @@ static void forward__refuses_a_shard_that_does_not_fit(void **state)
     struct bench t = open_bench("auto");
     float logit[64];
     ci_batch *b = case_many(0, 17);
-    assert_int_equal(ci_model_forward(t.m, t.w, t.s, b, NULL, logit), CI_EARG);
-    assert_int_equal(ci_model_backward(t.m, t.w, t.wt, t.s, b, &train, logit, t.grad), CI_EARG);
+    assert_int_equal(case_forward(t.m, t.w, t.s, b, NULL, logit), CI_EARG);
+    assert_int_equal(backward_alone(&t, b), CI_EARG);
     case_free(b);
     b = case_many(0, 2);
-    assert_int_equal(ci_model_backward(t.m, t.w, t.wt, t.s, b, &train, logit, t.grad), CI_EARG);
+    assert_int_equal(backward_alone(&t, b), CI_EARG);
     shard(&t, b, 2, logit); /* backward has used the memory of the activations: not twice */
-    assert_int_equal(ci_model_backward(t.m, t.w, t.wt, t.s, b, &train, logit, t.grad), CI_EARG);
+    assert_int_equal(backward_alone(&t, b), CI_EARG);
     b->id[3] = CASE_IDS + 1;
-    assert_int_equal(ci_model_forward(t.m, t.w, t.s, b, NULL, logit), CI_EARG);
+    assert_int_equal(case_forward(t.m, t.w, t.s, b, NULL, logit), CI_EARG);
     assert_non_null(strstr(ci_message(), "identifier 21 of a vocabulary of 20"));
     b->id[3] = 0;
     b->n_feature = 11;
-    assert_int_equal(ci_model_forward(t.m, t.w, t.s, b, NULL, logit), CI_EARG);
+    assert_int_equal(case_forward(t.m, t.w, t.s, b, NULL, logit), CI_EARG);
     b->n_feature = 35;
     b->n_node--;
-    assert_int_equal(ci_model_forward(t.m, t.w, t.s, b, NULL, logit), CI_EARG);
+    assert_int_equal(case_forward(t.m, t.w, t.s, b, NULL, logit), CI_EARG);
     case_free(b);
     close_bench(&t);
 }
@@ -306,7 +313,7 @@ static void finite__names_the_tensor(void **state)
     float logit[64];
     double loss;
     ci_batch *b = case_many(0, 2);
-    assert_int_equal(ci_model_forward(t.m, t.w, t.s, b, NULL, logit), CI_OK);
+    assert_int_equal(case_forward(t.m, t.w, t.s, b, NULL, logit), CI_OK);
     assert_int_equal(ci_classify(&focal, logit, b->label, NULL, 2, 0.5, NULL, &loss), CI_ENUMERIC); /* it reaches the loss */
     case_free(b);
     close_bench(&t);
@@ -316,9 +323,9 @@ static void plan__says_what_it_takes(void **state)
 {
     (void)state;
     struct bench t = open_bench("auto");
-    char *text = ci_model_plan(t.m, 16, 512, 3000), bytes[64];
-    assert_non_null(strstr(text, "gatv2   l0 r0 -> x1 (nodes, 96)"));
-    snprintf(bytes, sizeof bytes, "%zu bytes", ci_scratch_bytes(t.m, 16, 512, 3000));
+    char *text = ci_model_plan(t.m, 16, 512, 3000, 0), bytes[64];
+    assert_non_null(strstr(text, "conv0.l conv0.r -> x1 (nodes, 96)"));
+    snprintf(bytes, sizeof bytes, "%zu bytes", ci_scratch_bytes(t.m, 16, 512, 3000, 0));
     assert_non_null(strstr(text, bytes));
     free(text);
     close_bench(&t);

@@ -56,17 +56,10 @@ static void want(struct line *l, const char *what)
 
 static ci_rc step(const ci_batch *b, float *logit, double *loss)
 {
-    ci_rc rc = CI_OK;
-    const ci_model_step s = {.seed = 1};
-    const ci_class_loss focal = {.kind = CI_FOCAL, .gamma = 2};
-    float dlogit[64] = {0};
+    const ci_model_step s = case_step(1, 0, 0, 0, b->n_graph);
     memset(grad, 0, (size_t)ci_model_size(model) * sizeof *grad);
     ci_model_prepare(model, w, wt);
-    CI_TRY(ci_model_forward(model, w, scratch, b, &s, logit));
-    CI_TRY(ci_classify(&focal, logit, b->label, NULL, b->n_graph, 1 / (double)b->n_graph, dlogit, loss));
-    CI_TRY(ci_model_backward(model, w, wt, scratch, b, &s, dlogit, grad));
-done:
-    return rc;
+    return case_shard(model, w, wt, scratch, b, &s, logit, grad, loss);
 }
 
 static float largest(const float *v, ci_gid n)
@@ -97,7 +90,7 @@ static void init__has_the_documented_distribution(void **state)
 {
     (void)state;
     struct line l;
-    ci_model_init(model, CASE_SEED, w);
+    ci_model_init(model, CASE_SEED, w, NULL);
     for (ci_lid k = 0; k < n_param; k++) {
         want(&l, "init");
         compare(&l, k, w, 2e-6); /* a few roundings of numbers up to 4 */
@@ -168,7 +161,7 @@ static int start(void **state)
     w = calloc((size_t)ci_model_size(model), sizeof *w);
     grad = calloc((size_t)ci_model_size(model), sizeof *grad);
     wt = calloc((size_t)ci_model_prepared_size(model), sizeof *wt);
-    return ci_scratch_create(model, 8, 256, 1024, &scratch) == CI_OK && w && grad && wt ? 0 : -1;
+    return ci_scratch_create(model, 8, 256, 1024, 0, &scratch) == CI_OK && w && grad && wt ? 0 : -1;
 }
 
 static int stop(void **state)

@@ -10,11 +10,10 @@
 
 static ci_store *store;
 static ci_conf conf;
+static char sha[CI_SHA256_HEX];
 
 static int group_start(void **state)
 {
-    char sha[CI_SHA256_HEX];
-
     (void)state;
     if (small_start()) return 1;
     store = made_store(comm, &small, path_of("step.h5"), sha);
@@ -31,10 +30,10 @@ static int group_end(void **state)
 
 static void begin(struct trainer *t)
 {
-    assert_int_equal(trainer_init(t, comm, &conf, store), CI_OK);
+    assert_int_equal(trainer_init(t, comm, &conf, store, sha), CI_OK);
     assert_int_equal(ci_scaler_fit(comm, store, t->split.train, t->split.n_train, CI_SCALER_ZSCORE, &t->ck.scaler), CI_OK);
-    ci_model_init(t->model, (uint32_t)conf.train.seed, t->ck.w);
-    epoch_begin(t);
+    ci_model_init(t->model, (uint32_t)conf.train.seed, t->ck.w, t->ck.state);
+    assert_int_equal(epoch_begin(t), CI_OK);
 }
 
 static void steps(struct trainer *t, int n)
@@ -49,29 +48,29 @@ static void steps(struct trainer *t, int n)
 static double *gradient(const struct trainer *t, double *out_loss)
 {
     const ci_gid P = t->ck.n;
-    const ci_model_step step = {(uint32_t)conf.train.seed, (uint32_t)t->ck.at.epoch, (float)conf.train.dropout, (float)conf.train.unk_drop};
     const int64_t from = t->ck.at.batch * conf.train.batch, n = CI_MIN(conf.train.batch, t->split.n_train - from);
     const ci_lid rows = conf.train.shard_rows, G = CI_SHARD_GRAPHS(rows);
-    double *sum = ci_new((size_t)P, sizeof *sum), loss;
-    float *g = ci_new((size_t)P, sizeof *g), *wt = ci_new((size_t)ci_model_prepared_size(t->model), sizeof *wt), logit[2 * 64], d[2 * 64];
+    const ci_model_step step = {.seed = (uint32_t)conf.train.seed, .epoch = (uint32_t)t->ck.at.epoch, .dropout = (float)conf.train.dropout,
+                                .unk_drop = (float)conf.train.unk_drop, .classify = {.kind = CI_FOCAL, .gamma = conf.train.gamma},
+                                .weight = {[CI_TERM_TASK] = 1}, .n_graph = n, .graph_weight = (double)n};
+    double *sum = ci_new((size_t)P, sizeof *sum);
+    float *g = ci_new((size_t)P, sizeof *g), *wt = ci_new((size_t)ci_model_prepared_size(t->model), sizeof *wt);
     int64_t first[65], bad, n_shard = ci_shards_cut(store, t->graph + from, n, rows, first, &bad);
     ci_packer *packer = NULL;
     ci_scratch *scratch = NULL;
 
     assert_int_equal(ci_packer_create(store, &t->ck.scaler, G, rows, false, &packer), CI_OK);
-    assert_int_equal(ci_scratch_create(t->model, G, rows, ci_packer_max_edge(store, G, rows), &scratch), CI_OK);
+    assert_int_equal(ci_scratch_create(t->model, G, rows, ci_packer_max_edge(store, G, rows), 0, &scratch), CI_OK);
     ci_model_prepare(t->model, t->ck.w, wt);
-    const ci_class_loss focal = {.kind = CI_FOCAL, .gamma = conf.train.gamma};
     *out_loss = 0;
     for (int64_t s = 0; s < n_shard; s++) {
         const ci_batch *b = ci_packer_pack(packer, t->graph + from + first[s], (ci_lid)(first[s + 1] - first[s]));
-        assert_int_equal(ci_model_forward(t->model, t->ck.w, scratch, b, &step, logit), CI_OK);
-        memset(d, 0, sizeof d);
-        assert_int_equal(ci_classify(&focal, logit, b->label, NULL, b->n_graph, 1 / (double)n, d, &loss), CI_OK);
+        const ci_model_pass pass = {.m = t->model, .w = t->ck.w, .wt = wt, .s = scratch, .b = b, .step = &step, .grad = g};
+        assert_int_equal(ci_model_run(&pass, 0, 0), CI_OK);
         memset(g, 0, (size_t)P * sizeof *g);
-        assert_int_equal(ci_model_backward(t->model, t->ck.w, wt, scratch, b, &step, d, g), CI_OK);
+        assert_int_equal(ci_model_run(&pass, 1, 0), CI_OK);
         for (ci_gid i = 0; i < P; i++) sum[i] += (double)g[i];
-        *out_loss += loss;
+        *out_loss += ci_scratch_losses(scratch)[CI_TERM_TASK];
     }
     ci_packer_destroy(&packer);
     ci_scratch_destroy(&scratch);
@@ -286,7 +285,7 @@ static void step__wants_shards_that_hold_a_graph(void **state)
 
 /* ---- scores */
 
-static ci_rc score(const struct trainer *t, const int64_t *graph, int64_t n, int threads, int32_t rows, float *logit)
+static ci_rc score(const struct trainer *t, const int64_t *graph, int64_t n, int threads, int32_t rows, float *out)
 {
     ci_rc rc = CI_OK;
     ci_pool *pool = NULL;
@@ -294,7 +293,7 @@ static ci_rc score(const struct trainer *t, const int64_t *graph, int64_t n, int
 
     CI_TRY(ci_pool_create(threads, &pool));
     CI_TRY(ci_lanes_create(t->model, store, &t->ck.scaler, rows, threads, &lane));
-    CI_TRY(ci_score(comm, pool, lane, t->model, t->ck.w, store, graph, n, rows, logit));
+    CI_TRY(ci_score(comm, pool, lane, t->model, t->ck.w, t->ck.state, store, graph, n, rows, out));
 done:
     ci_lanes_destroy(&lane, threads);
     ci_lanes_destroy(&lane, threads);
@@ -306,7 +305,7 @@ static void score__is_the_forward_pass_of_each_graph_alone(void **state)
 {
     struct trainer t;
     int64_t graph[140];
-    float all[2 * 140], other[2 * 140], alone[2];
+    float all[6 * 140], other[6 * 140], alone[6];
     ci_lane *lane = NULL;
 
     (void)state;
@@ -319,8 +318,8 @@ static void score__is_the_forward_pass_of_each_graph_alone(void **state)
     assert_int_equal(ci_lanes_create(t.model, store, &t.ck.scaler, 20, 1, &lane), CI_OK);
     for (int64_t i = 0; i < 140; i++) {
         const ci_batch *b = ci_packer_pack(lane->packer, &graph[i], 1);
-        assert_int_equal(ci_model_forward(t.model, t.ck.w, lane->scratch, b, NULL, alone), CI_OK);
-        assert_memory_equal(alone, all + 2 * i, sizeof alone);
+        assert_int_equal(ci_model_score(t.model, t.ck.w, t.ck.state, lane->scratch, b, alone), CI_OK);
+        assert_memory_equal(alone, all + 6 * i, sizeof alone);
     }
     ci_lanes_destroy(&lane, 1);
     assert_int_equal(score(&t, graph, 0, 2, 64, all), CI_OK);

@@ -78,7 +78,7 @@ static void train__leaves_checkpoints_and_a_line_an_epoch(void **state)
     assert_true(last.threshold > 0 && last.threshold < 1);
     weights_of("best.h5", best, &at);
     assert_int_equal(at.best_epoch, last.best_epoch);
-    assert_true(at.best_auroc == last.best_auroc && at.best_loss == last.best_loss);
+    assert_true(at.best_value == last.best_value && at.best_loss == last.best_loss);
     if (last.best_epoch == 1) assert_string_equal(best, reference);
     assert_int_equal(lines("metrics.jsonl"), 2);
     assert_int_equal(ci_commit_check(file_of("metrics.jsonl"), NULL), CI_OK);
@@ -231,7 +231,7 @@ static void train__that_is_not_finite_keeps_the_last_checkpoint(void **state)
     c.w[c.n - 1] = 3e38f; /* the bias of a class: the logits differ by more than a float holds */
     c.w[c.n - 2] = -3e38f;
     c.w[c.n / 2] = INFINITY;
-    assert_int_equal(trainer_init(&t, comm, &conf, store), CI_OK);
+    assert_int_equal(trainer_init(&t, comm, &conf, store, sha), CI_OK);
     assert_int_equal(ci_agree(comm, "test.write", comm->rank == 0 ? ci_ckpt_write(&c, t.model, file_of("last.h5")) : CI_OK), CI_OK);
     assert_int_equal(ci_sha256_file(file_of("last.h5"), before), CI_OK);
     assert_int_equal(ci_train(comm, &conf, store, sha, true), CI_ENUMERIC);
