@@ -20,21 +20,23 @@ static bool output_there(const struct run *r, const char *name, struct verdict *
 /* Has a training of these settings on this store come to its end? */
 static bool training_there(const struct run *r, struct verdict *v)
 {
-    ci_ckpt last = {0};
-    char path[CI_PATH_MAX], settings[CI_SHA256_HEX];
+    struct kept last;
+    char settings[CI_SHA256_HEX];
+    const char *stale;
     bool same = false;
 
     snprintf(v->why, sizeof v->why, "there is no checkpoint yet");
-    if (ci_path_join(path, r->conf->run.dir, "last.h5") != CI_OK || ci_ckpt_read(path, &last) != CI_OK) return false;
-    ci_train_settings(r->conf, settings);
+    if (kept_read(r->conf, "last.h5", &last) != CI_OK) return false;
+    kept_settings(r->conf, settings);
     if (strcmp(last.settings, settings) != 0 || strcmp(last.store, r->store_sha) != 0)
         snprintf(v->why, sizeof v->why, "last.h5 is of other settings or another store");
-    else if (ci_train_finished(r->conf, &last.at) != 1)
+    else if (!last.finished)
         snprintf(v->why, sizeof v->why, "last.h5 is not the end that these settings lead to");
+    else if ((stale = kept_stale(r->conf, &last)))
+        snprintf(v->why, sizeof v->why, "%s that last.h5 was made from is another one now", stale);
     else
         same = output_there(r, "best.h5", v) && output_there(r, "metrics.jsonl", v);
     if (same) snprintf(v->why, sizeof v->why, "training with these settings on this store is finished");
-    ci_ckpt_release(&last);
     return same;
 }
 
@@ -55,26 +57,24 @@ done:
 static bool results_there(const struct run *r, struct verdict *v)
 {
     ci_json *j = NULL;
-    ci_ckpt ck = {0};
-    char path[CI_PATH_MAX], judged[CI_PATH_MAX], settings[CI_SHA256_HEX], weights[CI_SHA256_HEX] = "";
+    struct kept judged;
+    char path[CI_PATH_MAX], settings[CI_SHA256_HEX];
     bool same = false;
 
     snprintf(v->why, sizeof v->why, "there are no results yet");
     if (ci_path_join(path, r->conf->run.dir, "results.json") != CI_OK ||
-        ci_path_join(judged, r->conf->run.dir, strcmp(r->conf->eval.weights, "last") == 0 ? "last.h5" : "best.h5") != CI_OK ||
-        ci_commit_check(path, NULL) != CI_OK ||
-        ci_json_load(path, &j) != CI_OK)
+        ci_commit_check(path, NULL) != CI_OK || ci_json_load(path, &j) != CI_OK)
         return false;
     ci_eval_settings(r->conf, settings);
-    if (ci_ckpt_read(judged, &ck) == CI_OK) ci_ckpt_weights(&ck, weights);
+    if (kept_read(r->conf, strcmp(r->conf->eval.weights, "last") == 0 ? "last.h5" : "best.h5", &judged) != CI_OK)
+        snprintf(judged.weights, sizeof judged.weights, "none");
     const char *was_settings = ci_json_get_str(j, "settings_sha256"), *was_code = ci_json_get_str(j, "code"),
                *was_weights = ci_json_get_str(j, "weights_sha256"), *was_store = ci_json_get_str(j, "store_tree_sha256");
     same = was_settings && was_code && was_weights && was_store && strcmp(was_settings, settings) == 0 &&
-           strcmp(was_code, r->code) == 0 && strcmp(was_weights, weights) == 0 && strcmp(was_store, r->store_sha) == 0;
+           strcmp(was_code, r->code) == 0 && strcmp(was_weights, judged.weights) == 0 && strcmp(was_store, r->store_sha) == 0;
     snprintf(v->why, sizeof v->why, same ? "the results are of these weights, settings and this program"
                           : "the weights, the settings or the program changed");
     same = same && output_there(r, "results.csv", v) && output_there(r, "scores.h5", v);
-    ci_ckpt_release(&ck);
     ci_json_free(&j);
     return same;
 }

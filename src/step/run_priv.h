@@ -56,6 +56,19 @@ ci_rc members_check(const struct run *r, const char *steps);
 /* Rank 0: may the training of r->conf be asked to go on? */
 bool member_begun(const struct run *r);
 
+/* What a checkpoint says of its training. */
+struct kept {
+    char settings[CI_SHA256_HEX], store[CI_SHA256_HEX], weights[CI_SHA256_HEX];
+    char from[2][CI_SHA256_HEX]; /* dqn: weights of its gat and its vgae */
+    bool finished;               /* by the settings of now */
+};
+
+/* Rank 0: of c->run.dir/name. */
+ci_rc kept_read(const ci_conf *c, const char *name, struct kept *out);
+void kept_settings(const ci_conf *c, char out[CI_SHA256_HEX]); /* that such a training reads */
+/* Which model that it was made from is another one now; NULL: none. */
+const char *kept_stale(const ci_conf *c, const struct kept *k);
+
 /* "gat_small/seed_42"; NULL where base is alone. */
 const char *member_name(const struct run *r);
 
