@@ -185,6 +185,47 @@ static void heads__are_finite_for_extreme_logits(void **state)
     }
 }
 
+/* 1100 outputs at 0 are 2^1100 as a product, which a double is not. */
+static void multi_hot_head__sums_more_outputs_than_a_product_holds(void **state)
+{
+    (void)state;
+    const ci_lid none[] = {0, 0, 0};
+    double loss;
+    multi_hot_inputs(2, 3, 1100, 50);
+    memset(h, 0, sizeof h);
+    memset(b, 0, sizeof b);
+    assert_int_equal(ci_multi_hot_head(ci_ops_get("auto"), h, 2, 3, w, b, wt, 1100, none, target, 1 / 2200.0, work, NULL, NULL, NULL, &loss,
+                                       row), CI_OK);
+    assert_true(fabs(loss - log(2)) < 1e-12 && row[0] == (float)log(2));
+    b[1000] = -INFINITY; /* its entropy is 0, but it is no logit */
+    assert_int_equal(ci_multi_hot_head(ci_ops_get("auto"), h, 2, 3, w, b, wt, 1100, none, target, 1, work, NULL, NULL, NULL, &loss, row),
+                     CI_ENUMERIC);
+}
+
+static void heads__add_to_gradients(void **state)
+{
+    (void)state;
+    const ci_ops *ops = ci_ops_get("auto");
+    static float one[ROWS * K_MAX], one_w[WQ_MAX], one_b[Q_MAX];
+    double loss;
+    for (int which = 0; which < 2; which++) {
+        if (which) multi_hot_inputs(40, 13, 45, 9);
+        else softmax_inputs(40, 13, 45);
+        for (int time = 0; time < 2; time++) {
+            if (which) assert_int_equal(ci_multi_hot_head(ops, h, 40, 13, w, b, wt, 45, first, target, 1, work, dh, dw, db, &loss, NULL), CI_OK);
+            else assert_int_equal(ci_softmax_head(ops, h, 40, 13, w, b, wt, 45, target, row_scale, work, dh, dw, db, &loss, NULL), CI_OK);
+            if (time == 1) continue;
+            memcpy(one, dh, sizeof dh);
+            memcpy(one_w, dw, sizeof dw);
+            memcpy(one_b, db, sizeof db);
+        }
+        for (int k = 0; k < 40 * 13; k++) assert_true(dh[k] == 2 * one[k]);
+        /* The second sum starts where the first ended: other roundings of numbers up to 40. */
+        for (int k = 0; k < 13 * 45; k++) assert_true(fabsf(dw[k] - 2 * one_w[k]) <= 1e-4f);
+        for (int k = 0; k < 45; k++) assert_true(fabsf(db[k] - 2 * one_b[k]) <= 1e-4f);
+    }
+}
+
 static void heads__refuse_bad_input(void **state)
 {
     (void)state;
@@ -231,6 +272,8 @@ int main(void)
         cmocka_unit_test(multi_hot_head__equals_the_dense_form_for_every_instruction_set),
         cmocka_unit_test(heads__do_not_depend_on_where_rows_are_cut),
         cmocka_unit_test(heads__are_finite_for_extreme_logits),
+        cmocka_unit_test(multi_hot_head__sums_more_outputs_than_a_product_holds),
+        cmocka_unit_test(heads__add_to_gradients),
         cmocka_unit_test(heads__refuse_bad_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,6 +27,7 @@ static struct results compute(const struct loss_loops *loops, ci_lid d)
     loops->gaussian_sums(x, ROWS, d, r.sum);
     loops->gaussian_sums(y, ROWS, d, r.sum + size / 2);
     assert_int_equal(loops->gaussian_close(r.sum, ROWS, d, 0.3, coef, coef + room), CI_OK);
+    for (ci_lid i = 0; i < d * d; i++) assert_true(coef[i] == (double)(float)coef[i]); /* or else products were not exact */
     loops->gaussian_backward(coef, x, ROWS, d, r.f);
     loops->gaussian_backward(coef + d * d + d, y, ROWS, d, r.f + all);
     for (ci_lid i = 0; i < ROWS; i++) {
