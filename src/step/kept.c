@@ -33,6 +33,7 @@ static ci_rc model_read(const ci_conf *c, const char *path, struct kept *out)
     CI_TRY(ci_ckpt_read(path, &ck));
     memcpy(out->settings, ck.settings, CI_SHA256_HEX);
     memcpy(out->store, ck.store, CI_SHA256_HEX);
+    memcpy(out->from[0], ck.teacher, CI_SHA256_HEX);
     out->finished = ci_train_finished(c, &ck.at) == 1;
     ci_ckpt_weights(&ck, out->weights);
 done:
@@ -71,7 +72,7 @@ static bool same_weights(const char *dir, const char *weights)
 
 const char *kept_stale(const ci_conf *c, const struct kept *k)
 {
-    if (!is_dqn(c)) return NULL;
+    if (!is_dqn(c)) return c->distill.alpha > 0 && !same_weights(c->distill.teacher, k->from[0]) ? "the teacher" : NULL;
     if (!same_weights(c->fusion.gat, k->from[0])) return "the gat";
     return same_weights(c->fusion.vgae, k->from[1]) ? NULL : "the vgae";
 }
