@@ -28,7 +28,7 @@ OWNER = {
     "store": "store h5 export",
     "batch": "batch scaler split curriculum",
     "ops": "ops",
-    "model": "model gat",
+    "model": "model explain gat",
     "loss": "loss",
     "optim": "optim schedule",
     "ckpt": "ckpt",
