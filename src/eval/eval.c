@@ -131,13 +131,14 @@ static void stamp(const ci_conf *conf, const ci_store *st, const char *store_sha
 }
 
 /* The results come last: who finds them, finds the rest. */
-static ci_rc leave(const ci_conf *conf, const ci_store *st, const struct scored *all, struct results *r)
+static ci_rc leave(const ci_conf *conf, const ci_store *st, const ci_trained *t, const struct scored *all, struct results *r)
 {
     ci_rc rc = CI_OK;
 
     r->score = all->score_name;
     CI_TRY(results_tabulate(conf, st, all, r));
     CI_TRY(scores_write(all, st, conf, r));
+    CI_TRY(explain_write(t, all, st, conf, r));
     CI_TRY(results_write(r, conf->run.dir));
 done:
     return rc;
@@ -158,7 +159,7 @@ ci_rc ci_eval(const ci_comm *comm, const ci_conf *conf, const ci_store *st, cons
     stamp(conf, st, store_sha, &t.ck, &r);
     CI_TRY(score_all(comm, conf, st, &t, &all));
     ci_log(CI_INFO, "%lld test windows scored in %.2f s", (long long)all.n_test, ci_now_s() - begun);
-    CI_TRY_ALL(comm, "eval.write", comm->rank == 0 ? leave(conf, st, &all, &r) : CI_OK);
+    CI_TRY_ALL(comm, "eval.write", comm->rank == 0 ? leave(conf, st, &t, &all, &r) : CI_OK);
 done:
     scored_release(&all);
     results_release(&r);

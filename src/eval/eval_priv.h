@@ -2,7 +2,9 @@
 #define CI_EVAL_PRIV_H
 #include <stdbool.h>
 #include "ci/eval.h"
+#include "ci/h5.h"
 #include "ci/metric.h"
+#include "ci/train.h"
 
 /* What the model says of windows: those of the test folders and those of validation, in order of graphs. */
 struct scored {
@@ -55,5 +57,13 @@ char *results_json(const struct results *r); /* to free(); NULL: memory is short
 
 /* scores.h5.  Not collective: rank 0. */
 ci_rc scores_write(const struct scored *all, const ci_store *st, const ci_conf *conf, const struct results *r);
+
+/* Array `array`: n texts of at most `room` bytes, filled up with zeros. */
+ci_rc names_put(ci_h5 *f, size_t array, int32_t n, size_t room, const char *(*text)(const void *, int32_t), const void *arg);
+const char *scored_name(const void *scored, int32_t i); /* of an output  */
+const char *capture_path(const void *store, int32_t i);
+
+/* explain.h5, of eval.explain windows of each test folder; 0: there is none.  Not collective: rank 0.  t NULL: of a model that sees no graphs. */
+ci_rc explain_write(const ci_trained *t, const struct scored *all, const ci_store *st, const ci_conf *conf, const struct results *r);
 
 #endif

@@ -45,8 +45,7 @@ done:
     return rc;
 }
 
-/* n texts of `room` bytes, filled up with zeros. */
-static ci_rc text_write(ci_h5 *f, size_t array, int32_t n, size_t room, const char *(*text)(const void *, int32_t), const void *arg)
+ci_rc names_put(ci_h5 *f, size_t array, int32_t n, size_t room, const char *(*text)(const void *, int32_t), const void *arg)
 {
     ci_rc rc = CI_OK;
     char *all = ci_new((size_t)n, room);
@@ -59,8 +58,8 @@ done:
     return rc;
 }
 
-static const char *output_name(const void *all, int32_t i) { return ((const struct scored *)all)->output_name[i]; }
-static const char *capture_path(const void *st, int32_t i) { return ((const ci_store *)st)->head.capture[i].path; }
+const char *scored_name(const void *all, int32_t i) { return ((const struct scored *)all)->output_name[i]; }
+const char *capture_path(const void *st, int32_t i) { return ((const ci_store *)st)->head.capture[i].path; }
 static const char *folder_name(const void *st, int32_t i) { return ((const ci_store *)st)->head.folder[i].name; }
 static const char *attack_name(const void *none, int32_t i)
 {
@@ -77,12 +76,12 @@ static ci_rc names_write(ci_h5 *f, const struct scored *all, const ci_store *st)
     if (!folder || !role) CI_FAIL(CI_ENOMEM, "%d captures", C);
     for (int32_t c = 0; c < C; c++) folder[c] = st->head.capture[c].folder;
     for (int32_t k = 0; k < F; k++) role[k] = st->head.folder[k].role;
-    CI_TRY(text_write(f, A_OUTPUT_NAME, all->n_output, NAME, output_name, all));
-    CI_TRY(text_write(f, A_PATH, C, CI_STORE_TEXT, capture_path, st));
+    CI_TRY(names_put(f, A_OUTPUT_NAME, all->n_output, NAME, scored_name, all));
+    CI_TRY(names_put(f, A_PATH, C, CI_STORE_TEXT, capture_path, st));
     CI_TRY(ci_h5_write(f, A_FOLDER, 0, C, folder));
-    CI_TRY(text_write(f, A_FOLDER_NAME, F, CI_STORE_TEXT, folder_name, st));
+    CI_TRY(names_put(f, A_FOLDER_NAME, F, CI_STORE_TEXT, folder_name, st));
     CI_TRY(ci_h5_write(f, A_FOLDER_ROLE, 0, F, role));
-    CI_TRY(text_write(f, A_ATTACK_NAME, ATTACKS, NAME, attack_name, NULL));
+    CI_TRY(names_put(f, A_ATTACK_NAME, ATTACKS, NAME, attack_name, NULL));
 done:
     free(folder);
     free(role);

@@ -74,7 +74,8 @@ static bool results_there(const struct run *r, struct verdict *v)
            strcmp(was_code, r->code) == 0 && strcmp(was_weights, judged.weights) == 0 && strcmp(was_store, r->store_sha) == 0;
     snprintf(v->why, sizeof v->why, same ? "the results are of these weights, settings and this program"
                           : "the weights, the settings or the program changed");
-    same = same && output_there(r, "results.csv", v) && output_there(r, "scores.h5", v);
+    same = same && output_there(r, "results.csv", v) && output_there(r, "scores.h5", v) &&
+           (!r->conf->eval.explain || output_there(r, "explain.h5", v));
     ci_json_free(&j);
     return same;
 }
