@@ -88,14 +88,26 @@ void CI_SYM(ci_layer_norm_forward)(ci_lid rows, ci_lid cols, const float *x, con
 {
     for (ci_lid i = 0; i < rows; i++, x += cols, y += cols, stat += 2) {
         float part[8] = {0};
-        for (ci_lid d = 0; d < cols; d += 8)
-            for (ci_lid k = 0; k < 8 && d + k < cols; k++) part[k] += x[d + k];
+        ci_lid at = 0;
+        for (; at + 8 <= cols; at += 8)
+            for (int k = 0; k < 8; k++) part[k] += x[at + k];
+        for (int k = 0; at + k < cols; k++) part[k] += x[at + k];
         const float mean = tree8(part) / (float)cols;
         for (ci_lid d = 0; d < cols; d++) y[d] = x[d] - mean;
         const float rstd = 1.0f / sqrtf(dot8(y, y, cols) / (float)cols + CI_NORM_EPS);
         for (ci_lid d = 0; d < cols; d++) y[d] = w[d] * (y[d] * rstd) + b[d];
         stat[0] = mean;
         stat[1] = rstd;
+    }
+}
+
+/** Adds eight gradients g = w dy, or n, and their products with h = (x - mean) rstd to partial sums. */
+ALWAYS void eight(int n, const float *x, const float *w, const float *dy, float mean, float rstd, float *part, float *part_h)
+{
+    for (int k = 0; k < n; k++) {
+        const float g = w[k] * dy[k];
+        part[k] += g;
+        part_h[k] += g * ((x[k] - mean) * rstd);
     }
 }
 
@@ -106,17 +118,13 @@ void CI_SYM(ci_layer_norm_backward)(ci_lid rows, ci_lid cols, const float *x, co
     for (ci_lid i = 0; i < rows; i++, x += cols, dy += cols, dx += cols, stat += 2) {
         const float mean = stat[0], rstd = stat[1];
         float part[8] = {0}, part_h[8] = {0};
-        for (ci_lid d = 0; d < cols; d += 8)
-            for (ci_lid k = 0; k < 8 && d + k < cols; k++) {
-                const float g = w[d + k] * dy[d + k];
-                part[k] += g;
-                part_h[k] += g * ((x[d + k] - mean) * rstd);
-            }
+        ci_lid at = 0;
+        for (; at + 8 <= cols; at += 8) eight(8, x + at, w + at, dy + at, mean, rstd, part, part_h);
+        eight(cols - at, x + at, w + at, dy + at, mean, rstd, part, part_h);
         const float m = tree8(part) / (float)cols, m_h = tree8(part_h) / (float)cols;
-        for (ci_lid d = 0; d < cols; d++) {
-            const float h = (x[d] - mean) * rstd;
-            dx[d] += rstd * (w[d] * dy[d] - m - h * m_h);
-            dw[d] += dy[d] * h;
+        for (ci_lid d = 0; d < cols; d++) dx[d] += rstd * (w[d] * dy[d] - m - (x[d] - mean) * rstd * m_h);
+        for (ci_lid d = 0; d < cols; d++) { /* a loop of its own: fewer pointers that could meet, and it is vectorised */
+            dw[d] += dy[d] * ((x[d] - mean) * rstd);
             db[d] += dy[d];
         }
     }

@@ -73,11 +73,22 @@ void CI_SYM(ci_jk_max_forward)(ci_lid L, ci_lid rows, ci_lid D, const float *con
 void CI_SYM(ci_jk_max_backward)(ci_lid L, ci_lid rows, ci_lid D, const float *const *x, const float *dy,
                                 float *const *dx)
 {
-    for (size_t k = 0; k < (size_t)rows * D; k++) {
-        ci_lid best = 0;
+    const size_t all = (size_t)rows * D;
+    for (size_t at = 0; at < all; at += BLOCK) {
+        const int n = (int)CI_MIN((size_t)BLOCK, all - at);
+        float most[BLOCK], left[BLOCK]; /* what nobody has had yet of dy */
+        memcpy(most, x[0] + at, (size_t)n * sizeof *most);
+        memcpy(left, dy + at, (size_t)n * sizeof *left);
         for (ci_lid l = 1; l < L; l++)
-            if (x[l][k] > x[best][k]) best = l;
-        dx[best][k] += dy[k];
+            for (int k = 0; k < n; k++) most[k] = x[l][at + k] > most[k] ? x[l][at + k] : most[k];
+        for (ci_lid l = 0; l < L; l++) {
+            const float *xl = x[l] + at;
+            float *dxl = dx[l] + at;
+            for (int k = 0; k < n; k++) {
+                dxl[k] += xl[k] == most[k] ? left[k] : 0.0f;
+                left[k] = xl[k] == most[k] ? 0.0f : left[k];
+            }
+        }
     }
 }
 
