@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 4096, PHASE_MAX = 32 }; /* 4096 is PIPE_BUF: such a write cannot tear */
+enum { LINE_MAX_BYTES = 4096, PHASE_MAX = 64 }; /* 4096 is PIPE_BUF: such a write cannot tear */
 
 static int my_rank, n_rank = 1;
 static ci_level most_said = CI_INFO;

@@ -4,12 +4,13 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import statistics
 
-from common import JUDGED, PREPARED, TRAINED, Place, Started, differ, hashes, main, run, told
+from common import JUDGED, PREPARED, TRAINED, Place, Started, differ, hashes, main, run, sha, told
 
-MODELS, SEEDS = ["gat_large", "gat_small"], [42, 123]
+MODELS, SEEDS = ["gat_large", "gat_small_kd_standard"], [42, 123]
 MEMBERS = ["%s/seed_%d" % (m, s) for m in MODELS for s in SEEDS]
 MANY = {"models": "[%s]" % ", ".join(MODELS), "seeds": str(SEEDS), "train.epochs": 1}
 METRICS = ["auroc", "average_precision", "f1", "mcc", "fpr", "accuracy"]
@@ -81,11 +82,11 @@ def again(place, there, whole):
     told(done.code == 0 and done.out.count("skipped:") == 9 and left(there) == whole, "models__that_are_done_are_skipped", done)
     told("model x test folder, mean and standard deviation over 2 seeds" in done.out and "SIMULATED" in done.out.split("model x test folder")[-1],
          "models__end_in_one_table", done.out[-600:])
-    before = hashes(there, ["gat_small/seed_42/resolved.yaml"])
-    os.remove(there + "/gat_small/seed_42/results.json")
+    before = hashes(there, [MEMBERS[2] + "/resolved.yaml"])
+    os.remove(there + "/" + MEMBERS[2] + "/results.json")
     os.remove(there + "/gat_large/seed_123/last.h5")
     done = run("eval", place.conf, settings=dict(MANY, **{"run.dir": there, "run.log": "warn"}))
-    told(done.code == 0 and hashes(there, ["gat_small/seed_42/resolved.yaml"]) == before, "eval__judges_all_models_and_leaves_their_settings", done)
+    told(done.code == 0 and hashes(there, [MEMBERS[2] + "/resolved.yaml"]) == before, "eval__judges_all_models_and_leaves_their_settings", done)
     done = run("train", place.conf, settings=dict(MANY, **{"run.dir": there}))
     told(done.code == 0 and done.out.count("skipped:") == 3 and left(there) == whole, "train__trains_the_one_that_is_gone", done)
 
@@ -107,7 +108,7 @@ def stopped(place, store, whole):
     started.said("train gat_large/seed_123: epoch 5:")
     started.child.send_signal(signal.SIGUSR1)
     done = started.end()
-    told(done.code == 75 and not os.path.exists(there + "/gat_small/seed_42/last.h5"), "usr1__ends_with_75_at_a_later_model", done)
+    told(done.code == 75 and not os.path.exists(there + "/" + MEMBERS[2] + "/last.h5"), "usr1__ends_with_75_at_a_later_model", done)
     done = run("run", place.conf, "--resume", settings=settings)
     told(done.code == 0 and "gat_large/seed_42: skipped" in done.out and "gat_large/seed_123: going on from" in done.out,
          "usr1__and_the_same_command_goes_on_with_that_model", done)
@@ -132,8 +133,18 @@ def refused(place, there):
     done = run("scan", place.conf, settings={"models": "[gat_small_kd_standard]", "run.dir": place.path("scanned")})
     told(done.code == 0 and not os.path.exists(place.path("scanned", "gat_small_kd_standard")), "scan__needs_no_teacher", done)
     done = run("run", place.conf, settings={"models": "[gat_small_kd_standard]", "run.dir": place.path("taught"), "pipeline": "scan,build,train",
-                                            "distill.teacher": trained, "inject.kind": "fail", "inject.site": "run.record.begin"})
-    told(done.code == 74 and "models:" not in done.out, "models__take_a_teacher_from_elsewhere", done)
+                                            "distill.teacher": trained, "train.epochs": 1})
+    told(done.code == 0 and sha(place.path("taught", "gat_small_kd_standard", "last.h5")) == sha(there + "/" + MEMBERS[2] + "/last.h5"),
+         "models__take_a_teacher_from_elsewhere", done)
+
+
+def another_teacher(place, there):
+    """A student of a teacher that is gone is no student of the one in its place."""
+    for name in ("best.h5", ".best.h5.commit"):
+        shutil.copy("%s/%s/%s" % (there, MEMBERS[1], name), "%s/%s/%s" % (there, MEMBERS[0], name))
+    done = run("train", place.conf, settings=dict(MANY, **{"run.dir": there}))
+    told(done.code == 78 and MEMBERS[2] + ": runs: the teacher that last.h5 was made from is another one now" in done.out and
+         "trained on another split" in done.out, "students__are_trained_again_when_their_teacher_changed", done)
 
 
 def test():
@@ -143,6 +154,7 @@ def test():
         again(place, there, whole)
         stopped(place, there, whole)
         refused(place, there)
+        another_teacher(place, there)
 
 
 main(test)
