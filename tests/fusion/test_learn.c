@@ -158,6 +158,62 @@ static void dqn__has_finite_losses_over_ten_steps(void **none)
     fclose(in);
 }
 
+/** Every reward is 1.5 (benign windows of low scores), so that Q is 1.5 / (1 - gamma), roughly: it is learned
+ *  from itself. */
+static void dqn__is_worth_the_discounted_sum(void **none)
+{
+    (void)none;
+    static float calm[N_TRAIN * 15], q[N_TRAIN * 21];
+    static double score[N_TRAIN];
+    static uint8_t benign[N_TRAIN];
+    static const struct { const char *gamma; double worth; } of[] = {{"fusion.gamma=0", 1.5}, {"fusion.gamma=0.9", 15}};
+    const ci_fusion_data calm_data = {N_TRAIN, N_VALID, calm, valid, benign, valid_label};
+
+    made_windows(5, 0, N_TRAIN, calm, benign);
+    for (int i = 0; i < N_TRAIN; i++) {
+        calm[15 * i] = calm[15 * i + 1] = calm[15 * i + 2] = .1f;
+        calm[15 * i + 9] = .2f;
+        benign[i] = 0;
+    }
+    for (size_t i = 0; i < CI_COUNT(of); i++) {
+        const char *const more[] = {of[i].gamma, "fusion.lr=0.01", "fusion.steps=300", "fusion.hidden=16", "fusion.target=0.9", NULL};
+        double mean = 0;
+        ci_conf conf;
+        ci_fusion *f;
+        conf_of(i ? "worth" : "bandit", "dqn", more, &conf);
+        f = model(&conf);
+        if (f) assert_int_equal(ci_fusion_standard(calm, N_TRAIN, &f->scale), CI_OK);
+        assert_int_equal(ci_fusion_learn(comm, &conf, &calm_data, f, false), CI_OK);
+        if (!f) continue;
+        assert_int_equal(ci_fusion_score(f, calm, N_TRAIN, score, NULL, q), CI_OK);
+        for (int k = 0; k < N_TRAIN * 21; k++) mean += (double)q[k] / (N_TRAIN * 21);
+        if (!(fabs(mean - of[i].worth) <= .2 * of[i].worth)) fail_msg("%s: Q is %g, not %g", of[i].gamma, mean, of[i].worth);
+        ci_fusion_destroy(&f);
+    }
+}
+
+/** From 1 to 0 over three episodes in which the network hardly changes: 1 of 21, about half, all actions are the best. */
+static void dqn__explores_less_and_less(void **none)
+{
+    (void)none;
+    static const char *const more[] = {"fusion.epsilon=1", "fusion.epsilon_end=0", "fusion.lr=1e-9", "fusion.steps=1", "fusion.sample=2000",
+                                       "fusion.buffer=6000", NULL};
+    static float alpha[N_TRAIN];
+    static double score[N_TRAIN], share[3];
+    ci_conf conf;
+    ci_fusion *f;
+
+    conf_of("explores", "dqn", more, &conf);
+    f = model(&conf);
+    assert_int_equal(ci_fusion_learn(comm, &conf, &data, f, false), CI_OK);
+    if (!f) return;
+    assert_int_equal(ci_fusion_score(f, train, N_TRAIN, score, alpha, NULL), CI_OK);
+    for (int i = 0; i < 6000; i++)
+        share[i / 2000] += fabsf(alpha_of(f, f->past_action[i]) - alpha[f->past_state[i]]) < 1e-6f ? 1. / 2000 : 0;
+    assert_true(fabs(share[0] - 1. / 21) < .02 && fabs(share[1] - .5 - .5 / 21) < .05 && share[2] > .99);
+    ci_fusion_destroy(&f);
+}
+
 /** Stopped by signals after its first episodes, of which every other one validates, and gone on: the same bytes as
  *  without a stop.  linucb makes its features anew twice on the way. */
 static void learn__goes_on_bit_for_bit(void **none)
@@ -302,6 +358,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(learn__each_method_beats_either_input, start),
     cmocka_unit_test(average__finds_the_better_input),
     cmocka_unit_test(dqn__has_finite_losses_over_ten_steps),
+    cmocka_unit_test(dqn__is_worth_the_discounted_sum),
+    cmocka_unit_test(dqn__explores_less_and_less),
     cmocka_unit_test(learn__goes_on_bit_for_bit),
     cmocka_unit_test(learn__does_not_go_on_from_what_is_another),
     cmocka_unit_test(learn__stops_where_a_loss_is_not_finite),
