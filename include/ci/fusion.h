@@ -23,6 +23,7 @@
 #include "ci/conf.h"
 #include "ci/hash.h"
 #include "ci/store.h"
+#include "ci/train.h"
 
 enum { CI_FUSION_VERSION = 1, CI_FUSION_STATE = 18, CI_FUSION_LATENT = 1024, CI_FUSION_SHARES = 257 };
 
@@ -185,5 +186,40 @@ void ci_fusion_settings(const ci_conf *conf, char out[CI_SHA256_HEX]);
 ci_rc ci_fusion_write(const ci_fusion *f, const char *path);
 ci_rc ci_fusion_read(const char *path, const char *isa, ci_fusion **out);
 ci_rc ci_fusion_load(const char *path, const char *isa, ci_fusion **out);
+
+/** Learn as the settings say, from what the best models of fusion.gat and fusion.vgae say of the training and
+ *  validation windows of a store; of more than fusion.max_states training windows, as many, evenly spread.  Collective.
+ *  \param [in] store_sha  identity of the store
+ *  \return as ci_fusion_learn; CI_ENOENT when a model is missing; CI_ECONF when one is of another kind, store,
+ *          vocabulary or split; CI_EDATA when training or validation lacks a class */
+ci_rc ci_fusion_train(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha, bool must_resume);
+
+/** A fusion model and the two it judges by, as evaluation uses them.  The same on every rank but for `model`. */
+typedef struct ci_fused {
+    ci_trained gat, vgae;
+    ci_fusion *model;               /**< on rank 0; elsewhere NULL           */
+    ci_fusion_shape shape;
+    ci_fusion_progress at;
+    char weights[CI_SHA256_HEX];    /**< ci_fusion_weights                   */
+    ci_lid n_output;
+    const char **output;            /**< (n_output) ci_fused_outputs; owned  */
+} ci_fused;
+
+/** Open run.dir/<file> (best.h5, last.h5) and its two models, and see that all belong together.  Collective.
+ *  \return CI_OK; CI_ENOENT, CI_EFORMAT, CI_EIO, CI_ENOMEM; CI_ECONF (another store, other settings, other models, or
+ *          a file that stands between two validations and has no threshold) */
+ci_rc ci_fused_open(const ci_comm *comm, const ci_conf *conf, const char *file, const ci_store *st, const char *store_sha,
+                    ci_fused *out);
+void ci_fused_release(ci_fused *f); /**< NULL-safe */
+
+/** Names of what ci_fused_score says of a window beside its score: anomaly (A), classifier (G) and, of a method that
+ *  has one, alpha; then its policy (ci_fusion_policy_cols): q_0 .. or gate_0 ...  Borrowed from f. */
+const char *const *ci_fused_outputs(const ci_fused *f, ci_lid *out_n);
+
+/** Scores of n windows, on every rank.  Collective.
+ *  \param [out] score  (n)
+ *  \param [out] out    (n, columns of ci_fused_outputs) */
+ci_rc ci_fused_score(const ci_comm *comm, const ci_conf *conf, const ci_fused *f, const ci_store *st, const int64_t *graph,
+                     int64_t n, double *score, float *out);
 
 #endif

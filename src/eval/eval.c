@@ -11,9 +11,9 @@
 void ci_eval_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
 {
     static const char *const reads[] = {"data.train", "data.test", "data.set", "data.duplicates", "window.", "features.", "vocab.",
-                                        "contract.", "split.", "model.", "train.", "eval."};
+                                        "contract.", "split.", "model.", "train.", "eval.", "fusion."};
 
-    ci_conf_hash(conf, reads, CI_COUNT(reads), out);
+    ci_conf_hash(conf, reads, CI_COUNT(reads) - (strcmp(conf->model.name, "dqn") != 0), out);
 }
 
 static bool is_test(const ci_store *st, int32_t capture)
@@ -68,66 +68,29 @@ static void scored_release(struct scored *s)
     free(s->output);
 }
 
-/* What the rows of outputs say of their windows. */
-static void score_fill(const ci_trained *t, struct scored *s)
-{
-    ci_judge(t->model, t->ck.calibration, t->ck.n_calibration, s->output, s->n, s->score);
-    s->probability = t->ck.dim.kind == CI_GAT;
-    s->score_name = s->probability ? "probability of attack" : t->ck.n_calibration ? "largest calibrated anomaly measure" : "reconstruction error";
-}
-
-static ci_rc score_all(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const ci_trained *t, struct scored *out)
-{
-    ci_rc rc = CI_OK;
-    ci_lid n;
-    int64_t stop;
-
-    out->output_name = ci_model_outputs(t->model, &n);
-    out->n_output = n;
-    CI_TRY(ci_trained_score(comm, t, conf->train.threads, conf->train.shard_rows, st, out->graph, out->n, &out->output));
-    stop = ci_signal_seen();
-    CI_TRY(ci_comm_max_i64(comm, "eval.signal", &stop, 1));
-    if (stop) CI_FAIL(CI_ETEMP, "stopped by signal %d while evaluating; the same command evaluates again", (int)stop);
-    score_fill(t, out);
-done:
-    return rc;
-}
-
-/* Is the checkpoint of this store, this model and this training, and does its threshold belong to its weights? */
-static ci_rc fits(const ci_conf *conf, const ci_trained *t, const ci_store *st, const char *store_sha)
-{
-    ci_rc rc = CI_OK;
-    const ci_ckpt *ck = &t->ck;
-    const char *which = conf->eval.weights;
-    char settings[CI_SHA256_HEX];
-
-    if (strcmp(ck->store, store_sha) != 0)
-        CI_FAIL(CI_ECONF, "%s.h5 was trained on store %.12s, this one is %.12s; train again", which, ck->store, store_sha);
-    CI_TRY(ci_trained_fits(t, which, st, store_sha, NULL));
-    ci_train_settings(conf, settings);
-    if (strcmp(ck->settings, settings) != 0)
-        CI_FAIL(CI_ECONF, "%s.h5 was trained with other split.*, model.*, vocab.* or train.*: give eval the settings of training, "
-                "or train again", which);
-    if (ck->at.batch > 0)
-        CI_FAIL(CI_ECONF, "%s.h5 stands inside epoch %lld, which has no threshold yet; train to its end first", which,
-                (long long)ck->at.epoch + 1);
-done:
-    return rc;
-}
-
-static void stamp(const ci_conf *conf, const ci_store *st, const char *store_sha, const ci_ckpt *ck, struct results *r)
+static void stamp(const ci_conf *conf, const ci_store *st, const char *store_sha, const struct judge *j, struct results *r)
 {
     ci_eval_settings(conf, r->settings);
     memcpy(r->store, store_sha, CI_SHA256_HEX);
-    ci_ckpt_weights(ck, r->weights);
+    judge_stamp(j, r);
     r->which = conf->eval.weights;
-    r->threshold = ck->at.threshold;
-    r->best_epoch = ck->at.best_epoch;
-    r->weights_epoch = ck->at.epoch;
     r->leaky = strcmp(conf->split.allow_leak, "reference") == 0;
     r->simulated = st->head.simulated;
     ci_log(CI_INFO, "fixed before the first test score: settings %s, code %s, %s weights, threshold %.6f", r->settings, r->code,
            r->which, r->threshold);
+}
+
+static ci_rc score_all(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const struct judge *j, struct scored *out)
+{
+    ci_rc rc = CI_OK;
+    int64_t stop;
+
+    CI_TRY(judge_score(comm, conf, st, j, out));
+    stop = ci_signal_seen();
+    CI_TRY(ci_comm_max_i64(comm, "eval.signal", &stop, 1));
+    if (stop) CI_FAIL(CI_ETEMP, "stopped by signal %d while evaluating; the same command evaluates again", (int)stop);
+done:
+    return rc;
 }
 
 /* The results come last: who finds them, finds the rest. */
@@ -150,19 +113,18 @@ ci_rc ci_eval(const ci_comm *comm, const ci_conf *conf, const ci_store *st, cons
     ci_rc rc = CI_OK;
     struct scored all = {0};
     struct results r = {.code = code};
-    ci_trained t = {0};
+    struct judge j = {0};
     const double begun = ci_now_s();
 
-    CI_TRY(ci_trained_open(comm, conf->run.dir, strcmp(conf->eval.weights, "last") == 0 ? "last.h5" : "best.h5", conf->train.isa, &t));
-    CI_TRY_ALL(comm, "eval.fits", fits(conf, &t, st, store_sha));
+    CI_TRY(judge_open(comm, conf, st, store_sha, &j));
     CI_TRY_ALL(comm, "eval.graphs", windows(conf, st, &all));
-    stamp(conf, st, store_sha, &t.ck, &r);
-    CI_TRY(score_all(comm, conf, st, &t, &all));
+    stamp(conf, st, store_sha, &j, &r);
+    CI_TRY(score_all(comm, conf, st, &j, &all));
     ci_log(CI_INFO, "%lld test windows scored in %.2f s", (long long)all.n_test, ci_now_s() - begun);
-    CI_TRY_ALL(comm, "eval.write", comm->rank == 0 ? leave(conf, st, &t, &all, &r) : CI_OK);
+    CI_TRY_ALL(comm, "eval.write", comm->rank == 0 ? leave(conf, st, j.fusion ? NULL : &j.one, &all, &r) : CI_OK);
 done:
     scored_release(&all);
     results_release(&r);
-    ci_trained_release(&t);
+    judge_release(&j);
     return rc;
 }

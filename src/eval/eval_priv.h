@@ -2,6 +2,7 @@
 #define CI_EVAL_PRIV_H
 #include <stdbool.h>
 #include "ci/eval.h"
+#include "ci/fusion.h"
 #include "ci/h5.h"
 #include "ci/metric.h"
 #include "ci/train.h"
@@ -38,6 +39,20 @@ struct results {
     int leaky, simulated;
     int64_t best_epoch, weights_epoch;
 };
+
+/* What judges windows: a trained gat or vgae, or the fusion of both (model.name dqn). */
+struct judge {
+    bool fusion;
+    ci_trained one;
+    ci_fused both;
+};
+
+/* Open what run.dir holds, and see that it is of this store and these settings.  Collective. */
+ci_rc judge_open(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha, struct judge *j);
+void judge_release(struct judge *j);
+void judge_stamp(const struct judge *j, struct results *r); /* weights, threshold, epochs */
+/* Scores and outputs of out->graph.  Collective. */
+ci_rc judge_score(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const struct judge *j, struct scored *out);
 
 /* Numbers of a line that are single ratios without an interval, in the order of the files' columns. */
 struct ratio { const char *name; double value; };

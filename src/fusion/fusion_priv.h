@@ -115,6 +115,15 @@ ci_rc dqn_episode(struct learner *l);
 ci_rc linucb_episode(struct learner *l);
 ci_rc supervised_epoch(struct learner *l);
 
+/* The two models that states come from.  Collective. */
+enum { WINDOWS_AT_A_TIME = 32768 };
+ci_rc both_open(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha, ci_trained *gat, ci_trained *vgae);
+void of_make(const ci_conf *conf, const char *store_sha, const ci_trained *gat, const ci_trained *vgae, ci_fusion_of *of);
+/* States of n windows, to rank 0, whose scale is not NULL; others compute their share of the outputs.  With labels, the scale
+ * is calibrated by these windows first. */
+ci_rc states_make(const ci_comm *comm, const ci_conf *conf, const ci_trained *gat, const ci_trained *vgae, const ci_store *st,
+                  const int64_t *graph, int64_t n, ci_fusion_scale *scale, const uint8_t *label, const int32_t *nodes, float *state);
+
 /* Losses: means over n rows; gradients are overwritten, and not finite when an input is not. */
 double smooth_l1(const float *q, ci_lid cols, const int32_t *action, const float *wanted, ci_lid n, float *dq);
 double bce_logit(const float *logit, const uint8_t *label, ci_lid n, float *dlogit);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "ci/commit.h"
 #include "ci/eval.h"
+#include "ci/fusion.h"
 #include "ci/json.h"
 #include "ci/train.h"
 #include "run_priv.h"
@@ -48,7 +49,7 @@ static ci_rc train_work(struct run *r, struct attempt *a)
 
     (void)a;
     if (r->n_member) CI_TRY(ci_comm_bcast(r->comm, "run.train.resume", 0, &must, sizeof must));
-    CI_TRY(ci_train(r->comm, r->conf, r->store, r->store_sha, must));
+    CI_TRY((strcmp(r->conf->model.name, "dqn") == 0 ? ci_fusion_train : ci_train)(r->comm, r->conf, r->store, r->store_sha, must));
 done:
     return rc;
 }
