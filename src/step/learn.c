@@ -59,6 +59,7 @@ static bool results_there(const struct run *r, struct verdict *v)
 {
     ci_json *j = NULL;
     struct kept judged;
+    const char *stale = NULL;
     char path[CI_PATH_MAX], settings[CI_SHA256_HEX];
     bool same = false;
 
@@ -69,13 +70,16 @@ static bool results_there(const struct run *r, struct verdict *v)
     ci_eval_settings(r->conf, settings);
     if (kept_read(r->conf, strcmp(r->conf->eval.weights, "last") == 0 ? "last.h5" : "best.h5", &judged) != CI_OK)
         snprintf(judged.weights, sizeof judged.weights, "none");
+    else
+        stale = kept_stale(r->conf, &judged);
     const char *was_settings = ci_json_get_str(j, "settings_sha256"), *was_code = ci_json_get_str(j, "code"),
                *was_weights = ci_json_get_str(j, "weights_sha256"), *was_store = ci_json_get_str(j, "store_tree_sha256");
     same = was_settings && was_code && was_weights && was_store && strcmp(was_settings, settings) == 0 &&
            strcmp(was_code, r->code) == 0 && strcmp(was_weights, judged.weights) == 0 && strcmp(was_store, r->store_sha) == 0;
     snprintf(v->why, sizeof v->why, same ? "the results are of these weights, settings and this program"
                           : "the weights, the settings or the program changed");
-    same = same && output_there(r, "results.csv", v) && output_there(r, "scores.h5", v) &&
+    if (stale) snprintf(v->why, sizeof v->why, "%s that the scores were made of is another one now", stale);
+    same = same && !stale && output_there(r, "results.csv", v) && output_there(r, "scores.h5", v) &&
            (!r->conf->eval.explain || output_there(r, "explain.h5", v));
     ci_json_free(&j);
     return same;
