@@ -66,9 +66,11 @@ flags    = $(always) $(warn) $(CFLAGS) $(san) -Iinclude $(CPPFLAGS) $(inc)
 libs    := $(foreach l,$(ext),$($(l).lib)) -lm
 target  := $(shell $(CC) -dumpmachine 2>/dev/null)
 isas    := $(if $(filter x86_64-%,$(target)),avx512 avx2 generic,generic)
-isa.avx512  := -O3 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mbmi -mbmi2 -mprefer-vector-width=512
-isa.avx2    := -O3 -mavx2 -mfma -mbmi -mbmi2
-isa.generic := -O3
+# Unrolled kernels full of checks take a compiler minutes at -O3.
+isa.O       := $(if $(SAN),-O1,-O3)
+isa.avx512  := $(isa.O) -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mbmi -mbmi2 -mprefer-vector-width=512
+isa.avx2    := $(isa.O) -mavx2 -mfma -mbmi -mbmi2
+isa.generic := $(isa.O)
 commit  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || cat COMMIT 2>/dev/null || echo unknown)$(shell \
            test -d .git && ! git diff --quiet HEAD -- 2>/dev/null && echo -dirty)
 define_   = $(call quote,$(hash)define $1 "$(subst ",\",$(subst \,\\,$(strip $2)))")

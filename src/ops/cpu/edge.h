@@ -25,47 +25,73 @@ ALWAYS void edge_project_backward(ci_gatv2_dim dim, const float *f, const float 
     CI_SYM(ci_gemm)(&g);
 }
 
-/** Scores less the largest of their node and head. */
-ALWAYS void edge_less_max(const ci_csr *g, float *p, int H)
+/* The scores of an edge's heads lie side by side: four heads at a time, then one, n says which.  Not sixteen with the
+ * others masked: what is written for an edge then seems to overlap what is read for the next, and the processor waits. */
+ALWAYS v4 load_heads(const float *p, int n) { return n == 4 ? v4_load(p) : (v4){*p}; }
+
+ALWAYS void store_heads(float *p, v4 x, int n)
 {
-    for (ci_lid i = 0; i < g->n_node; i++) {
-        const ci_lid e0 = g->first[i], e1 = g->first[i + 1];
-        for (int h = 0; h < H && e0 < e1; h++) {
-            float most = p[(size_t)e0 * H + h];
-            for (ci_lid e = e0 + 1; e < e1; e++) most = CI_MAX(most, p[(size_t)e * H + h]);
-            for (ci_lid e = e0; e < e1; e++) p[(size_t)e * H + h] -= most;
-        }
-    }
+    if (n == 4) memcpy(p, &x, sizeof x);
+    else *p = x[0];
 }
 
-/** Of node i: each divided by the sum of its head. */
-ALWAYS void edge_normalise(const ci_csr *g, ci_lid i, float *p, int H)
+#define BY_HEADS(H, call)                                                                             \
+    do {                                                                                              \
+        int h_ = 0;                                                                                   \
+        for (; h_ + 4 <= (H); h_ += 4) call(h_, 4);                                                   \
+        for (; h_ < (H); h_++) call(h_, 1);                                                           \
+    } while (0)
+
+/** n scores of each in-edge of node i, the first at p, less the largest of their head. */
+ALWAYS void less_max(const ci_csr *g, ci_lid i, float *p, int H, int n)
 {
     const ci_lid e0 = g->first[i], e1 = g->first[i + 1];
-    for (int h = 0; h < H; h++) {
-        float sum = 0;
-        for (ci_lid e = e0; e < e1; e++) sum += p[(size_t)e * H + h];
-        for (ci_lid e = e0; e < e1; e++) p[(size_t)e * H + h] /= sum + 1e-16f;
+    if (e0 == e1) return;
+    v4 most = load_heads(p + (size_t)e0 * H, n);
+    for (ci_lid e = e0 + 1; e < e1; e++) {
+        const v4 x = load_heads(p + (size_t)e * H, n);
+        most = v4_max(most, x);
     }
+    for (ci_lid e = e0; e < e1; e++) store_heads(p + (size_t)e * H, load_heads(p + (size_t)e * H, n) - most, n);
+}
+
+/** ... divided by the sum of their head. */
+ALWAYS void normalise(const ci_csr *g, ci_lid i, float *p, int H, int n)
+{
+    v4 sum = {0};
+    for (ci_lid e = g->first[i]; e < g->first[i + 1]; e++) sum += load_heads(p + (size_t)e * H, n);
+    sum += 1e-16f;
+    for (ci_lid e = g->first[i]; e < g->first[i + 1]; e++)
+        store_heads(p + (size_t)e * H, load_heads(p + (size_t)e * H, n) / sum, n);
 }
 
 /** p holds scores and becomes probabilities. */
 ALWAYS void edge_softmax(const ci_csr *g, float *p, int H)
 {
-    edge_less_max(g, p, H);
+#define LESS_MAX(h, n) less_max(g, i, p + (h), H, n)
+#define NORMALISE(h, n) normalise(g, i, p + (h), H, n)
+    for (ci_lid i = 0; i < g->n_node; i++) BY_HEADS(H, LESS_MAX);
     CI_SYM(ci_exp)(p, g->first[g->n_node] * H, p);
-    for (ci_lid i = 0; i < g->n_node; i++) edge_normalise(g, i, p, H);
+    for (ci_lid i = 0; i < g->n_node; i++) BY_HEADS(H, NORMALISE);
+#undef LESS_MAX
+#undef NORMALISE
+}
+
+ALWAYS void softmax_backward(const ci_csr *g, ci_lid i, const float *p, float *ds, int H, int n)
+{
+    v4 mean = {0};
+    for (ci_lid e = g->first[i]; e < g->first[i + 1]; e++)
+        mean += load_heads(p + (size_t)e * H, n) * load_heads(ds + (size_t)e * H, n);
+    for (ci_lid e = g->first[i]; e < g->first[i + 1]; e++)
+        store_heads(ds + (size_t)e * H, load_heads(p + (size_t)e * H, n) * (load_heads(ds + (size_t)e * H, n) - mean), n);
 }
 
 /** Of node i: ds = p (dp - sum_e p dp); ds holds dp. */
 ALWAYS void edge_softmax_backward(const ci_csr *g, ci_lid i, const float *p, float *ds, int H)
 {
-    const ci_lid e0 = g->first[i], e1 = g->first[i + 1];
-    for (int h = 0; h < H; h++) {
-        float mean = 0;
-        for (ci_lid e = e0; e < e1; e++) mean += p[(size_t)e * H + h] * ds[(size_t)e * H + h];
-        for (ci_lid e = e0; e < e1; e++) ds[(size_t)e * H + h] = p[(size_t)e * H + h] * (ds[(size_t)e * H + h] - mean);
-    }
+#define SOFTMAX_BACKWARD(h, n) softmax_backward(g, i, p + (h), ds + (h), H, n)
+    BY_HEADS(H, SOFTMAX_BACKWARD);
+#undef SOFTMAX_BACKWARD
 }
 
 /** NV steps of 16 of one head held in registers: y = start + sum_e p x[j].  The last step has n channels. */

@@ -14,7 +14,7 @@ static struct part part(ci_gatv2_dim dim, ci_lid n, float *work)
     return w;
 }
 
-/** src[i,h] = a_src . h[i], dst likewise, e[h,f] = a_e . w_e[f]. */
+/** src[i,h] = a_src . h[i], dst likewise, e[f,h] = a_e . w_e[f]. */
 static void parts(ci_gatv2_dim dim, ci_lid n, ci_gat_in in, struct part w)
 {
     const size_t D = (size_t)dim.H * dim.C;
@@ -26,31 +26,55 @@ static void parts(ci_gatv2_dim dim, ci_lid n, ci_gat_in in, struct part w)
         }
     for (int h = 0; h < dim.H; h++)
         for (int f = 0; f < dim.F; f++)
-            w.e[h * dim.F + f] = row_dot(in.a_e + h * dim.C, in.w_e + f * D + h * dim.C, dim.C);
+            w.e[f * dim.H + h] = row_dot(in.a_e + h * dim.C, in.w_e + f * D + h * dim.C, dim.C);
 }
 
-/** The score of edge e = (j -> i) before the leaky ReLU. */
-ALWAYS float score(ci_gatv2_dim dim, ci_gat_in in, struct part w, ci_lid i, ci_lid j, ci_lid e, int h)
+/** The scores of n heads from h on of edge e = (j -> i), before the leaky ReLU. */
+ALWAYS v4 score(ci_gatv2_dim dim, ci_gat_in in, struct part w, ci_lid i, ci_lid j, ci_lid e, int h, int n)
 {
-    const float z = w.src[(size_t)j * dim.H + h] + w.dst[(size_t)i * dim.H + h];
-    return dim.F ? z + row_dot(w.e + h * dim.F, in.e + (size_t)e * dim.F, dim.F) : z;
+    v4 z = load_heads(w.src + (size_t)j * dim.H + h, n) + load_heads(w.dst + (size_t)i * dim.H + h, n);
+    for (int f = 0; f < dim.F; f++) z += in.e[(size_t)e * dim.F + f] * load_heads(w.e + f * dim.H + h, n);
+    return z;
+}
+
+/** x where z is positive, else slope x. */
+ALWAYS v4 lrelu(v4 z, v4 x, float slope)
+{
+    const i4 positive = z > 0.0f;
+    return (v4)(((i4)x & positive) | ((i4)(x * slope) & ~positive));
 }
 
 void CI_SYM(ci_gat_forward)(ci_gatv2_dim dim, const ci_csr *g, ci_gat_in in, float *work, float *p, float *y)
 {
     const struct part w = part(dim, g->n_node, work);
     parts(dim, g->n_node, in, w);
+#define SCORE(h, n)                                                                                   \
+    do {                                                                                              \
+        const v4 z = score(dim, in, w, i, g->src[e], e, h, n);                                        \
+        store_heads(p + (size_t)e * dim.H + (h), lrelu(z, z, dim.slope), n);                          \
+    } while (0)
     for (ci_lid i = 0; i < g->n_node; i++)
         for (ci_lid e = g->first[i]; e < g->first[i + 1]; e++)
-            for (int h = 0; h < dim.H; h++) {
-                const float z = score(dim, in, w, i, g->src[e], e, h);
-                p[(size_t)e * dim.H + h] = z > 0.0f ? z : z * dim.slope;
-            }
+            BY_HEADS(dim.H, SCORE);
     edge_softmax(g, p, dim.H);
     for (ci_lid i = 0; i < g->n_node; i++) edge_sum(g, i, dim, in.h, in.bias, p, y);
 }
 
-/** From dp in ds to the gradients of the parts, and what a node's row owes as a value. */
+/** The gradient of n scores from h on, to the parts they are made of. */
+ALWAYS void score_backward(ci_gatv2_dim dim, ci_gat_in in, struct part w, ci_lid i, ci_lid j, ci_lid e, const float *ds,
+                           int h, int n)
+{
+    const v4 dz = lrelu(score(dim, in, w, i, j, e, h, n), load_heads(ds + (size_t)e * dim.H + h, n), dim.slope);
+    float *src = w.dsrc + (size_t)j * dim.H + h, *dst = w.ddst + (size_t)i * dim.H + h;
+    store_heads(src, load_heads(src, n) + dz, n);
+    store_heads(dst, load_heads(dst, n) + dz, n);
+    for (int f = 0; f < dim.F; f++) {
+        float *de = w.de + f * dim.H + h;
+        store_heads(de, load_heads(de, n) + in.e[(size_t)e * dim.F + f] * dz, n);
+    }
+}
+
+/** What node i's row of dy says to the scores of its in-edges, and to the rows of their sources as values. */
 static void node_backward(ci_gatv2_dim dim, const ci_csr *g, ci_gat_in in, ci_lid i, const float *p, const float *dy,
                           struct part w, float *ds, float *dh)
 {
@@ -58,18 +82,14 @@ static void node_backward(ci_gatv2_dim dim, const ci_csr *g, ci_gat_in in, ci_li
     const size_t D = (size_t)H * dim.C;
     dy += i * D;
     for (ci_lid e = g->first[i]; e < g->first[i + 1]; e++)
-        for (int h = 0; h < H; h++)
-            ds[(size_t)e * H + h] = row_dot(dy + h * dim.C, in.h + g->src[e] * D + h * dim.C, dim.C);
-    edge_softmax_backward(g, i, p, ds, H);
-    for (ci_lid e = g->first[i]; e < g->first[i + 1]; e++)
         for (int h = 0; h < H; h++) {
-            const size_t j = (size_t)g->src[e], eh = (size_t)e * H + h;
-            const float z = score(dim, in, w, i, g->src[e], e, h), dz = z > 0.0f ? ds[eh] : ds[eh] * dim.slope;
-            w.dsrc[j * H + h] += dz;
-            w.ddst[(size_t)i * H + h] += dz;
-            if (dim.F) row_axpy(dz, in.e + (size_t)e * dim.F, w.de + h * dim.F, dim.F);
-            row_axpy(p[eh], dy + h * dim.C, dh + j * D + h * dim.C, dim.C);
+            const size_t at = g->src[e] * D + (size_t)h * dim.C;
+            ds[(size_t)e * H + h] = row_dot(dy + h * dim.C, in.h + at, dim.C);
+            row_axpy(p[(size_t)e * H + h], dy + h * dim.C, dh + at, dim.C);
         }
+    edge_softmax_backward(g, i, p, ds, H);
+#define SCORE_BACKWARD(h, n) score_backward(dim, in, w, i, g->src[e], e, ds, h, n)
+    for (ci_lid e = g->first[i]; e < g->first[i + 1]; e++) BY_HEADS(H, SCORE_BACKWARD);
 }
 
 /** From the gradients of the parts to rows and parameters. */
@@ -95,8 +115,8 @@ static void parts_backward(ci_gatv2_dim dim, ci_lid n, ci_gat_in in, struct part
     for (int h = 0; h < dim.H; h++)
         for (int f = 0; f < dim.F; f++) {
             const size_t at = f * D + (size_t)h * dim.C;
-            row_axpy(w.de[h * dim.F + f], in.w_e + at, grad.a_e + h * dim.C, dim.C);
-            row_axpy(w.de[h * dim.F + f], in.a_e + h * dim.C, grad.w_e + at, dim.C);
+            row_axpy(w.de[f * dim.H + h], in.w_e + at, grad.a_e + h * dim.C, dim.C);
+            row_axpy(w.de[f * dim.H + h], in.a_e + h * dim.C, grad.w_e + at, dim.C);
         }
 }
 

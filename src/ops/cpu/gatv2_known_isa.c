@@ -34,11 +34,10 @@ ALWAYS void scores(float slope, const ci_csr *g, ci_gatv2_in in, ci_lid e0, ci_l
     *node = i;
 }
 
-ALWAYS void node_forward(const ci_csr *g, ci_gatv2_in in, ci_lid i, float *p, float *y)
+ALWAYS void node_forward(const ci_csr *g, ci_gatv2_in in, ci_lid i, const float *p, float *y)
 {
     enum { H = KNOWN_H, D = KNOWN_D };
     const ci_lid e0 = g->first[i], e1 = g->first[i + 1];
-    edge_normalise(g, i, p, H);
     vf acc[KNOWN_D / VN];
     for (int v = 0; v < D / VN; v++) acc[v] = v_load(in.bias + v * VN);
     for (ci_lid e = e0; e < e1; e++) {
@@ -57,8 +56,7 @@ void CI_SYM(ci_gatv2_known_forward)(ci_gatv2_dim dim, const ci_csr *g, ci_gatv2_
         edge_project(dim, in.e, in.w_e, e0, e1 - e0, block);
         scores(dim.slope, g, in, e0, e1, &node, block, p);
     }
-    edge_less_max(g, p, KNOWN_H);
-    CI_SYM(ci_exp)(p, E * KNOWN_H, p);
+    edge_softmax(g, p, KNOWN_H);
     for (ci_lid i = 0; i < g->n_node; i++) node_forward(g, in, i, p, y);
 }
 
@@ -68,18 +66,14 @@ ALWAYS void node_scores_backward(const ci_csr *g, ci_gatv2_in in, ci_lid i, cons
 {
     enum { H = KNOWN_H, D = KNOWN_D };
     const ci_lid e0 = g->first[i], e1 = g->first[i + 1];
-    float mean[KNOWN_H] = {0};
     dy += (size_t)i * D;
     for (ci_lid e = e0; e < e1; e++) {
         const float *l = in.l + (size_t)g->src[e] * D;
         float t[KNOWN_D];
         for (int v = 0; v < D / VN; v++) v_store(t + v * VN, v_load(dy + v * VN) * v_load(l + v * VN));
         head_sums(t, ds + (size_t)e * H);
-        for (int h = 0; h < H; h++) mean[h] += p[(size_t)e * H + h] * ds[(size_t)e * H + h];
     }
-    for (ci_lid e = e0; e < e1; e++)
-        for (int h = 0; h < H; h++)
-            ds[(size_t)e * H + h] = p[(size_t)e * H + h] * (ds[(size_t)e * H + h] - mean[h]);
+    edge_softmax_backward(g, i, p, ds, H);
 }
 
 /** From ds to l, r and a; leaves the gradient of the projections in block. */

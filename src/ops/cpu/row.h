@@ -8,7 +8,16 @@
 enum { STEP = 16, W = STEP / VN };
 typedef struct w16 { vf v[W]; } w16;
 
-/** n of VN floats at p, then zeros; n <= 0 is none. */
+typedef int32_t i4 __attribute__((vector_size(16)));
+
+/** a > b ? a : b. */
+ALWAYS v4 v4_max(v4 a, v4 b)
+{
+    const i4 m = a > b;
+    return (v4)(((i4)a & m) | ((i4)b & ~m));
+}
+
+/** n <= VN floats at p, then zeros; with eight lanes or fewer, n <= 0 is none. */
 ALWAYS vf v_load_n(const float *p, int n)
 {
 #if defined(__AVX512F__)
@@ -35,18 +44,39 @@ ALWAYS void v_store_n(float *p, vf x, int n)
 #endif
 }
 
+/* Whole steps have the constant 16 for n; a part is loaded with masks, or copied where there are none. */
+#define WHOLE(n) (__builtin_constant_p(n) && (n) == STEP)
+
 ALWAYS w16 w_load(const float *p, int n)
 {
     w16 x;
-    for (int k = 0; k < W; k++) x.v[k] = n >= (k + 1) * VN ? v_load(p + k * VN) : v_load_n(p + k * VN, n - k * VN);
+    if (WHOLE(n)) {
+        for (int k = 0; k < W; k++) x.v[k] = v_load(p + k * VN);
+        return x;
+    }
+#if VN_LANES >= 8
+    for (int k = 0; k < W; k++) x.v[k] = v_load_n(p + k * VN, CI_MIN(n - k * VN, VN));
+#else
+    float part[STEP] = {0};
+    for (int k = 0; k < n; k++) part[k] = p[k];
+    memcpy(&x, part, sizeof x);
+#endif
     return x;
 }
 
 ALWAYS void w_store(float *p, w16 x, int n)
 {
-    for (int k = 0; k < W; k++)
-        if (n >= (k + 1) * VN) v_store(p + k * VN, x.v[k]);
-        else v_store_n(p + k * VN, x.v[k], n - k * VN);
+    if (WHOLE(n)) {
+        for (int k = 0; k < W; k++) v_store(p + k * VN, x.v[k]);
+        return;
+    }
+#if VN_LANES >= 8
+    for (int k = 0; k < W; k++) v_store_n(p + k * VN, x.v[k], CI_MIN(n - k * VN, VN));
+#else
+    float part[STEP];
+    memcpy(part, &x, sizeof part);
+    for (int k = 0; k < n; k++) p[k] = part[k];
+#endif
 }
 
 ALWAYS w16 w_splat(float s)
