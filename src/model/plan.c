@@ -96,7 +96,7 @@ static size_t work_floats(const ci_model *m, const ci_scratch *s)
         const size_t wanted = kind->work ? kind->work(m, &m->record[k], s->max_graph, s->max_node, s->max_edge, s->max_raw) : 0;
         most = CI_MAX(most, wanted);
     }
-    return most;
+    return m->dim.kind == CI_VGAE ? CI_MAX(most, 3 * (size_t)s->max_node) : most; /* ci_affinity, of a graph */
 }
 
 static size_t block_floats(const ci_model *m)

@@ -78,7 +78,8 @@ static void teacher(ci_model *m, ci_lid z, ci_lid recon)
 void ci_model_list_vgae(ci_model *m)
 {
     const ci_model_dim *d = &m->dim;
-    ci_lid x = ci_model_input(m, d->n_id + 2), mu, logvar, z, recon; /* the last row: a hidden node */
+    const ci_lid hidden = d->masked != 0; /* a last row, of nodes that are hidden */
+    ci_lid x = ci_model_input(m, d->n_id + 1 + hidden), mu, logvar, z, recon;
 
     for (ci_lid k = 0; k < d->n_hidden; k++)
         x = layer(m, x, k ? d->inner_heads : d->heads, d->hidden[k], false, "enc", k);
