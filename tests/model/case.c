@@ -134,7 +134,57 @@ void case_free(ci_batch *b)
     free(b->in_first);
     free(b->in_src);
     free(b->e);
+    free(b->raw_first);
+    free(b->raw_src);
+    free(b->raw_dst);
+    free(b->raw_e);
     free(b);
+}
+
+void case_raw(ci_batch *b, const struct case_graph *g)
+{
+    int edges = 0;
+    for (ci_lid k = 0; k < b->n_graph; k++) edges += g[k].n_edge;
+    b->raw_first = room((size_t)b->n_graph + 1, sizeof *b->raw_first);
+    b->raw_src = room((size_t)edges, sizeof *b->raw_src);
+    b->raw_dst = room((size_t)edges, sizeof *b->raw_dst);
+    b->raw_e = room((size_t)edges * N_E, sizeof *b->raw_e);
+    for (ci_lid k = 0; k < b->n_graph; k++) {
+        for (int e = 0; e < g[k].n_edge; e++, b->n_raw++) {
+            int src, dst;
+            ends(&g[k], e, &src, &dst);
+            b->raw_src[b->n_raw] = b->first[k] + src;
+            b->raw_dst[b->n_raw] = b->first[k] + dst;
+            for (int f = 0; f < N_E; f++) b->raw_e[(size_t)b->n_raw * N_E + f] = 2.0f * symmetric(words(g[k].number, 1, e, f).v[0]);
+        }
+        b->raw_first[k + 1] = b->n_raw;
+    }
+}
+
+void case_narrow(ci_batch *b, ci_lid n)
+{
+    for (ci_lid i = 0; i < b->n_node; i++)
+        for (ci_lid f = 0; f < n; f++) b->x[(size_t)i * (size_t)n + (size_t)f] = b->x[(size_t)i * (size_t)b->n_feature + (size_t)f];
+    b->n_feature = n;
+}
+
+float *case_said(const ci_batch *b, int what, int rows, int cols, float scale)
+{
+    float *v = room((size_t)(rows ? rows * b->n_graph : b->n_node) * (size_t)cols, sizeof *v), *at = v;
+    for (ci_lid g = 0; g < b->n_graph; g++) {
+        const ci_lid n = rows ? rows : b->first[g + 1] - b->first[g];
+        for (ci_lid i = 0; i < n; i++)
+            for (ci_lid d = 0; d < cols; d++) *at++ = scale * symmetric(words((int)b->graph[g], what, i, d).v[0]);
+    }
+    return v;
+}
+
+void case_noise(float *w, ci_gid n, ci_lid number)
+{
+    for (ci_gid i = 0; i < n; i += 4) {
+        const ci_u32x4 r = ci_philox(CASE_SEED, CASE_NOISE, (uint32_t)number, (uint32_t)(i / 4), 0, 0);
+        for (ci_gid k = 0; k < 4 && i + k < n; k++) w[i + k] += 0.1f * symmetric(r.v[k]);
+    }
 }
 
 double case_project(const float *v, ci_gid n, ci_lid number, int k)

@@ -4,7 +4,7 @@
 #include "ci/batch.h"
 #include "ci/model.h"
 
-enum { CASE_TEST = 100, CASE_PROJECT = 101, CASE_SEED = 42, CASE_IDS = 20 };
+enum { CASE_TEST = 100, CASE_PROJECT = 101, CASE_NOISE = 102, CASE_SEED = 42, CASE_IDS = 20 };
 
 ci_model_dim case_dim(void);
 
@@ -19,6 +19,14 @@ ci_batch *case_named(const char *name);
 /** Graphs like those of a real capture, numbered from `first`: about 27 nodes, 99 edges. */
 ci_batch *case_many(int first, int n);
 void case_free(ci_batch *b);
+/** Add the edges as a store has them, of the graphs that b was packed from. */
+void case_raw(ci_batch *b, const struct case_graph *g);
+/** Leave the first n columns of the features. */
+void case_narrow(ci_batch *b, ci_lid n);
+/** What a teacher says: `rows` rows a graph, 0 for one a node; to free(). */
+float *case_said(const ci_batch *b, int what, int rows, int cols, float scale);
+/** Add a tenth of symmetric noise to tensor `number`. */
+void case_noise(float *w, ci_gid n, ci_lid number);
 
 /** Dot product of v with projection k of tensor `number`, and its norm. */
 double case_project(const float *v, ci_gid n, ci_lid number, int k);
