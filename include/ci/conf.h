@@ -225,7 +225,8 @@ char *ci_conf_yaml(const ci_conf *c, bool explain);
 /** SHA-256 over the canonical text ("key=value", one a line, in table order) of the settings whose
  *  key starts with one of the n prefixes ("data.", "window."); n == 0: all settings that can change
  *  a result (not run.*, comm.*, inject.*, sim.*).  train.threads, .checkpoint_s, .isa and .device never
- *  change one and take part only when a prefix is their whole key.  A step's fingerprint uses the
+ *  change one, and what is in the folders train.difficulty, distill.teacher, fusion.vgae and .gat is known by the hashes of
+ *  its weights: these take part only when a prefix is their whole key.  A step's fingerprint uses the
  *  prefixes it reads.  out is "" when memory is short. */
 void ci_conf_hash(const ci_conf *c, const char *const *prefix, size_t n, char out[CI_SHA256_HEX]);
 

@@ -167,13 +167,13 @@ typedef struct ci_fusion_data {
 ci_rc ci_fusion_learn(const ci_comm *comm, const ci_conf *conf, const ci_fusion_data *data, ci_fusion *f,
                       bool must_resume);
 
-/** Where a fusion model comes from: hashes, and folders as they were given. */
+/** Where a fusion model comes from: hashes, and the names of the folders that they were in. */
 typedef struct ci_fusion_of {
     char settings[CI_SHA256_HEX];  /**< of the settings that learning reads            */
     char store[CI_SHA256_HEX];     /**< of the store                                   */
     char gat[CI_SHA256_HEX];       /**< weights of the gat: ci_ckpt_weights            */
     char vgae[CI_SHA256_HEX];      /**< and of the vgae                                */
-    char gat_dir[256], vgae_dir[256]; /**< their run directories                       */
+    char gat_dir[256], vgae_dir[256]; /**< names of their run directories              */
 } ci_fusion_of;
 
 ci_fusion_of *ci_fusion_of_get(ci_fusion *f); /**< borrowed */

@@ -133,7 +133,8 @@ static bool named_whole(const char *key, const char *const *prefix, size_t n)
 
 static bool hashed(const char *key, const char *const *prefix, size_t n)
 {
-    static const char *const never[] = {"train.threads", "train.checkpoint_s", "train.isa", "train.device"};
+    static const char *const never[] = {"train.threads", "train.checkpoint_s", "train.isa", "train.device",
+                                        "train.difficulty", "distill.teacher", "fusion.vgae", "fusion.gat"};
     static const char *const not_by_itself[] = {"run.", "comm.", "inject.", "sim."};
 
     if (begins(key, never, CI_COUNT(never))) return named_whole(key, prefix, n);

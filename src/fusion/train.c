@@ -128,14 +128,27 @@ done:
     return rc;
 }
 
+/* "gat_small" or "gat_small/seed_42": what is above says where a run was, not what it is. */
+static const char *folder_name(const char *dir)
+{
+    const char *name = dir, *above = dir;
+
+    for (const char *at = dir; *at; at++)
+        if (*at == '/' && at[1] && at[1] != '/') {
+            above = name;
+            name = at + 1;
+        }
+    return strncmp(name, "seed_", 5) == 0 ? above : name;
+}
+
 void of_make(const ci_conf *conf, const char *store_sha, const ci_trained *gat, const ci_trained *vgae, ci_fusion_of *of)
 {
     ci_fusion_settings(conf, of->settings);
     snprintf(of->store, sizeof of->store, "%s", store_sha);
     memcpy(of->gat, gat->weights, sizeof of->gat);
     memcpy(of->vgae, vgae->weights, sizeof of->vgae);
-    snprintf(of->gat_dir, sizeof of->gat_dir, "%s", conf->fusion.gat);
-    snprintf(of->vgae_dir, sizeof of->vgae_dir, "%s", conf->fusion.vgae);
+    snprintf(of->gat_dir, sizeof of->gat_dir, "%s", folder_name(conf->fusion.gat));
+    snprintf(of->vgae_dir, sizeof of->vgae_dir, "%s", folder_name(conf->fusion.vgae));
 }
 
 static void announce(const ci_conf *conf, const struct material *m)

@@ -545,18 +545,19 @@ static void conf_hash__changes_with_what_can_change_a_result(void **state)
     }
 }
 
-static void conf_hash__of_a_section_leaves_out_how_fast_it_runs(void **state)
+static void conf_hash__of_a_section_leaves_out_how_fast_and_where_it_runs(void **state)
 {
-    const char *const set[] = {"train.threads=3", "train.checkpoint_s=1", "train.isa=generic", "train.device=cpu"};
-    const char *const prefix[] = {"train."};
+    const char *const set[] = {"train.threads=3", "train.checkpoint_s=1", "train.isa=generic", "train.device=cpu",
+                               "train.difficulty=a", "distill.teacher=b", "fusion.vgae=c", "fusion.gat=d"};
+    const char *const prefix[] = {"train.", "distill.", "fusion."};
     char plain[CI_SHA256_HEX], hash[CI_SHA256_HEX];
     (void)state;
 
     use_folder("", "", "");
     must_read(NULL, NULL, 0, &c);
-    ci_conf_hash(&c, prefix, 1, plain);
+    ci_conf_hash(&c, prefix, 3, plain);
     must_read(NULL, set, CI_COUNT(set), &c);
-    ci_conf_hash(&c, prefix, 1, hash);
+    ci_conf_hash(&c, prefix, 3, hash);
     assert_string_equal(hash, plain);
 }
 
@@ -582,6 +583,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(conf_yaml__tells_where_a_value_came_from),
     cmocka_unit_test(conf_hash__is_sha256_of_the_canonical_lines),
     cmocka_unit_test(conf_hash__changes_with_what_can_change_a_result),
-    cmocka_unit_test(conf_hash__of_a_section_leaves_out_how_fast_it_runs),
+    cmocka_unit_test(conf_hash__of_a_section_leaves_out_how_fast_and_where_it_runs),
 };
 CI_TEST_MAIN(tests)

@@ -4,11 +4,12 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import statistics
 
-from common import JUDGED, PREPARED, TRAINED, Place, Started, differ, hashes, main, run, sha, told
+from common import JUDGED, PREPARED, ROOT, TRAINED, Place, Started, differ, hashes, main, run, sha, told
 
 MODELS, SEEDS = ["gat_large", "gat_small_kd_standard"], [42, 123]
 MEMBERS = ["%s/seed_%d" % (m, s) for m in MODELS for s in SEEDS]
@@ -147,6 +148,24 @@ def another_teacher(place, there):
          "trained on another split" in done.out, "students__are_trained_again_when_their_teacher_changed", done)
 
 
+def every(place):
+    """The models of config/hcrl_sa.yaml in their order, as small as they can be."""
+    with open(os.path.join(ROOT, "config", "hcrl_sa.yaml"), encoding="utf-8") as f:
+        models = re.search(r"^models: \[(.*)\]$", f.read(), re.M).group(1)
+    settings = {"models": models, "train.epochs": 1, "model.hidden": "[16]", "model.latent": 8, "model.id_dim": 4, "model.decoder_heads": 1,
+                "fusion.episodes": 2, "fusion.sample": 64, "fusion.steps": 2, "fusion.batch": 32, "fusion.hidden": 8}
+    found = []
+    for n in (0, 3):
+        there = place.path("every_%d" % n)
+        done = run("run", place.conf, ranks=n, settings=dict(settings, **{"run.dir": there}))
+        told(done.code == 0, "every_model__of_hcrl_sa_is_trained_and_judged_" + ("alone" if n == 0 else "on_3_ranks"), done)
+        found.append(hashes(there, ["summary.csv"] + ["%s/%s" % (m, x) for m in models.split(", ") for x in TRAINED + JUDGED]))
+    told(len(models.split(", ")) >= 6 and "missing" not in found[0].values() and found[0] == found[1],
+         "every_model__leaves_the_same_bytes_on_1_and_3_ranks", differ(*found))
+    done = run("run", place.conf, settings=dict(settings, **{"run.dir": place.path("every_0")}))
+    told(done.code == 0 and done.out.count("skipped:") == 1 + 2 * len(models.split(", ")), "every_model__is_skipped_when_it_is_done", done)
+
+
 def test():
     with Place() as place:
         there, whole = ranks(place)
@@ -155,6 +174,7 @@ def test():
         stopped(place, there, whole)
         refused(place, there)
         another_teacher(place, there)
+        every(place)
 
 
 main(test)
