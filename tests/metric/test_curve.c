@@ -130,6 +130,39 @@ static void calibration__equals_numpy(void **state)
     assert_true(seen > 5);
 }
 
+/* By hand: 95 attacks, then a benign window, 4 attacks, 19 benign ones, an attack: recall .95, precision .99 and FPR .05 are met exactly. */
+static void operating__takes_what_is_exactly_at_the_point(void **state)
+{
+    enum { N = 120 };
+    double score[N];
+    uint8_t label[N];
+    ci_operating on;
+
+    (void)state;
+    for (int k = 0; k < N; k++) {
+        score[k] = N - k;
+        label[k] = k < 95 || (k > 95 && k < 100) || k == N - 1;
+    }
+    assert_int_equal(ci_operating_compute(score, label, N, &on), CI_OK);
+    assert_true(on.precision_at_recall == 1);
+    assert_true(on.recall_at_precision == .99);
+    assert_true(on.recall_at_fpr[0] == .99);
+    assert_true(on.recall_at_fpr[1] == .95 && on.recall_at_fpr[2] == .95);
+}
+
+static void curve__keeps_the_point_of_a_threshold_that_is_a_score(void **state)
+{
+    static const double score[] = {.9, .8, .7, .4, .3, .1};
+    static const uint8_t label[] = {1, 1, 0, 1, 0, 0};
+    ci_curve c;
+
+    (void)state;
+    assert_int_equal(ci_curve_compute(score, label, 6, CI_CURVE_ROC, .3, 3, &c), CI_OK);
+    assert_int_equal(c.n, 3);
+    assert_true(c.threshold[1] == .3);
+    ci_curve_release(&c);
+}
+
 static void curve__refuses_what_has_none(void **state)
 {
     double score[3] = {.1, .2, .8};
@@ -162,6 +195,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(curve__is_scikit_learns_thinned_by_the_smallest_triangle),
     cmocka_unit_test(curve__keeps_its_area_and_the_operating_point),
     cmocka_unit_test(calibration__equals_numpy),
+    cmocka_unit_test(operating__takes_what_is_exactly_at_the_point),
+    cmocka_unit_test(curve__keeps_the_point_of_a_threshold_that_is_a_score),
     cmocka_unit_test(curve__refuses_what_has_none),
 };
 

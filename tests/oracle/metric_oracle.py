@@ -121,7 +121,7 @@ static const struct curve_vector curve_vectors[] = {""")
     for name, s, y, t in cases():
         if name in ("smooth", "ties", "reversed", "all_equal", "two"):
             for kind in ("roc", "pr"):
-                for most in (200, 11, 3, 2):
+                for most in (200, 11, 7, 3, 2):
                     if most == 200 or name == "smooth":
                         curve_case(name, s, y, t, kind, most)
     print("};")
