@@ -190,7 +190,7 @@ const char *const *ci_model_outputs(const ci_model *m, ci_lid *out_n); /**< borr
 ci_rc ci_model_score(const ci_model *m, const float *w, const float *state, ci_scratch *s, const ci_batch *b,
                      float *out);
 
-/** A teacher's forward pass: everything evaluated, nothing dropped or hidden.  What it leaves lies in s until
+/** A teacher's forward pass: evaluated up to logits or reconstruction, nothing dropped or hidden.  What it leaves lies in s until
  *  the next pass: ci_scratch_tensor. */
 ci_rc ci_model_forward(const ci_model *m, const float *w, const float *state, ci_scratch *s, const ci_batch *b);
 

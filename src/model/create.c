@@ -76,6 +76,7 @@ ci_rc ci_model_create(const ci_model_dim *dim, const char *isa, ci_model **out)
     if (!m->ops) CI_FAIL(CI_ECONF, "train.isa: this machine or build has no kernels named \"%s\"", isa);
     if (dim->kind == CI_GAT) ci_model_list_gat(m);
     else ci_model_list_vgae(m);
+    if (dim->kind == CI_GAT) m->n_recon = m->n_record;
     backward_cuts(m);
     ci_model_live(m);
     CI_TRY(ci_model_name_outputs(m));

@@ -61,7 +61,7 @@ static ci_rc forward_run(const struct pass *p, ci_lid from, ci_lid to)
     for (ci_lid k = from; k < to; k++) {
         const struct record *r = &p->m->record[k];
         const struct kind_of *kind = &ci_model_kinds[r->kind];
-        if (kind->forward) CI_TRY(kind->forward(p, r));
+        if (kind->forward && (p->step || !r->training)) CI_TRY(kind->forward(p, r));
     }
 done:
     return rc;
@@ -155,34 +155,39 @@ done:
     return rc;
 }
 
-/** Everything forward as evaluation has it; nodes of mask `mask` hidden. */
-static ci_rc evaluate(const ci_model *m, const float *w, const float *state, ci_scratch *s, const ci_batch *b, ci_lid mask)
+/** The first n records forward as evaluation has it; nodes of mask `mask` hidden. */
+static ci_rc evaluate(const ci_model *m, const float *w, const float *state, ci_scratch *s, const ci_batch *b, ci_lid mask, ci_lid n)
 {
     const struct pass p = {.m = m, .w = w, .s = s, .b = b, .state = state, .mask = mask};
-    return forward_run(&p, 0, m->n_record);
+    return forward_run(&p, 0, n);
 }
 
-ci_rc ci_model_forward(const ci_model *m, const float *w, const float *state, ci_scratch *s, const ci_batch *b)
+static ci_rc judged(const ci_model *m, const float *w, const float *state, ci_scratch *s, const ci_batch *b, ci_lid n)
 {
     ci_rc rc = CI_OK;
 
     s->n_graph = NONE; /* no backward pass follows this one */
     CI_TRY(check(m, s, b));
-    if (b->n_graph) CI_TRY(evaluate(m, w, state, s, b, NONE));
+    if (b->n_graph) CI_TRY(evaluate(m, w, state, s, b, NONE, n));
 done:
     return rc;
+}
+
+ci_rc ci_model_forward(const ci_model *m, const float *w, const float *state, ci_scratch *s, const ci_batch *b)
+{
+    return judged(m, w, state, s, b, m->n_recon);
 }
 
 ci_rc ci_model_score(const ci_model *m, const float *w, const float *state, ci_scratch *s, const ci_batch *b, float *out)
 {
     ci_rc rc = CI_OK;
 
-    CI_TRY(ci_model_forward(m, w, state, s, b));
+    CI_TRY(judged(m, w, state, s, b, m->n_record));
     if (!b->n_graph) goto done;
     const struct pass p = {.m = m, .w = w, .s = s, .b = b, .state = state, .mask = NONE};
     CI_TRY(ci_score_seen(&p, out));
     for (ci_lid k = 0; k < CI_MASKS && m->dim.kind == CI_VGAE && m->dim.masked; k++) {
-        CI_TRY(evaluate(m, w, state, s, b, k));
+        CI_TRY(evaluate(m, w, state, s, b, k, m->n_recon));
         CI_TRY(ci_score_hidden(&p, k, out));
     }
     if (m->dim.kind == CI_VGAE) ci_score_close(&p, out);

@@ -47,6 +47,7 @@ struct record {
     ci_gid prepared;                  /**< where its transposed weight begins                           */
     ci_gid state;                     /**< BATCH_NORM: where its running statistics begin               */
     uint32_t operation;               /**< of random numbers                                            */
+    bool training;                    /**< evaluation does without it                                   */
 };
 
 /** A record that needs sums of the whole batch. */
@@ -61,6 +62,7 @@ struct ci_model {
     struct tensor tensor[TENSOR_MAX];
     struct record record[RECORD_MAX];
     ci_gid size, prepared_size, state_size;
+    ci_lid n_recon; /**< records until a vgae has reconstructed its input; of a gat all */
     ci_lid n_cut[2]; /**< forward, backward */
     struct cut cut[2][CUT_MAX];
     ci_lid n_output;

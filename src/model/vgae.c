@@ -98,8 +98,10 @@ void ci_model_list_vgae(ci_model *m)
     recon = layer(m, x, 1, features(m), true, "dec", d->n_hidden - 1);
     if (d->sigmoid) ci_model_record(m, SIGMOID, recon, recon);
     ci_model_record(m, RECON, recon, NONE);
+    m->n_recon = m->n_record;
     fused_head(m, ID_HEAD, z, "id");
     if (d->edge_head) edges(m, z);
     if (d->teacher) teacher(m, z, recon);
+    for (ci_lid k = m->n_recon; k < m->n_record; k++) m->record[k].training = true;
     neighbourhood(m, z); /* last: its cut is then the only thing behind a forward pass */
 }
