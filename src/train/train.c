@@ -275,6 +275,7 @@ ci_rc ci_train(const ci_comm *comm, const ci_conf *conf, const ci_store *st, con
     }
     f.saved_s = ci_now_s();
     while (!t.ck.at.finished) CI_TRY(epoch_run(&t, &f));
+    CI_TRY_ALL(comm, "train.cka", comm->rank == 0 ? cka_report(&t) : CI_OK);
     ci_ckpt_weights(&t.ck, weights);
     ci_log(CI_INFO, "trained: %lld steps, best epoch %lld (validation %s %.5f), last weights %s", (long long)t.ck.at.step,
            (long long)t.ck.at.best_epoch + 1, conf->train.monitor, t.ck.at.best_value, weights);

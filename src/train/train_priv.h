@@ -103,6 +103,9 @@ ci_rc difficulty_open(struct trainer *t, const char *store_sha);
 /* What the teacher says of a shard, by this thread, into s->aid. */
 ci_rc teacher_ask(const struct trainer *t, const struct worker *w, struct slot *s);
 
+/* cka.json: linear CKA of the layers of teacher and student over validation windows; nothing without a teacher.  Not collective: rank 0. */
+ci_rc cka_report(struct trainer *t);
+
 /* What validation says of the weights. */
 struct validation {
     double auroc, ap, f1, mcc; /* NaN where there are not both classes */
