@@ -83,6 +83,9 @@ wait $job
 check "told_before_the_ranks_listen_it_is_queued_again" $? 75
 check "refuses_a_missing_settings_file" "$(bash "$here/jobs/canids.sbatch" "$tmp/none.yaml" 2>/dev/null; echo $?)" 64
 
+(cd "$here" && CODE=0 CANIDS_SEEDS="1 2" bash jobs/hcrl_sa_seeds.sbatch --set train.epochs=3) >>"$tmp/log" 2>&1
+check "seeds_go_into_one_run" "$(tail -n 1 "$tmp/run/calls")" \
+    "run ./jobs/../config/hcrl_sa.yaml --set seeds=[1,2] --set train.epochs=3 --set run.dir=$tmp/run"
 : >"$tmp/d.yaml"
 rm -rf "$tmp/runs"
 task() {
