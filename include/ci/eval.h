@@ -1,6 +1,6 @@
 #ifndef CI_EVAL_H
 #define CI_EVAL_H
-/** Evaluation of the best checkpoint on every test folder and every attack.
+/** Evaluation of the best checkpoint (eval.weights) on every test folder and every attack.
  *
  *  The threshold is that of validation; the hash of the settings and the commit of the program
  *  are fixed before the first test score is computed, and are part of the result. */
@@ -8,12 +8,12 @@
 #include "ci/conf.h"
 #include "ci/store.h"
 
-/** Score all test graphs, leave results.json and results.csv in run.dir, print the table on
- *  standard output of rank 0.  Collective.
+/** Score all test and validation graphs, leave results.json, results.csv, scores.h5 and, with
+ *  eval.explain, explain.h5 in run.dir, print the table on standard output of rank 0.  Collective.
  *  \param [in] store_sha  SHA-256 of the store's file
  *  \param [in] code       version and commit of the program
- *  \return CI_OK; CI_ENOENT (no best.h5); CI_ECONF (checkpoint of another store or model, no test
- *          folder); CI_EFORMAT; CI_EIO; CI_ECREATE; CI_ENOMEM */
+ *  \return CI_OK; CI_ENOENT (no checkpoint); CI_ECONF (checkpoint of another store or model, or inside an
+ *          epoch; no test folder); CI_EFORMAT; CI_EIO; CI_ECREATE; CI_ENOMEM */
 ci_rc ci_eval(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha,
               const char *code);
 

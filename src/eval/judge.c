@@ -72,8 +72,8 @@ static ci_rc fusion_score(const ci_comm *comm, const ci_conf *conf, const ci_sto
     out->output = ci_new((size_t)out->n, (size_t)out->n_output * sizeof *out->output);
     CI_TRY_ALL(comm, "eval.room", out->output ? CI_OK : ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%lld windows", (long long)out->n));
     CI_TRY(ci_fused_score(comm, conf, &j->both, st, out->graph, out->n, out->score, out->output));
-    out->probability = true;
-    out->score_name = "fused score";
+    out->probability = strcmp(j->both.shape.method, "dqn") != 0 && strcmp(j->both.shape.method, "linucb") != 0; /* those weigh, the others learn one */
+    out->score_name = out->probability ? "probability of attack" : "fused score";
 done:
     return rc;
 }
