@@ -205,7 +205,8 @@ ci_rc ci_conf_read(const char *file, const char *const *set, size_t n, ci_conf *
  *  A run has members where `models` or `seeds` is not empty: each of models (empty: model.*) with each of seeds (empty:
  *  train.seed), in that order.  A member's settings come from the same sources with model.name, .scale, .auxiliary
  *  and train.seed set over all of them; its run.dir is <run.dir>/<name>_<scale>[_<auxiliary>][/seed_<n>], its models
- *  and seeds are empty.  Members share what is prepared: the base's store and captures.
+ *  and seeds are empty.  Members share what is prepared: the base's store and captures.  Of models that are named,
+ *  those without auxiliary have distill.alpha 0, and those other than a gat no train.curriculum, whatever is said of all.
  *
  *  In a member, and in *out when there is none, folders left empty are those beside: distill.teacher the large model
  *  without auxiliary (where distill.alpha > 0), train.difficulty the vgae of the same scale (where there is a

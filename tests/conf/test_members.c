@@ -200,7 +200,7 @@ static void conf_read__refuses_what_cannot_be_together(void **state)
         {{"seeds=[1, 2, 1]"}, "seeds: 1 is in the list twice"},
         {{"models=[gat_small, gat_small]"}, "models: \"gat_small\" is in the list twice"},
         {{"models=[gat_medium]"}, "models: \"gat_medium\" is not known"},
-        {{"models=[gat_large]", "distill.alpha=0.5"}, "distill.teacher: \"runs/run/gat_large\" is the model's own folder"},
+        {{"seeds=[1]", "model.scale=large", "distill.alpha=0.5"}, "distill.teacher: \"runs/run/gat_large/seed_1\" is the model's own folder"},
     };
     (void)state;
     for (size_t i = 0; i < CI_COUNT(bad); i++) {
@@ -286,6 +286,20 @@ static void conf_members__may_be_models_alone_or_seeds_alone(void **state)
     free(members(NULL, none, 1, 0));
 }
 
+/* alpha and a curriculum, said of all, are said of those that have a teacher, and of those that can have one. */
+static void conf_members__take_what_their_name_allows(void **state)
+{
+    const char *const set[] = {"models=[vgae_large, gat_large, gat_small_kd_standard, dqn_small]", "distill.alpha=0.5", "train.curriculum=hard"};
+    ci_conf *m = members(NULL, set, 3, 4);
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        assert_true(m[i].distill.alpha == (i == 2 ? 0.5 : 0));
+        assert_string_equal(m[i].train.curriculum, i == 1 || i == 2 ? "hard" : "none");
+        assert_int_equal(m[i].train.difficulty[0] != 0, i == 1 || i == 2);
+    }
+    free(m);
+}
+
 /* What is prepared is one for all: a file of a model may not have it another way. */
 static void conf_members__share_what_is_prepared(void **state)
 {
@@ -330,6 +344,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(conf_read__takes_the_ends_of_alpha),
     cmocka_unit_test(conf_members__are_models_times_seeds_in_order),
     cmocka_unit_test(conf_members__may_be_models_alone_or_seeds_alone),
+    cmocka_unit_test(conf_members__take_what_their_name_allows),
     cmocka_unit_test(conf_members__share_what_is_prepared),
     cmocka_unit_test(conf_members__need_room_for_their_folder),
 };
