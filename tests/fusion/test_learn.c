@@ -214,6 +214,18 @@ static void dqn__explores_less_and_less(void **none)
     ci_fusion_destroy(&f);
 }
 
+/** Of arms that began anew before the last two episodes: each of their 128 samples takes at most 1 from the trace of an inverse. */
+static void ridges_check(const ci_conf *conf)
+{
+    ci_fusion *f = NULL;
+    double trace = 0;
+
+    assert_int_equal(ci_fusion_read(path_of(conf, "last.h5"), "auto", &f), CI_OK);
+    for (int i = 0; i < 21 * 16; i++) trace += f->inverse[i * 16 + i % 16];
+    if (!(trace >= 21 * 16 - 128 && trace < 21 * 16 - 4)) fail_msg("trace %g of %d", trace, 21 * 16);
+    ci_fusion_destroy(&f);
+}
+
 /** Stopped by signals after its first episodes, of which every other one validates, and gone on: the same bytes as
  *  without a stop.  linucb makes its features anew twice on the way. */
 static void learn__goes_on_bit_for_bit(void **none)
@@ -242,6 +254,7 @@ static void learn__goes_on_bit_for_bit(void **none)
             assert_int_equal(ci_commit_check(path_of(&cut, file[k]), sha[1]), CI_OK);
             if (strcmp(sha[0], sha[1]) != 0) fail_msg("%s: %s differs", method[i], file[k]);
         }
+        if (i == 0 && comm->rank == 0) ridges_check(&cut);
         assert_int_equal(learn(&cut, true), CI_OK); /* nothing left to do */
     }
 }
@@ -313,6 +326,7 @@ static void score__follows_from_its_policy(void **none)
     if (comm->rank > 0) return;
     assert_int_equal(ci_fusion_read(path_of(&conf, "last.h5"), "auto", &f), CI_OK);
     assert_int_equal(ci_fusion_policy_cols(f), 21);
+    assert_true(f->at.loss_n == 0 && f->at.loss_sum == 0 && f->at.reward_n == 0 && f->at.reward_sum == 0); /* told at each validation */
     assert_int_equal(ci_fusion_score(f, valid, N_VALID, score, alpha, policy), CI_OK);
     ci_fusion_facts(&f->scale, valid, N_VALID, fact);
     for (int i = 0; i < N_VALID; i++) {
