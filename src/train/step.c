@@ -40,12 +40,18 @@ done:
     return rc;
 }
 
+/* A loss that is not finite: the message becomes which weight is not, where one is. */
+static ci_rc blamed(const struct trainer *t, ci_rc rc)
+{
+    if (rc == CI_ENUMERIC) ci_model_finite(t->model, t->ck.w, "weights");
+    return rc;
+}
+
 static ci_rc backward(struct trainer *t, struct worker *w, const ci_model_pass *pass, ci_lid k)
 {
-    ci_rc rc = ci_model_run(pass, 1, k);
+    ci_rc rc = CI_OK;
 
-    if (rc == CI_ENUMERIC) ci_model_finite(t->model, t->ck.w, "weights"); /* tells which tensor it is, where it can */
-    CI_TRY(rc);
+    CI_TRY(blamed(t, ci_model_run(pass, 1, k)));
     CI_TRY(gradient_add(t, w));
     if (k == 0) CI_TRY(losses_add(t, w, ci_scratch_losses(pass->s)));
 done:
@@ -137,7 +143,7 @@ static ci_rc cut_close(struct trainer *t, ci_rc mine)
                              &bytes, NULL));
     for (size_t i = 1; i < bytes / sizeof *all / (size_t)n; i++)
         for (ci_lid j = 0; j < n; j++) all[j] += all[i * (size_t)n + (size_t)j];
-    CI_TRY(located(t, ci_cuts_close(t->model, t->cuts, &t->step, back, k, all, t->closed)));
+    CI_TRY(located(t, blamed(t, ci_cuts_close(t->model, t->cuts, &t->step, back, k, all, t->closed))));
 done:
     free(own);
     free(all);
