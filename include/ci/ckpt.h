@@ -39,6 +39,7 @@ typedef struct ci_ckpt {
     char set[32];                 /**< feature set                                           */
     char split[CI_SHA256_HEX];    /**< hash of what decides which windows train              */
     char teacher[CI_SHA256_HEX];  /**< SHA-256 of the teacher's weights; "" without one      */
+    char difficulty[CI_SHA256_HEX]; /**< ... and of the vgae that a curriculum asked         */
     ci_model_dim dim;             /**< shapes of the model                                   */
     ci_scaler scaler;
     int32_t n_vocab;

@@ -26,6 +26,7 @@ static ci_rc attributes_read(const ci_h5_view *v, const char *path, ci_ckpt *c)
     CI_TRY(ci_h5_text(v, "store_tree_sha256", c->store, sizeof c->store));
     CI_TRY(ci_h5_text(v, "split_sha256", c->split, sizeof c->split));
     CI_TRY(ci_h5_text(v, "teacher_sha256", c->teacher, sizeof c->teacher));
+    CI_TRY(ci_h5_text(v, "difficulty_sha256", c->difficulty, sizeof c->difficulty));
     CI_TRY(ci_h5_text(v, "model", dim, sizeof dim));
     CI_TRY(ci_model_dim_parse(dim, &c->dim));
     CI_TRY(ci_h5_number(v, "plateau_seen", &seen));
@@ -104,6 +105,7 @@ static ci_rc like(const ci_ckpt *head, ci_ckpt *out)
     memcpy(out->set, head->set, sizeof out->set);
     memcpy(out->split, head->split, sizeof out->split);
     memcpy(out->teacher, head->teacher, sizeof out->teacher);
+    memcpy(out->difficulty, head->difficulty, sizeof out->difficulty);
     out->dim = head->dim;
 done:
     return rc;

@@ -100,6 +100,7 @@ ci_rc ci_ckpt_write(const ci_ckpt *c, const ci_model *m, const char *path)
         {"store_tree_sha256", c->store, 0},
         {"split_sha256", c->split, 0},
         {"teacher_sha256", c->teacher, 0},
+        {"difficulty_sha256", c->difficulty, 0},
         {"model", dim, 0},
         {"plateau_seen", NULL, c->at.plateau.seen},
         {"plateau_bad", NULL, c->at.plateau.bad},

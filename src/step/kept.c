@@ -34,6 +34,7 @@ static ci_rc model_read(const ci_conf *c, const char *path, struct kept *out)
     memcpy(out->settings, ck.settings, CI_SHA256_HEX);
     memcpy(out->store, ck.store, CI_SHA256_HEX);
     memcpy(out->from[0], ck.teacher, CI_SHA256_HEX);
+    memcpy(out->from[1], ck.difficulty, CI_SHA256_HEX);
     out->finished = ci_train_finished(c, &ck.at) == 1;
     ci_ckpt_weights(&ck, out->weights);
 done:
@@ -72,7 +73,10 @@ static bool same_weights(const char *dir, const char *weights)
 
 const char *kept_stale(const ci_conf *c, const struct kept *k)
 {
-    if (!is_dqn(c)) return c->distill.alpha > 0 && !same_weights(c->distill.teacher, k->from[0]) ? "the teacher" : NULL;
+    if (!is_dqn(c)) {
+        if (c->distill.alpha > 0 && !same_weights(c->distill.teacher, k->from[0])) return "the teacher";
+        return strcmp(c->train.curriculum, "none") != 0 && !same_weights(c->train.difficulty, k->from[1]) ? "the vgae of the curriculum" : NULL;
+    }
     if (!same_weights(c->fusion.gat, k->from[0])) return "the gat";
     return same_weights(c->fusion.vgae, k->from[1]) ? NULL : "the vgae";
 }

@@ -59,7 +59,7 @@ bool member_begun(const struct run *r);
 /* What a checkpoint says of its training. */
 struct kept {
     char settings[CI_SHA256_HEX], store[CI_SHA256_HEX], weights[CI_SHA256_HEX];
-    char from[2][CI_SHA256_HEX]; /* weights of its teacher; dqn: of its gat and its vgae */
+    char from[2][CI_SHA256_HEX]; /* weights of its teacher and of the vgae its curriculum asked; dqn: of its gat and its vgae */
     bool finished;               /* by the settings of now */
 };
 

@@ -107,6 +107,7 @@ ci_rc difficulty_open(struct trainer *t, const char *store_sha)
     CI_TRY(rc);
     if (e.ck.dim.kind != CI_VGAE) CI_FAIL(CI_ECONF, "train.difficulty: %s is no vgae", c->train.difficulty);
     CI_TRY(ci_trained_fits(&e, "train.difficulty", t->st, store_sha, t->split_sha));
+    memcpy(t->ck.difficulty, e.weights, sizeof t->ck.difficulty);
     CI_TRY(ci_trained_score(t->comm, &e, c->train.threads, c->train.shard_rows, t->st, t->train, t->n_train, &out));
     ci_model_outputs(e.model, &K);
     t->difficulty = ci_new((size_t)t->n_train, sizeof *t->difficulty);

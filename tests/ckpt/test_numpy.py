@@ -38,7 +38,7 @@ def arrays_are_there(c, store):
     model = dict(line.split("=") for line in attrs.pop("model").split())
     loss = attrs.pop("loss_sum")
     want = {"format": "canids checkpoint", "format_version": 2, "features": "kd35", "scaler_clip": 10, "step": 1, "epoch": 1, "batch": 0, "best_epoch": 0,
-            "better_epoch": 0, "finished": 1, "teacher_sha256": "", "plateau_seen": 1, "plateau_bad": 0, "plateau_drops": 0}
+            "better_epoch": 0, "finished": 1, "teacher_sha256": "", "difficulty_sha256": "", "plateau_seen": 1, "plateau_bad": 0, "plateau_drops": 0}
     report(attrs == want and loss == 0 and sha[0] == identity(store.filename) and len(sha[1]) == 64 and len(sha[2]) == 64 and model["n_feature"] == "35",
            "checkpoint__has_the_attributes_of_its_header", attrs)
 
