@@ -190,7 +190,7 @@ ci_rc ci_fusion_load(const char *path, const char *isa, ci_fusion **out);
 /** Learn as the settings say, from what the best models of fusion.gat and fusion.vgae say of the training and
  *  validation windows of a store; of more than fusion.max_states training windows, as many, evenly spread.  Collective.
  *  \param [in] store_sha  identity of the store
- *  \return as ci_fusion_learn; CI_ENOENT when a model is missing; CI_ECONF when one is of another kind, store,
+ *  \return as ci_fusion_learn, and CI_ETEMP without a checkpoint while states are made; CI_ENOENT when a model is missing; CI_ECONF when one is of another kind, store,
  *          vocabulary or split; CI_EDATA when training or validation lacks a class */
 ci_rc ci_fusion_train(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha, bool must_resume);
 

@@ -5,6 +5,7 @@
 #include "ci/arena.h"
 #include "ci/commit.h"
 #include "ci/log.h"
+#include "ci/signal.h"
 #include "fusion_priv.h"
 
 static ci_rc one_open(const ci_comm *comm, const ci_conf *conf, const char *key, const char *dir, ci_model_kind kind,
@@ -54,6 +55,7 @@ ci_rc states_make(const ci_comm *comm, const ci_conf *conf, const ci_trained *ga
     ci_fusion_rows g, v;
     float *g_rows = NULL, *v_rows = NULL;
     const int64_t most = label ? CI_MAX(n, 1) : WINDOWS_AT_A_TIME;
+    int64_t stop;
 
     for (int64_t from = 0; from < n; from += most) {
         const int64_t k = CI_MIN(most, n - from);
@@ -62,6 +64,9 @@ ci_rc states_make(const ci_comm *comm, const ci_conf *conf, const ci_trained *ga
         g_rows = v_rows = NULL;
         CI_TRY(rows_score(comm, conf, gat, st, graph + from, k, &g_rows, &g));
         CI_TRY(rows_score(comm, conf, vgae, st, graph + from, k, &v_rows, &v));
+        stop = ci_signal_seen();
+        CI_TRY(ci_comm_max_i64(comm, "fusion.states.signal", &stop, 1));
+        if (stop) CI_FAIL(CI_ETEMP, "stopped by signal %d while two models judge windows; the same command begins that again", (int)stop);
         if (label) CI_TRY_ALL(comm, "fusion.calibrate", scale ? ci_fusion_calibrate(&v, label, nodes, scale) : CI_OK);
         CI_TRY_ALL(comm, "fusion.states", scale ? ci_fusion_states(scale, &v, &g, state + from * scale->state) : CI_OK);
     }

@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 # TIMEOUT: 120
 """A vgae, a gat and their fusion in one run: the same on any ranks, made of what the two say, refused when one of them changed."""
-import os
 import shutil
 import signal
 
@@ -80,11 +79,12 @@ def other_models(place, there, settings):
 
 
 def stopped(place, settings):
-    started = Started("train", place.conf, settings=dict(settings, models="[dqn_small]", **{"fusion.episodes": 100000}))
-    begun = started.said("parameters, states of 15 columns")
+    started = Started("train", place.conf, settings=dict(settings, models="[dqn_small]", **{"fusion.episodes": 2000}))
+    begun = started.said("episode 100:")
     started.child.send_signal(signal.SIGUSR1)
     done = started.end()
-    told(begun and done.code == 75 and os.path.exists(settings["run.dir"] + "/dqn_small/last.h5"), "fusion__stops_after_an_episode_with_75", done)
+    at = inspect(settings["run.dir"] + "/dqn_small/last.h5")
+    told(begun and done.code == 75 and 100 <= at["episodes_done"] < 2000, "fusion__stops_after_an_episode_with_75", (str(done), at))
 
 
 def test():
