@@ -111,6 +111,7 @@ $(B)/src/cmd/%.o: src/cmd/%.c $(B)/flags $(B)/version.h
 	$(cc) -I$(B) -MMD -MP -c -o $@ $<
 $(B)/src/conf/folder.o: $(B)/prefix
 extra.conf/folder = -DCI_PREFIX='"$(PREFIX)"'
+extra.ops/cpu/gemm_bf16 = $(isa.O)
 $(B)/src/%_isa.avx512.o: src/%_isa.c $(B)/flags
 	$(cc) $(isa.avx512) -DCI_ISA=avx512 -MMD -MP -c -o $@ $<
 $(B)/src/%_isa.avx2.o: src/%_isa.c $(B)/flags

@@ -74,6 +74,26 @@ static void product(const ci_ops *ops, sgemm_fn *blas, const char *what, int M, 
     free(d);
 }
 
+/** Best GFLOP/s of a call of each, in float32 and with factors in bf16. */
+static void product_bf16(const ci_ops *ops, const ci_ops *bf16, const char *what, int M, int N, int K, int transposed)
+{
+    float *a = numbers((size_t)M * K, 1), *b = numbers((size_t)K * N, 2), *c = numbers((size_t)M * N, 3);
+    const ci_gemm g = {.M = M, .N = N, .K = K, .a = a, .a_row = transposed ? 1 : K, .a_col = transposed ? M : 1, .b = b,
+                       .b_row = N, .c = c, .c_row = N, .start = CI_GEMM_ZERO};
+    const double flop = 2.0 * M * N * K;
+    double best[2] = {1e9, 1e9};
+    for (int run = 0; run < (int)(1e9 / flop) + RUNS; run++)
+        for (int k = 0; k < 2; k++) {
+            const double t = ci_now_s();
+            (k ? bf16 : ops)->gemm(&g);
+            best[k] = CI_MIN(best[k], ci_now_s() - t);
+        }
+    printf("%-28s M %4d N %4d K %4d   %6.1f GFLOP/s   bf16 %6.1f\n", what, M, N, K, flop / best[0] / 1e9, flop / best[1] / 1e9);
+    free(a);
+    free(b);
+    free(c);
+}
+
 /** A shard like those of hcrl_sa: 27 nodes and 99 edges a graph, and self-loops. */
 static ci_batch shard(int n_graph)
 {
@@ -228,6 +248,18 @@ int main(int argc, char **argv)
     product(ops, blas, "edge projection", 32, 96, 11, 0);
     product(ops, blas, "head forward", 8, 192, 192, 0);
     product(ops, blas, "head weight gradient", 192, 192, 8, 1);
+    const ci_ops *bf16 = ci_ops_get_bf16();
+    if (!bf16) printf("bf16: this processor has no AVX512-BF16\n");
+    else {
+        printf("products of factors in bf16 beside float32, best call\n");
+        product_bf16(ops, bf16, "layer 2 forward", 256, 96, 96, 0);
+        product_bf16(ops, bf16, "LSTM gates, small", 216, 384, 96, 0);
+        product_bf16(ops, bf16, "LSTM gates, large", 216, 1536, 256, 0);
+        product_bf16(ops, bf16, "LSTM weight gradient, large", 256, 1536, 216, 1);
+        product_bf16(ops, bf16, "layer 2 forward, large", 216, 256, 256, 0);
+        product_bf16(ops, bf16, "head forward, large", 8, 256, 768, 0);
+        product_bf16(ops, bf16, "head forward, large", 64, 256, 768, 0);
+    }
     printf("convolutions, forward and backward, 8 graphs of 27 nodes and 126 edges\n");
     static const struct { const char *what; conv_kind kind; ci_gatv2_dim dim; } convs[] = {
         {"GATv2", GATV2, {4, 24, 11, 0.2f}}, {"GATv2", GATV2, {4, 64, 11, 0.2f}}, {"GATv2", GATV2, {1, 80, 11, 0.2f}},

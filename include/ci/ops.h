@@ -407,6 +407,12 @@ typedef struct ci_ops {
  *  \return static; NULL when this machine cannot run it or no such kernels were built */
 const ci_ops *ci_ops_get(const char *name);
 
+/** As "avx512", but gemm rounds both operands to bf16 (to nearest, ties to even; what is below the normal numbers is
+ *  0) and sums in float32, pairs of k by pairs: an element is within (2^-7 + 2^-15 + K 2^-23) sum_k |a b| of the exact one.
+ *  Matrix products inside other kernels stay as they are.
+ *  \return static; NULL where the processor has no AVX512-BF16 */
+const ci_ops *ci_ops_get_bf16(void);
+
 /** Standard normal numbers by the polar method from Philox, key (seed, purpose).  Elements 4k..4k+3 are two
  *  pairs; each takes its first accepted attempt, counter (c0, c1, c2, k + attempt * 2^24); n <= 2^26. */
 void ci_normal(uint32_t seed, uint32_t purpose, uint32_t c0, uint32_t c1, uint32_t c2, ci_lid n, float *out);
