@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# TIMEOUT: 120
+# TIMEOUT: 240
 """A run of several models and seeds: each in its folder, skipped, stopped and gone on with one by one, all in one summary."""
 import csv
 import json
