@@ -67,7 +67,9 @@ struct ci_fusion {
 
 static inline ci_lid width(const ci_fusion *f) { return f->net[0].dim[f->net[0].n]; } /* linucb: h */
 static inline float alpha_of(const ci_fusion *f, ci_lid a) { return (float)a / (float)(f->shape.actions - 1); }
-static inline float fused(ci_fusion_fact f, float alpha) { return (1 - alpha) * f.anomaly + alpha * f.attack; }
+/* A mean of probabilities is one; rounded, it may be a little more. */
+static inline float at_most_1(float p) { return p > 1 ? 1 : p; }
+static inline float fused(ci_fusion_fact f, float alpha) { return at_most_1((1 - alpha) * f.anomaly + alpha * f.attack); }
 
 /* Values of all actions: Q of dqn, theta z of linucb.  x is standardised; (rows, actions) to q. */
 void action_values(const ci_fusion *f, struct tape *t, const float *x, ci_lid rows, float *q);

@@ -212,6 +212,7 @@ void mixture(const ci_fusion *f, struct tape *tape, const float *x, ci_lid rows,
             pi[k] = ci_sigmoidf(logit[k][i]);
             mix[i] += gi[k] * pi[k];
         }
+        mix[i] = at_most_1(mix[i]);
     }
 }
 
@@ -239,7 +240,7 @@ static void chunk_score(ci_fusion *f, const float *x, const ci_fusion_fact *fact
         case MOE: s = mix[i]; break;
         default:
             a = weight;
-            s = (1 - a) * fact[i].doubt + a * fact[i].attack;
+            s = at_most_1((1 - a) * fact[i].doubt + a * fact[i].attack);
             break;
         }
         score[i] = (double)s;

@@ -339,6 +339,40 @@ static void score__follows_from_its_policy(void **none)
     ci_fusion_destroy(&f);
 }
 
+/** Gates and weights whose sum rounds to more than 1, and models that are both sure. */
+static void score__is_a_probability_where_all_agree(void **none)
+{
+    (void)none;
+    static const char *const method[] = {"dqn", "moe", "average"};
+    static float sure[N_VALID * 15];
+    static double score[N_VALID];
+    double least = 1, most = 0;
+
+    memcpy(sure, valid, sizeof sure);
+    for (int i = 0; i < N_VALID; i++) {
+        sure[15 * i] = 1e9f;
+        sure[15 * i + 7] = 0;
+        sure[15 * i + 9] = 1;
+    }
+    for (size_t m = 0; m < CI_COUNT(method); m++) {
+        ci_conf conf;
+        ci_fusion *f;
+        conf_of("sure", method[m], NULL, &conf);
+        f = model(&conf);
+        if (!f) continue;
+        for (int step = 0; step < 40; step++) {
+            for (ci_gid i = 0; i < f->n; i++) f->w[i] = f->method == MOE ? f->w[i] * 1.15f : f->w[i] + .07f * made_unit(11, (size_t)step + (size_t)i);
+            assert_int_equal(ci_fusion_score(f, f->method == MOE ? valid : sure, N_VALID, score, NULL, NULL), CI_OK);
+            for (int i = 0; i < N_VALID; i++) {
+                least = fmin(least, score[i]);
+                most = fmax(most, score[i]);
+            }
+        }
+        ci_fusion_destroy(&f);
+    }
+    if (comm->rank == 0) assert_true(least >= 0 && most == 1);
+}
+
 static void create__refuses_what_cannot_be(void **none)
 {
     (void)none;
@@ -378,6 +412,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(learn__does_not_go_on_from_what_is_another),
     cmocka_unit_test(learn__stops_where_a_loss_is_not_finite),
     cmocka_unit_test(score__follows_from_its_policy),
+    cmocka_unit_test(score__is_a_probability_where_all_agree),
     cmocka_unit_test(create__refuses_what_cannot_be),
 };
 CI_TEST_MAIN(tests)
