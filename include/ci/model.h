@@ -127,7 +127,7 @@ typedef struct ci_model ci_model;     /**< constant once created: threads share 
 typedef struct ci_scratch ci_scratch; /**< one shard's activations, and what a thread computes in  */
 typedef struct ci_cuts ci_cuts;       /**< what is known of the whole batch at the cuts            */
 
-/** \param [in]  isa  kernels to use: "auto", "generic", "avx2" or "avx512"; same bits with each
+/** \param [in]  isa  kernels to use: "auto", "generic", "avx2" or "avx512", same bits with each; or "bf16", with bits of its own
  *  \param [out] out  on CI_OK the caller's, to ci_model_destroy; otherwise NULL
  *  \return CI_OK, CI_ECONF (dimensions that cannot be, kernels this machine cannot run), CI_ENOMEM */
 ci_rc ci_model_create(const ci_model_dim *dim, const char *isa, ci_model **out);

@@ -403,7 +403,7 @@ typedef struct ci_ops {
     void (*dropout_backward)(float *dx, ci_lid n, const ci_dropout *drop, uint32_t graph);
 } ci_ops;
 
-/** \param [in] name  "auto" takes the widest this machine has; or "avx512", "avx2", "generic"
+/** \param [in] name  "auto" takes the widest this machine has; or "avx512", "avx2", "generic"; or "bf16": ci_ops_get_bf16
  *  \return static; NULL when this machine cannot run it or no such kernels were built */
 const ci_ops *ci_ops_get(const char *name);
 

@@ -25,6 +25,9 @@ ci_rc ci_train_dim(const ci_conf *conf, const ci_store *st, const ci_model_dim *
  *  from fewer: without a schedule or a curriculum that looks at it. */
 void ci_train_settings(const ci_conf *conf, char out[CI_SHA256_HEX]);
 
+/** The kernels that the settings ask for: train.isa, or "bf16" with train.precision bf16.  The same are used to judge. */
+const char *ci_train_kernels(const ci_conf *conf);
+
 /** The split that the settings ask for. */
 ci_split_conf ci_train_split(const ci_conf *conf);
 

@@ -36,7 +36,7 @@ ci_rc judge_open(const ci_comm *comm, const ci_conf *conf, const ci_store *st, c
         CI_TRY(ci_fused_open(comm, conf, file, st, store_sha, &j->both));
         goto done;
     }
-    CI_TRY(ci_trained_open(comm, conf->run.dir, file, conf->train.isa, &j->one));
+    CI_TRY(ci_trained_open(comm, conf->run.dir, file, ci_train_kernels(conf), &j->one));
     CI_TRY_ALL(comm, "eval.fits", fits(conf, &j->one, st, store_sha));
 done:
     return rc;

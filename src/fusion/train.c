@@ -16,7 +16,7 @@ static ci_rc one_open(const ci_comm *comm, const ci_conf *conf, const char *key,
     char split[CI_SHA256_HEX];
 
     ci_conf_hash(conf, decides, CI_COUNT(decides), split);
-    rc = ci_trained_open(comm, dir, "best.h5", conf->train.isa, out);
+    rc = ci_trained_open(comm, dir, "best.h5", ci_train_kernels(conf), out);
     if (rc == CI_ENOENT) CI_FAIL(CI_ENOENT, "%s: %s has no best.h5; train the %s first", key, dir, key + strlen("fusion."));
     CI_TRY(rc);
     if (out->ck.dim.kind != (ci_lid)kind)

@@ -1,5 +1,6 @@
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include "model_priv.h"
 
 static ci_rc check_common(const ci_model_dim *d)
@@ -73,6 +74,8 @@ ci_rc ci_model_create(const ci_model_dim *dim, const char *isa, ci_model **out)
     if (!m) CI_FAIL(CI_ENOMEM, "model: %zu bytes", sizeof *m);
     m->dim = *dim;
     m->ops = ci_ops_get(isa);
+    if (!m->ops && strcmp(isa, "bf16") == 0)
+        CI_FAIL(CI_ECONF, "train.precision: bf16 needs a processor with AVX512-BF16 on every rank, and this one has none; write fp32");
     if (!m->ops) CI_FAIL(CI_ECONF, "train.isa: this machine or build has no kernels named \"%s\"", isa);
     if (dim->kind == CI_GAT) ci_model_list_gat(m);
     else ci_model_list_vgae(m);

@@ -90,6 +90,8 @@ void ci_train_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
     ci_conf_hash(conf, reads, CI_COUNT(reads) - !epochs, out);
 }
 
+const char *ci_train_kernels(const ci_conf *c) { return strcmp(c->train.precision, "bf16") == 0 ? "bf16" : c->train.isa; }
+
 ci_split_conf ci_train_split(const ci_conf *c)
 {
     return (ci_split_conf){
@@ -257,8 +259,7 @@ static ci_rc model_init(struct trainer *t)
     ci_lid n_tensor;
 
     CI_TRY(ci_train_dim(c, t->st, t->teacher.model ? &t->teacher.ck.dim : NULL, &dim));
-    if (strcmp(c->train.precision, "bf16") == 0) CI_FAIL(CI_ECONF, "train.precision: bf16 is not in this build; write fp32");
-    CI_TRY(ci_model_create(&dim, c->train.isa, &t->model));
+    CI_TRY(ci_model_create(&dim, ci_train_kernels(c), &t->model));
     t->param = ci_model_params(t->model, &n_tensor);
     t->n_pass = ci_model_cuts(t->model, 0) + ci_model_cuts(t->model, 1) + 1;
     if (t->n_pass > 1) CI_TRY(ci_cuts_create(t->model, &t->cuts));

@@ -8,6 +8,7 @@
 
 #include "ci/log.h"
 #include "ci/signal.h"
+#include "ci/ops.h"
 #include "train/train_made.h"
 
 enum { SET = 20, STOPS = 1 };
@@ -31,6 +32,7 @@ static const struct kind { const char *name; const char *set[SET]; } kinds[] = {
     {"momentum", {"train.curriculum=momentum", "train.difficulty=@vgae_g4", "train.curriculum_tau=2"}},
     {"cosine", {"train.schedule=cosine", "train.warmup=1", "train.optimizer=adamw", "train.batch_nodes=150", "train.loss=weighted_ce"}},
     {"plateau", {"train.schedule=plateau", "train.schedule_patience=0", "train.monitor=f1", "train.batch_edges=400"}},
+    {"bf16", {"train.precision=bf16"}},
 };
 
 static ci_store *store;
@@ -106,6 +108,10 @@ static void one_kind(void **state)
     char stopped[CI_SHA256_HEX], whole[CI_SHA256_HEX];
     int64_t steps;
 
+    if (!strcmp(k->name, "bf16") && !ci_ops_get("bf16")) {
+        print_message("skip - train__bf16_has_one_hash_of_weights: this processor has no AVX512-BF16\n");
+        skip();
+    }
     settle(k, "", comm->size % 2 ? 3 : 1); /* stopped, on 3 or 1 threads: what others are taught by, too */
     train(STOPS);
     weights_of(stopped, &steps);
