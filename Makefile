@@ -45,6 +45,7 @@ bench   := $(patsubst %.c,$(B)/%,$(bench.c))
 fuzz.c  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzzers := $(patsubst %.c,$(B)/%,$(fuzz.c))
 fuzz.in := base conf comm graph csv table vocab
+bench.with := $(patsubst %.c,$(B)/%.o,$(filter-out $(bench.c),$(wildcard tools/*.c)))
 helper   = $(patsubst %.c,$(B)/%.o,$(filter-out $(dir $1)test_%,$(wildcard $(dir $1)*.c)))
 
 # ---- goals that compile look for the libraries first; the others work on a bare machine
@@ -135,7 +136,7 @@ $(B)/tools/%.o: tools/%.c $(B)/flags
 $(tests): $(B)/tests/%: $(B)/tests/%.o $$(call helper,tests/%.c) $(B)/libcanids.a
 	@echo "  LD    $@"
 	$(Q)$(CC) $(CFLAGS) $(san) -pthread $(LDFLAGS) -o $@ $^ $(cmocka.lib) $(libs)
-$(bench): $(B)/tools/%: $(B)/tools/%.o $(B)/libcanids.a
+$(bench): $(B)/tools/%: $(B)/tools/%.o $(bench.with) $(B)/libcanids.a
 	@echo "  LD    $@"
 	$(Q)$(CC) $(CFLAGS) $(san) -pthread $(LDFLAGS) -o $@ $^ $(libs)
 

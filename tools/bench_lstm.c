@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "ci/ops.h"
 #include "ci/random.h"
+#include "peak.h"
 
-enum { RUNS = 20, LAYERS = 3, CHAINS = 24, LOOPS = 200000 };
+enum { RUNS = 20, LAYERS = 3 };
 
 /** On a line of the cache, as pieces of a model's arena are. */
 static float *numbers(size_t n, uint32_t seed, float scale)
@@ -22,61 +22,6 @@ static float *numbers(size_t n, uint32_t seed, float scale)
     if (!x) exit(70);
     for (size_t i = 0; i < n; i++) x[i] = scale * (2.0f * ci_unit(ci_philox(seed, 200, (uint32_t)i, 0, 0, 0).v[0]) - 1.0f);
     return x;
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-#ifdef __x86_64__
-#include <immintrin.h>
-
-__attribute__((target("avx512f"))) static double chains_avx512(void)
-{
-    __m512 acc[CHAINS], x = _mm512_set1_ps(0.999f), sum = _mm512_setzero_ps();
-    for (int k = 0; k < CHAINS; k++) acc[k] = _mm512_set1_ps((float)k);
-    for (int i = 0; i < LOOPS; i++) {
-        __asm__ volatile("" : "+v"(x)); /* the loop cannot be folded */
-#pragma GCC unroll 24
-        for (int k = 0; k < CHAINS; k++) acc[k] = _mm512_fmadd_ps(acc[k], x, x);
-    }
-    for (int k = 0; k < CHAINS; k++) sum = _mm512_add_ps(sum, acc[k]);
-    return (double)_mm512_reduce_add_ps(sum);
-}
-
-__attribute__((target("avx2,fma"))) static double chains_avx2(void)
-{
-    enum { N = CHAINS / 2 }; /* of 16 registers */
-    __m256 acc[N], x = _mm256_set1_ps(0.999f), sum = _mm256_setzero_ps();
-    for (int k = 0; k < N; k++) acc[k] = _mm256_set1_ps((float)k);
-    for (int i = 0; i < 2 * LOOPS; i++) {
-        __asm__ volatile("" : "+x"(x));
-#pragma GCC unroll 12
-        for (int k = 0; k < N; k++) acc[k] = _mm256_fmadd_ps(acc[k], x, x);
-    }
-    for (int k = 0; k < N; k++) sum = _mm256_add_ps(sum, acc[k]);
-    return (double)_mm256_cvtss_f32(sum);
-}
-#endif
-
-/** GFLOP/s of fused multiply-adds alone; 0 where it is not known. */
-static double peak(const ci_ops *ops)
-{
-    double best = 0;
-#ifdef __x86_64__
-    for (int run = 0; run < RUNS && ops->lanes >= 8; run++) {
-        const double t = now();
-        volatile double keep = ops->lanes == 16 ? chains_avx512() : chains_avx2();
-        (void)keep;
-        best = CI_MAX(best, 2.0 * CHAINS * LOOPS * ops->lanes / (now() - t) / 1e9);
-    }
-#else
-    (void)ops;
-#endif
-    return best;
 }
 
 static void lstm(const ci_ops *ops, double most, const char *what, ci_lstm_dim dim, ci_lid rows)
@@ -99,12 +44,12 @@ static void lstm(const ci_ops *ops, double most, const char *what, ci_lstm_dim d
     for (int run = 0; run < RUNS; run++) {
         double spent[2] = {0};
         for (int k = 0; k < loops; k++) {
-            const double t0 = now();
+            const double t0 = thread_s();
             ops->lstm_forward(dim, rows, (const float *const *)x, w, keep, y);
-            const double t1 = now();
+            const double t1 = thread_s();
             ops->lstm_backward(dim, rows, (const float *const *)x, w, keep, dy, work, grad);
             spent[0] += t1 - t0;
-            spent[1] += now() - t1;
+            spent[1] += thread_s() - t1;
         }
         for (int k = 0; k < 2; k++) best[k] = CI_MAX(best[k], (k + 1) * flop * loops / spent[k] / 1e9);
     }
@@ -127,7 +72,7 @@ int main(void)
     for (size_t k = 0; k < CI_COUNT(names); k++) {
         const ci_ops *ops = ci_ops_get(names[k]);
         if (!ops) continue;
-        const double most = peak(ops);
+        const double most = peak(ops->lanes);
         printf("jumping knowledge by LSTM, %s kernels, one core, peak %.0f GFLOP/s, best of %d\n", ops->name, most, RUNS);
         for (ci_lid rows = 128; rows <= (k ? 128 : 512); rows *= 2) {
             lstm(ops, most, "gat small", (ci_lstm_dim){2, 96, 96}, rows);

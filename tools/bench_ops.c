@@ -1,6 +1,6 @@
-/** Matrix products beside OpenBLAS, and training of the small classifier on one core.
+/** Matrix products beside OpenBLAS, and convolutions, on one core.
  *
- *      bench_ops [graphs of a shard]
+ *      bench_ops
  *
  *  GFLOP/s counts 2 M N K.  OpenBLAS is opened at run time, one thread; absent, it is said and the
  *  yardstick counts as missed.  Results are compared before anything is timed. */
@@ -10,24 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "ci/arena.h"
 #include "ci/log.h"
-#include "ci/loss.h"
-#include "ci/model.h"
 #include "ci/ops.h"
-#include "ci/random.h"
+#include "shard.h"
 
-enum { ROW = 101, COL_N = 111, COL_T = 112, N_X = 35, N_E = 11, RUNS = 5 };
+enum { ROW = 101, COL_N = 111, COL_T = 112, RUNS = 5 };
 typedef void sgemm_fn(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a, int lda,
                       const float *b, int ldb, float beta, float *c, int ldc);
-
-static float *numbers(size_t n, uint32_t seed)
-{
-    float *x = ci_new(n, sizeof *x);
-    if (!x) exit(70);
-    for (size_t i = 0; i < n; i++) x[i] = 2.0f * ci_unit(ci_philox(seed, 200, (uint32_t)i, 0, 0, 0).v[0]) - 1.0f;
-    return x;
-}
 
 static sgemm_fn *openblas(void)
 {
@@ -94,53 +83,12 @@ static void product_bf16(const ci_ops *ops, const ci_ops *bf16, const char *what
     free(c);
 }
 
-/** A shard like those of hcrl_sa: 27 nodes and 99 edges a graph, and self-loops. */
-static ci_batch shard(int n_graph)
-{
-    enum { NODES = 27, EDGES = 99 };
-    ci_batch b = {.n_graph = n_graph, .n_node = n_graph * NODES, .n_feature = N_X, .n_edge_feature = N_E};
-    b.first = ci_new((size_t)n_graph + 1, sizeof *b.first);
-    b.graph = ci_new((size_t)n_graph, sizeof *b.graph);
-    b.label = ci_new((size_t)n_graph, sizeof *b.label);
-    b.id = ci_new((size_t)b.n_node, sizeof *b.id);
-    b.in_first = ci_new((size_t)b.n_node + 1, sizeof *b.in_first);
-    b.in_src = ci_new((size_t)n_graph * (NODES + EDGES), sizeof *b.in_src);
-    b.x = numbers((size_t)b.n_node * N_X, 4);
-    b.e = numbers((size_t)n_graph * (NODES + EDGES) * N_E, 5);
-    for (int g = 0; g < n_graph; g++) {
-        b.first[g + 1] = (g + 1) * NODES;
-        b.graph[g] = g;
-        b.label[g] = (uint8_t)(g % 2);
-        for (int i = 0; i < NODES; i++) {
-            const int node = g * NODES + i, n_in = (int)(ci_part(EDGES, i + 1, NODES) - ci_part(EDGES, i, NODES));
-            b.id[node] = i + 1;
-            for (int k = 0; k < n_in; k++)
-                b.in_src[b.n_edge++] = g * NODES + (int)ci_below(ci_philox(6, 200, (uint32_t)node, (uint32_t)k, 0, 0).v[0], NODES);
-            b.in_src[b.n_edge++] = node;
-            b.in_first[node + 1] = b.n_edge;
-        }
-    }
-    return b;
-}
-
-static void shard_release(ci_batch *b)
-{
-    free(b->first);
-    free(b->graph);
-    free(b->label);
-    free(b->id);
-    free(b->in_first);
-    free(b->in_src);
-    free(b->x);
-    free(b->e);
-}
-
 typedef enum conv_kind { GATV2, GATV1, TRANSFORMER } conv_kind;
 
 /** Forward and backward of one convolution over a shard of 8 graphs. */
 static void convolution(const ci_ops *ops, const char *what, conv_kind kind, ci_gatv2_dim dim)
 {
-    ci_batch b = shard(8);
+    ci_batch b = shard_make(8, 0);
     const ci_csr g = {b.n_node, b.in_first, b.in_src};
     const size_t D = (size_t)dim.H * dim.C, rows = (size_t)b.n_node * D, scores = (size_t)b.n_edge * dim.H;
     float *x[4], *d[4], *vec[4], *w_e = numbers((size_t)dim.F * D, 3), *dw_e = numbers((size_t)dim.F * D, 3);
@@ -188,54 +136,7 @@ static void convolution(const ci_ops *ops, const char *what, conv_kind kind, ci_
     shard_release(&b);
 }
 
-static void training(const char *isa, int n_graph)
-{
-    const ci_model_dim dim = {.n_id = 60, .id_dim = 16, .n_feature = N_X, .n_edge_feature = N_E, .edge_features = 1,
-                              .conv = CI_CONV_GATV2, .layers = 2, .heads = 4,
-                              .channels = 24, .head_layers = 3, .head_dim = 192, .n_class = 2, .slope = 0.2f};
-    const ci_model_step step = {.seed = 1, .dropout = 0.2f, .unk_drop = 0.05f, .classify = {.kind = CI_FOCAL, .gamma = 2},
-                                .weight = {[CI_TERM_TASK] = 1}, .n_graph = n_graph, .graph_weight = n_graph};
-    ci_batch b = shard(n_graph);
-    ci_model *m;
-    ci_scratch *s;
-    if (ci_model_create(&dim, isa, &m) != CI_OK) {
-        printf("training, %s: not on this machine\n", isa);
-        return;
-    }
-    if (ci_scratch_create(m, b.n_graph, b.n_node, b.n_edge, 0, &s) != CI_OK) exit(70);
-    float *w = numbers((size_t)ci_model_size(m), 7), *grad = numbers((size_t)ci_model_size(m), 8);
-    float *wt = numbers((size_t)ci_model_prepared_size(m), 9);
-    double best[3] = {1e9, 1e9, 1e9};
-    const ci_model_pass pass = {.m = m, .w = w, .wt = wt, .s = s, .b = &b, .step = &step, .grad = grad};
-    ci_model_init(m, 1, w, NULL);
-    ci_model_prepare(m, w, wt);
-    const int loops = (!strcmp(isa, "generic") ? 20 : 2000) / n_graph + 1;
-    for (int run = 0; run < RUNS; run++) {
-        double spent[3] = {0};
-        for (int k = 0; k < loops; k++) {
-            const double t0 = ci_now_s();
-            if (ci_model_run(&pass, 0, 0) != CI_OK) exit(70);
-            const double t1 = ci_now_s();
-            if (ci_model_run(&pass, 1, 0) != CI_OK) exit(70);
-            const double t2 = ci_now_s();
-            spent[0] += t1 - t0;
-            spent[1] += t2 - t1;
-            spent[2] += t2 - t0;
-        }
-        for (int k = 0; k < 3; k++) best[k] = CI_MIN(best[k], spent[k] / loops / n_graph);
-    }
-    printf("training, %-8s one core, shard of %3d graphs: %7.0f graphs/s  (forward %.1f us, backward %.1f us a graph; loss %.4f, scratch %zu KiB)\n",
-           ci_model_isa(m), n_graph, 1 / best[2], best[0] * 1e6, best[1] * 1e6, ci_scratch_losses(s)[CI_TERM_TASK],
-           ci_scratch_bytes(m, b.n_graph, b.n_node, b.n_edge, 0) / 1024);
-    ci_scratch_destroy(&s);
-    ci_model_destroy(&m);
-    free(w);
-    free(wt);
-    free(grad);
-    shard_release(&b);
-}
-
-int main(int argc, char **argv)
+int main(void)
 {
     const ci_ops *ops = ci_ops_get("auto");
     sgemm_fn *blas = openblas();
@@ -269,10 +170,5 @@ int main(int argc, char **argv)
         {"transformer", TRANSFORMER, {4, 24, 11, 0.2f}}, {"transformer", TRANSFORMER, {4, 16, 11, 0.2f}}, {"transformer", TRANSFORMER, {1, 80, 0, 0.2f}},
     };
     for (size_t k = 0; k < CI_COUNT(convs); k++) convolution(ops, convs[k].what, convs[k].kind, convs[k].dim);
-    const int sizes[] = {1, 4, 8, 16, 32, 64};
-    if (argc > 1) training("auto", atoi(argv[1]));
-    else for (size_t k = 0; k < CI_COUNT(sizes); k++) training("auto", sizes[k]);
-    training("avx2", 8);
-    training("generic", 8);
     return 0;
 }

@@ -1,20 +1,10 @@
 #!/bin/sh
-# Training of the small classifier on one core beside PyTorch Geometric on one thread, in turn, on the same shapes.
+# Kernels, the LSTM beside the matrix peak, and training of all models beside PyTorch Geometric, on one core.
 # CANIDS_BUILD is the build folder, CANIDS_ORACLE_PYTHON an interpreter with torch_geometric.
-set -u
-cd "$(dirname "$0")/.." || exit 1
-bench=${CANIDS_BUILD:-build}/tools/bench_ops
-[ -x "$bench" ] || { echo "bench_train: $bench is missing: make benches"; exit 1; }
-pyg() {
-    if [ -n "${CANIDS_ORACLE_PYTHON:-}" ] && "$CANIDS_ORACLE_PYTHON" -c 'import torch_geometric' 2>/dev/null; then
-        "$CANIDS_ORACLE_PYTHON" tools/bench_pyg.py
-    else
-        echo "training, PyTorch Geometric: absent (set CANIDS_ORACLE_PYTHON): yardstick missed"
-    fi
-}
-first=$(pyg)
-"$bench" "$@" || exit 1
-"$(dirname "$bench")/bench_lstm" || exit 1
-second=$(pyg)
-echo "$first"
-echo "$second"
+set -eu
+cd "$(dirname "$0")/.."
+tools=${CANIDS_BUILD:-build}/tools
+[ -x "$tools/bench_ops" ] || { echo "bench_train: $tools/bench_ops is missing: make benches"; exit 1; }
+"$tools/bench_ops"
+"$tools/bench_lstm"
+exec "${CANIDS_ORACLE_PYTHON:-${PYTHON:-/usr/bin/python3}}" tools/bench_train.py
