@@ -297,6 +297,29 @@ static void dim__refuses_each_field_missing_or_no_number(void **state)
     free(text);
 }
 
+/** DESIGN.md, "Shapes"; reference-system.md 5.2 and 5.3; n rows of the id table, of a vgae the classes of its head. */
+static void create__has_the_documented_number_of_parameters(void **state)
+{
+    (void)state;
+    static const struct { const char *model; ci_gid base, each; } cases[] = {
+        {"gat_small_default", 105602, 16}, {"gat_small_paper", 187555, 8}, {"gat_large_paper", 2471235, 8}, {"gat_small_g4", 199107, 16},
+        {"gat_large_g4", 9528323, 16},     {"gat_small_g2", 48962, 8},     {"gat_large_g2", 310658, 16},    {"vgae_small_paper", 23616, 25},
+        {"vgae_large_paper", 389312, 73},  {"vgae_small_g4", 44536, 97},   {"vgae_large_g4", 145848, 161},  {"vgae_small_g2", 8046, 38},
+        {"vgae_large_g2", 181950, 130},
+    };
+    static const ci_lid rows[] = {1, 30, 64, 2049};
+    for (size_t k = 0; k < CI_COUNT(cases); k++)
+        for (size_t i = 0; i < CI_COUNT(rows); i++) {
+            ci_model_dim dim = zoo_find(zoo, n_zoo, cases[k].model)->dim;
+            ci_model *m;
+            dim.n_id = rows[i] - 1;
+            assert_int_equal(ci_model_create(&dim, "generic", &m), CI_OK);
+            if (ci_model_size(m) != cases[k].base + cases[k].each * rows[i])
+                fail_msg("%s, %d rows: %lld", cases[k].model, rows[i], (long long)ci_model_size(m));
+            ci_model_destroy(&m);
+        }
+}
+
 #define AT(field) offsetof(ci_model_dim, field)
 
 static void create__refuses_dimensions_that_cannot_be(void **state)
@@ -373,6 +396,7 @@ int main(void)
         cmocka_unit_test(passes__refuse_what_does_not_fit),
         cmocka_unit_test(dim__as_text_and_back),
         cmocka_unit_test(dim__refuses_each_field_missing_or_no_number),
+        cmocka_unit_test(create__has_the_documented_number_of_parameters),
         cmocka_unit_test(create__refuses_dimensions_that_cannot_be),
     };
     return cmocka_run_group_tests(tests, start, stop);

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch_geometric.nn import (AttentionalAggregation, GATConv, GATv2Conv, GPSConv, GraphNorm, JumpingKnowledge, TransformerConv,
                                 global_add_pool, global_max_pool, global_mean_pool)
-from torch_geometric.utils import add_self_loops, remove_self_loops, softmax
+from torch_geometric.utils import add_self_loops, remove_self_loops
 
-from gat_oracle import philox, symmetric, unit
+from gat_oracle import philox, symmetric
 
 FIELDS = ("kind n_id id_dim id_buckets id_probes n_feature x_first n_edge_feature edge_features project conv norm heads channels layers jk "
           "pool head_layers head_dim n_class n_hidden hidden[0] hidden[1] hidden[2] hidden[3] hidden[4] hidden[5] hidden[6] hidden[7] "
