@@ -178,7 +178,7 @@ typedef struct ci_fusion_of {
 
 ci_fusion_of *ci_fusion_of_get(ci_fusion *f); /**< borrowed */
 
-/** Hash of fusion.* without the two folders, split.*, vocab.* and train.seed. */
+/** Hash of fusion.* without the two folders, split.*, vocab.*, train.seed and, where it is not fp32, train.precision. */
 void ci_fusion_settings(const ci_conf *conf, char out[CI_SHA256_HEX]);
 
 /** Checkpoints as those of ckpt.h: a file of flat arrays, read again before it counts.  Not collective.

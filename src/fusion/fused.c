@@ -17,8 +17,8 @@ static ci_rc fits(const ci_conf *conf, const char *file, const char *store_sha, 
     if (strcmp(f->of.store, store_sha) != 0)
         CI_FAIL(CI_ECONF, "%s learned from store %.12s, this one is %.12s; train again", file, f->of.store, store_sha);
     if (strcmp(f->of.settings, of.settings) != 0)
-        CI_FAIL(CI_ECONF, "%s learned with other fusion.*, split.*, vocab.* or train.seed: give eval the settings of training, or train "
-                "again", file);
+        CI_FAIL(CI_ECONF, "%s learned with other fusion.*, split.*, vocab.*, train.seed or train.precision: give eval the settings of "
+                "training, or train again", file);
     if (strcmp(f->of.gat, of.gat) != 0 || strcmp(f->of.vgae, of.vgae) != 0)
         CI_FAIL(CI_ECONF, "%s learned from gat %.12s and vgae %.12s, %s and %s have %.12s and %.12s; train again", file, f->of.gat, f->of.vgae,
                 conf->fusion.gat, conf->fusion.vgae, of.gat, of.vgae);

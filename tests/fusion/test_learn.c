@@ -265,6 +265,7 @@ static void learn__does_not_go_on_from_what_is_another(void **none)
     (void)none;
     static const char *const short_[] = {"fusion.episodes=2", "fusion.sample=64", "fusion.steps=1", NULL};
     static const char *const other[] = {"fusion.episodes=2", "fusion.sample=64", "fusion.steps=1", "fusion.lr=0.002", NULL};
+    static const char *const rounded[] = {"fusion.episodes=2", "fusion.sample=64", "fusion.steps=1", "train.precision=bf16", NULL};
     ci_conf conf;
     ci_fusion *f = NULL;
 
@@ -274,6 +275,8 @@ static void learn__does_not_go_on_from_what_is_another(void **none)
     conf_of("another", "dqn", other, &conf);
     assert_int_equal(learn(&conf, true), CI_ENOENT);
     assert_non_null(strstr(ci_message(), "no checkpoint of these settings"));
+    conf_of("another", "dqn", rounded, &conf);
+    assert_int_equal(learn(&conf, true), CI_ENOENT);
     conf_of("another", "dqn", short_, &conf);
     f = model(&conf);
     if (f) strcpy(f->of.gat, "another");
