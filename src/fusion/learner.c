@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ci/optim.h"
+#include "ci/tick.h"
 #include "fusion_priv.h"
 
 static ci_rc fits(const ci_conf *conf, const ci_fusion_data *data, const ci_fusion *f)
@@ -131,6 +132,7 @@ ci_rc adam(struct learner *l, double lr, double decay, double clip, double loss)
     const ci_adam a = {.lr = lr, .beta1 = .9, .beta2 = .999, .eps = 1e-8, .decay = decay, .clip = clip, .decoupled = true};
     char message[256];
 
+    ci_tick(); /* an episode may have a million steps, and the other ranks wait for its end */
     if (!isfinite(loss)) CI_FAIL(CI_ENUMERIC, "episode %lld, step %lld: the loss is %g; a smaller fusion.lr may help",
                                  (long long)f->at.episode + 1, (long long)f->at.step + 1, loss);
     rc = ci_adam_step(&a, f->at.step + 1, f->n, l->grad, f->w, f->m, f->v, NULL);

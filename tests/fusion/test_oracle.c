@@ -1,6 +1,7 @@
 /* Networks, losses, ridges and states against PyTorch and numpy in float64 (tests/oracle/fusion.txt). */
 #include "fusion/made.h"
 #include "ci/metric.h"
+#include "ci/tick.h"
 
 enum { ROWS = 24, WINDOWS = 12, LATENT = 5 };
 static FILE *oracle;
@@ -341,6 +342,36 @@ static void states__name_what_is_missing_or_not_finite(void **none)
     assert_int_equal(ci_fusion_calibrate(&vgae, benign, NULL, &s), CI_ECONF);
 }
 
+static void count(void *n) { ++*(int *)n; }
+
+/** The other ranks wait for the end of an episode, however many steps it has. */
+static void episode__gives_a_sign_of_life_each_step(void **none)
+{
+    (void)none;
+    static const char *const set[] = {"model.name=dqn", "fusion.steps=100", "fusion.sample=8", "fusion.batch=4", "fusion.hidden=4", "run.log=error"};
+    static float state[50 * 15];
+    static uint8_t attack[50];
+    const ci_fusion_data data = {50, 50, state, state, attack, attack};
+    static ci_conf conf;
+    ci_fusion_shape shape;
+    ci_fusion *f = NULL;
+    struct learner l = {0};
+    int n = 0;
+
+    made_windows(1, 1, 50, state, attack);
+    assert_int_equal(ci_conf_read(NULL, set, CI_COUNT(set), &conf), CI_OK);
+    ci_fusion_shape_of(&conf, &shape);
+    assert_int_equal(ci_fusion_create(&shape, conf.fusion.buffer, "generic", &f), CI_OK);
+    ci_fusion_init(f, 1);
+    assert_int_equal(learner_init(&l, &conf, &data, f), CI_OK);
+    ci_tick_hook(count, &n);
+    assert_int_equal(dqn_episode(&l), CI_OK);
+    ci_tick_hook(NULL, NULL);
+    assert_true(n >= 100);
+    learner_release(&l);
+    ci_fusion_destroy(&f);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(fusion__computes_what_torch_and_numpy_do),
     cmocka_unit_test(fusion__has_the_parameters_of_the_reference),
@@ -349,5 +380,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(loss__stays_finite_where_a_probability_is_0_or_1),
     cmocka_unit_test(reward__is_what_the_formulas_say),
     cmocka_unit_test(states__name_what_is_missing_or_not_finite),
+    cmocka_unit_test(episode__gives_a_sign_of_life_each_step),
 };
 CI_TEST_MAIN(tests)
