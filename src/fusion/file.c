@@ -123,7 +123,7 @@ static ci_rc head_read(const ci_h5_view *v, const char *path, struct settings s[
         if (i == 0 && s[i].v != CI_FUSION_VERSION)
             CI_FAIL(CI_EFORMAT, "%s: fusion model of version %lld, this program reads %d; train again", path, (long long)s[i].v,
                     CI_FUSION_VERSION);
-        if (s[i].v < -1 || (i < 9 && s[i].v > INT32_MAX)) CI_FAIL(CI_EFORMAT, "%s: %s is %lld", path, s[i].name, (long long)s[i].v);
+        if (s[i].v < -(strcmp(s[i].name, "best_episode") == 0) || (i < 9 && s[i].v > INT32_MAX)) CI_FAIL(CI_EFORMAT, "%s: %s is %lld", path, s[i].name, (long long)s[i].v);
     }
     CI_TRY(ci_h5_text(v, "method", shape->method, sizeof shape->method));
     CI_TRY(ci_h5_text(v, "settings_sha256", of->settings, sizeof of->settings));
@@ -174,6 +174,7 @@ static ci_rc values_check(const ci_fusion *f, const char *path)
     for (int32_t k = 0; k < f->shape.state; k++)
         if (!isfinite(f->scale.mean[k]) || !(f->scale.spread[k] > 0) || !isfinite(f->scale.spread[k]))
             CI_FAIL(CI_EFORMAT, "%s: mean %g and spread %g of column %d", path, f->scale.mean[k], f->scale.spread[k], k);
+    if (!isfinite(f->at.threshold)) CI_FAIL(CI_EFORMAT, "%s: the threshold is %g", path, f->at.threshold);
     for (int32_t i = 0; i < f->memory; i++)
         if (f->past_state[i] < 0 || f->past_action[i] < 0 || f->past_action[i] >= f->shape.actions)
             CI_FAIL(CI_EFORMAT, "%s: action %d of window %d is remembered", path, f->past_action[i], f->past_state[i]);

@@ -2,6 +2,7 @@
 /* Every method learns, goes on where it stopped, and leaves what it says. */
 #define CI_TEST_MPI
 #include <signal.h>
+#include <unistd.h>
 #include "fusion/made.h"
 #include "ci/commit.h"
 #include "ci/json.h"
@@ -394,6 +395,29 @@ static void create__refuses_what_cannot_be(void **none)
     assert_null(f);
 }
 
+/** What would lead a reader out of its arrays, or to no decision, does not become a file. */
+static void write__refuses_what_a_reader_would_refuse(void **none)
+{
+    (void)none;
+    ci_conf conf;
+    ci_fusion *f;
+
+    conf_of("refused", "dqn", NULL, &conf);
+    f = model(&conf);
+    if (!f) return;
+    for (int i = 0; i < 5; i++) {
+        const ci_fusion_progress good = f->at;
+        if (i == 0) f->at.seen = -1;
+        if (i == 1) f->at.step = -1;
+        if (i == 2) f->at.best_episode = -2;
+        if (i == 3) f->at.threshold = NAN;
+        assert_int_equal(ci_fusion_write(f, path_of(&conf, "last.h5")), i < 4 ? CI_EFORMAT : CI_OK);
+        assert_int_equal(access(path_of(&conf, "last.h5"), F_OK) == 0, i == 4);
+        f->at = good;
+    }
+    ci_fusion_destroy(&f);
+}
+
 static int start(void **none)
 {
     (void)none;
@@ -417,5 +441,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(score__follows_from_its_policy),
     cmocka_unit_test(score__is_a_probability_where_all_agree),
     cmocka_unit_test(create__refuses_what_cannot_be),
+    cmocka_unit_test(write__refuses_what_a_reader_would_refuse),
 };
 CI_TEST_MAIN(tests)
