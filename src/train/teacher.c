@@ -4,12 +4,6 @@
 #include "ci/log.h"
 #include "train_priv.h"
 
-static ci_lid teacher_columns(const struct trainer *t)
-{
-    const ci_model_dim *d = &t->teacher.ck.dim;
-    return d->latent + d->n_feature - d->x_first;
-}
-
 /* Means of what a window of the store has. */
 static double flops_of(const struct trainer *t, const ci_model *m)
 {
@@ -59,6 +53,13 @@ done:
     return rc;
 }
 
+/* v, at `from` of what the slot keeps: the passes that follow come when this thread's teacher has seen other shards. */
+static const float *kept(struct slot *s, size_t from, const float *v, ci_lid rows, ci_lid cols)
+{
+    if (!s->said) return v;
+    return memcpy(s->said + from, v, (size_t)rows * (size_t)cols * sizeof *v);
+}
+
 ci_rc teacher_ask(const struct trainer *t, const struct worker *w, struct slot *s)
 {
     ci_rc rc = CI_OK;
@@ -67,26 +68,26 @@ ci_rc teacher_ask(const struct trainer *t, const struct worker *w, struct slot *
 
     CI_TRY(ci_model_forward(e->model, e->ck.w, e->ck.state, w->teacher, s->b));
     if (e->ck.dim.kind == CI_GAT) {
-        s->aid.teacher_logit = ci_scratch_tensor(e->model, w->teacher, "logit", &cols);
+        s->aid.teacher_logit = kept(s, 0, ci_scratch_tensor(e->model, w->teacher, "logit", &cols), s->b->n_graph, e->ck.dim.n_class);
         goto done;
     }
-    s->aid.teacher_mu = ci_scratch_tensor(e->model, w->teacher, "mu", &cols);
-    s->aid.teacher_recon = ci_scratch_tensor(e->model, w->teacher, "recon", &cols);
-    if (s->said) { /* the passes that follow come when this thread's teacher has seen other shards */
-        const size_t mu = (size_t)s->b->n_node * (size_t)e->ck.dim.latent, recon = (size_t)s->b->n_node * (size_t)cols;
-        memcpy(s->said, s->aid.teacher_mu, mu * sizeof(float));
-        memcpy(s->said + mu, s->aid.teacher_recon, recon * sizeof(float));
-        s->aid.teacher_mu = s->said;
-        s->aid.teacher_recon = s->said + mu;
-    }
+    const float *mu = ci_scratch_tensor(e->model, w->teacher, "mu", &cols);
+    s->aid.teacher_mu = kept(s, 0, mu, s->b->n_node, cols);
+    const size_t n_mu = (size_t)s->b->n_node * (size_t)cols;
+    const float *recon = ci_scratch_tensor(e->model, w->teacher, "recon", &cols);
+    s->aid.teacher_recon = kept(s, n_mu, recon, s->b->n_node, cols);
 done:
     return rc;
 }
 
-/* Room for what the teacher says of a shard: (rows) of its columns. */
 size_t teacher_room(const struct trainer *t)
 {
-    return t->teacher.model && t->teacher.ck.dim.kind == CI_VGAE ? (size_t)t->conf->train.shard_rows * (size_t)teacher_columns(t) : 0;
+    const ci_model_dim *d = &t->teacher.ck.dim;
+    const int32_t rows = t->conf->train.shard_rows;
+
+    if (!t->teacher.model) return 0;
+    if (d->kind == CI_GAT) return (size_t)CI_SHARD_GRAPHS(rows) * (size_t)d->n_class;
+    return (size_t)rows * (size_t)(d->latent + d->n_feature - d->x_first);
 }
 
 ci_rc difficulty_open(struct trainer *t, const char *store_sha)

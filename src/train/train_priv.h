@@ -28,7 +28,7 @@ struct worker {
 struct slot {
     ci_lane lane;
     const ci_batch *b;
-    float *said;      /* (rows, columns of the teacher's mu and recon); owned; NULL: read where the teacher left them */
+    float *said;      /* (teacher_room) what the teacher says, owned; NULL: read where the teacher left it */
     ci_model_aid aid;
 };
 

@@ -25,6 +25,7 @@ static const struct kind { const char *name; const char *set[SET]; } kinds[] = {
     {"transformer", {"model.conv=transformer", "model.norm=layer", "model.pool=attention"}},
     {"lstm", {"model.jk=lstm", "model.id_encoding=hash", "model.id_buckets=7", "model.norm=batch"}},
     {"taught", {"distill.teacher=@gat", "distill.alpha=0.7", "model.layers=1"}},
+    {"taught_batch", {"distill.teacher=@gat", "distill.alpha=0.7", "model.layers=2", "model.norm=batch"}},
     {"vgae_taught", {"model.name=vgae", "model.hidden=[8]", "model.heads=2", "model.latent=5", "model.norm=graph", "model.neighbour=gaussian",
                      "train.population=benign", "distill.teacher=@vgae_g4", "distill.alpha=0.7"}},
     {"hard", {"train.curriculum=hard", "train.difficulty=@vgae_g4"}},
