@@ -12,7 +12,7 @@ const struct loss_loops *loss_loops(const char *name)
 
     if (!ops) return NULL;
 #ifdef __x86_64__
-    if (!strcmp(ops->name, "avx512")) return &loss_loops_avx512;
+    if (!strncmp(ops->name, "avx512", 6)) return &loss_loops_avx512;
     if (!strcmp(ops->name, "avx2")) return &loss_loops_avx2;
 #endif
     return &loss_loops_generic;

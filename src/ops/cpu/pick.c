@@ -16,7 +16,7 @@ static int runs(const ci_ops *ops)
 
 const ci_ops *ci_ops_get(const char *name)
 {
-    if (!strcmp(name, "bf16")) return ci_ops_get_bf16();
+    if (!strcmp(name, "bf16") || !strcmp(name, "avx512-bf16")) return ci_ops_get_bf16(); /* as a setting, and by its own name */
     static const ci_ops *const widest_first[] = {
 #ifdef __x86_64__
         &ci_ops_avx512, &ci_ops_avx2,
