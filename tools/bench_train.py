@@ -75,6 +75,8 @@ def default_preset():
         for isa in ("bf16", "avx512", "avx2", "generic"):
             done = subprocess.run([BENCH, model, "small", "default", str(ROWS[0]), str(SECONDS), "train.precision=bf16" if isa == "bf16" else f"train.isa={isa}"], stdout=subprocess.PIPE,
                                   stderr=subprocess.DEVNULL, universal_newlines=True)
+            if done.returncode < 0:
+                sys.exit(f"bench_train: {model} small with {isa} kernels died of signal {-done.returncode}")
             rates.append(f"{isa} {done.stdout.split()[0].split('=')[1]} graphs/s" if done.returncode == 0 else f"{isa}: not on this machine")
         print(f"  {model} small: " + ", ".join(rates), flush=True)
 
