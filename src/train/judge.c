@@ -78,6 +78,7 @@ static ci_rc loss_of(const struct trainer *t, const float *out, const uint8_t *l
 {
     ci_rc rc = CI_OK;
     const int64_t n = t->split.n_valid;
+    const ci_class_loss how = class_loss_of(t->conf);
     ci_lid K;
     float *logit = NULL;
 
@@ -94,7 +95,7 @@ static ci_rc loss_of(const struct trainer *t, const float *out, const uint8_t *l
     logit = ci_new((size_t)n, 2 * sizeof *logit);
     if (!logit) CI_FAIL(CI_ENOMEM, "%lld validation scores", (long long)n);
     for (int64_t i = 0; i < n; i++) memcpy(logit + 2 * i, out + i * K, 2 * sizeof *logit);
-    CI_TRY(ci_classify(&t->step.classify, logit, label, NULL, (ci_lid)n, 1 / (double)n, NULL, &v->loss));
+    CI_TRY(ci_classify(&how, logit, label, NULL, (ci_lid)n, 1 / (double)n, NULL, &v->loss));
 done:
     free(logit);
     return rc;

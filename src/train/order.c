@@ -101,6 +101,14 @@ done:
     return rc;
 }
 
+ci_class_loss class_loss_of(const ci_conf *c)
+{
+    return (ci_class_loss){
+        .kind = strcmp(c->train.loss, "ce") == 0 ? CI_CE : strcmp(c->train.loss, "focal") == 0 ? CI_FOCAL : CI_WEIGHTED_CE,
+        .gamma = c->train.gamma,
+        .weight = {1, c->train.attack_weight}};
+}
+
 /* What is known of the batch before anybody computes. */
 static ci_rc tell(struct trainer *t)
 {
@@ -114,10 +122,7 @@ static ci_rc tell(struct trainer *t)
                          .unk_drop = (float)c->train.unk_drop, .mask = (float)c->train.mask,
                          .temperature = c->distill.temperature, .latent = c->distill.latent, .recon = c->distill.recon,
                          .n_graph = t->n_batch_graph, .graph_weight = (double)t->n_batch_graph};
-    s->classify.kind = strcmp(c->train.loss, "ce") == 0 ? CI_CE : strcmp(c->train.loss, "focal") == 0 ? CI_FOCAL : CI_WEIGHTED_CE;
-    s->classify.gamma = c->train.gamma;
-    s->classify.weight[0] = 1;
-    s->classify.weight[1] = c->train.attack_weight;
+    s->classify = class_loss_of(c);
     s->weight[CI_TERM_TASK] = own * (ci_model_dims(t->model)->kind == CI_VGAE ? c->train.recon : 1);
     s->weight[CI_TERM_ID] = own * c->train.id;
     s->weight[CI_TERM_NEIGHBOUR] = own * c->train.neighbour;

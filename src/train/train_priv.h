@@ -90,6 +90,8 @@ int sum_overflows(uint32_t largest, int exponent);
 
 /* Graphs of the epoch under way, their order and batches.  The same on every rank; not collective. */
 ci_rc epoch_begin(struct trainer *t);
+/* The loss that a classifier is trained with, and judged by. */
+ci_class_loss class_loss_of(const ci_conf *c);
 /* The present batch: its shards, and what the model is told of it.  Not collective. */
 ci_rc batch_begin(struct trainer *t);
 /* One optimiser step over the next batch.  Collective.  *out_signal: a rank was asked to stop. */
