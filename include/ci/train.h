@@ -69,7 +69,7 @@ ci_rc ci_trained_fits(const ci_trained *t, const char *what, const ci_store *st,
  *  \param [in] store_sha    SHA-256 of the store's file
  *  \param [in] must_resume  it is an error when there is nothing to go on from
  *  \return CI_OK; CI_ENOENT (must_resume; no teacher); CI_ETEMP after a signal, with a checkpoint on disk; CI_ECONF (also a
- *          teacher of other features, vocabulary or split), CI_EDATA, CI_EFORMAT (a teacher that is corrupt);
+ *          teacher of other features, scaling, vocabulary or split), CI_EDATA, CI_EFORMAT (a teacher that is corrupt);
  *          CI_ENUMERIC (step, rank and, where weights or a gradient are at fault, tensor
  *          in the message; the last checkpoint stays);
  *          CI_EIO, CI_ECREATE, CI_ENOMEM */

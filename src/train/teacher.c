@@ -4,6 +4,9 @@
 #include "ci/log.h"
 #include "train_priv.h"
 
+#define SCALED_OTHERWISE "distill.teacher: %s feature %d was scaled by %g and %g when it was trained, by %g and %g here, and it sees the " \
+                         "same columns as its student; give both the same train.scale, and train it again"
+
 /* Means of what a window of the store has. */
 static double flops_of(const struct trainer *t, const ci_model *m)
 {
@@ -49,6 +52,22 @@ ci_rc teacher_open(struct trainer *t, const char *store_sha)
                 t->teacher.ck.dim.kind == CI_VGAE ? "vgae" : "gat", c->model.name);
     CI_TRY(ci_trained_fits(&t->teacher, "distill.teacher", t->st, store_sha, t->split_sha));
     CI_TRY(price(t));
+done:
+    return rc;
+}
+
+ci_rc teacher_scaled(const struct trainer *t)
+{
+    ci_rc rc = CI_OK;
+    const ci_scaler *own = &t->ck.scaler, *its = &t->teacher.ck.scaler;
+
+    if (!t->teacher.model) goto done;
+    for (ci_lid k = 0; k < own->n_node; k++)
+        if (its->clip != own->clip || its->node_mean[k] != own->node_mean[k] || its->node_spread[k] != own->node_spread[k])
+            CI_FAIL(CI_ECONF, SCALED_OTHERWISE, "node", k, its->node_mean[k], its->node_spread[k], own->node_mean[k], own->node_spread[k]);
+    for (ci_lid k = 0; k < own->n_edge; k++)
+        if (its->edge_mean[k] != own->edge_mean[k] || its->edge_spread[k] != own->edge_spread[k])
+            CI_FAIL(CI_ECONF, SCALED_OTHERWISE, "edge", k, its->edge_mean[k], its->edge_spread[k], own->edge_mean[k], own->edge_spread[k]);
 done:
     return rc;
 }

@@ -274,6 +274,7 @@ ci_rc ci_train(const ci_comm *comm, const ci_conf *conf, const ci_store *st, con
                              ci_scaler_kind_of(conf->train.scale), &t.ck.scaler));
         ci_model_init(t.model, (uint32_t)conf->train.seed, t.ck.w, t.ck.state);
     }
+    CI_TRY(teacher_scaled(&t));
     f.saved_s = ci_now_s();
     while (!t.ck.at.finished) CI_TRY(epoch_run(&t, &f));
     CI_TRY_ALL(comm, "train.cka", comm->rank == 0 ? cka_report(&t) : CI_OK);

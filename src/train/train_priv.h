@@ -99,6 +99,9 @@ ci_rc step_run(struct trainer *t, int *out_signal);
 
 /* Open the teacher that the settings name, if they do.  Collective. */
 ci_rc teacher_open(struct trainer *t, const char *store_sha);
+/* A shard is packed once, for both: the teacher, if there is one, must have been trained on columns that are scaled alike.
+ * \return CI_OK or CI_ECONF, the same on every rank */
+ci_rc teacher_scaled(const struct trainer *t);
 size_t teacher_room(const struct trainer *t); /* floats of slot.said */
 /* Difficulty of the training graphs by the vgae that the settings name, for a curriculum.  Collective. */
 ci_rc difficulty_open(struct trainer *t, const char *store_sha);

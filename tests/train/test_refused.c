@@ -106,6 +106,14 @@ static void teacher__of_other_data_is_refused(void **state)
     }
 }
 
+static void teacher__of_columns_scaled_otherwise_is_refused(void **state)
+{
+    (void)state;
+    refused((const char *const[]){"distill.alpha=0.5", teacher("gat"), "train.scale=robust", NULL}, CI_ECONF, "distill.teacher", "train.scale");
+    refused((const char *const[]){VGAE, "distill.alpha=0.5", teacher("vgae"), "train.scale=none", NULL}, CI_ECONF, "distill.teacher",
+            "train.scale");
+}
+
 static void teacher__that_is_corrupt_is_refused(void **state)
 {
     char path[CI_PATH_MAX];
@@ -216,6 +224,7 @@ static void train__that_is_not_finite_names_tensor_step_and_rank(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(teacher__missing_or_of_another_kind_is_refused),
     cmocka_unit_test(teacher__of_other_data_is_refused),
+    cmocka_unit_test(teacher__of_columns_scaled_otherwise_is_refused),
     cmocka_unit_test(teacher__that_is_corrupt_is_refused),
     cmocka_unit_test(curriculum__without_a_vgae_that_fits_is_refused),
     cmocka_unit_test(train__refuses_a_graph_larger_than_the_budget),
