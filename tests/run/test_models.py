@@ -20,7 +20,7 @@ METRICS = ["auroc", "average_precision", "f1", "mcc", "fpr", "accuracy"]
 def left(there):
     """All that must not depend on how the run went."""
     names = PREPARED + ["summary.json", "summary.csv"] + [m + "/" + n for m in MEMBERS for n in TRAINED + JUDGED]
-    return hashes(there, names)
+    return hashes(there, names + [m + "/cka.json" for m in MEMBERS if "kd" in m])
 
 
 def attempts(there):
@@ -75,6 +75,13 @@ def summary(there):
     told(not bad and len(cells) == len(table) > 8, "summary__has_mean_and_spread_of_what_results_say", bad[:2])
     told([m["folder"] for m in whole["members"]] == MEMBERS and whole["simulated"] and all(r["traffic"] == "SIMULATED" for r in table.values()),
          "summary__names_members_and_says_simulated", whole["members"])
+
+
+def alike(there):
+    """The one layer of each; never of a model without a teacher."""
+    found = [load("%s/%s/cka.json" % (there, m)) for m in MEMBERS if "kd" in m]
+    good = all([len(row) for row in c["cka"]] == [1] and all(0 < v <= 1 for row in c["cka"] for v in row) for c in found)
+    told(good and found[0]["cka"] != found[1]["cka"] and not os.path.exists("%s/%s/cka.json" % (there, MEMBERS[0])), "students__are_held_against_their_teacher", found)
 
 
 def again(place, there, whole):
@@ -170,6 +177,7 @@ def test():
     with Place() as place:
         there, whole = ranks(place)
         summary(there)
+        alike(there)
         again(place, there, whole)
         stopped(place, there, whole)
         refused(place, there)
