@@ -234,12 +234,12 @@ static ci_rc prepare(struct trainer *t)
     ci_rc rc = CI_OK;
     ci_rc mine = batch_begin(t);
 
-    if (t->n_pass > 1) {
+    if (t->n_pass > 1 && mine == CI_OK) {
         const int64_t n = ci_part(t->n_shard, t->comm->rank + 1, t->comm->size) - ci_part(t->n_shard, t->comm->rank, t->comm->size);
-        if (mine == CI_OK) mine = slots_have(t, (size_t)CI_MAX(n, 1));
-        CI_TRY_ALL(t->comm, "train.step.room", mine);
+        mine = slots_have(t, (size_t)CI_MAX(n, 1));
     }
-    CI_TRY(mine); /* without slots: the same on every rank */
+    if (t->n_pass > 1 || t->weight) CI_TRY_ALL(t->comm, "train.step.room", mine);
+    CI_TRY(mine); /* without slots and weights no memory is taken: the same on every rank */
     ci_model_prepare(t->model, t->ck.w, t->wt);
 done:
     return rc;
