@@ -11,7 +11,8 @@
 void ci_eval_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
 {
     static const char *const reads[] = {"data.train", "data.test", "data.set", "data.duplicates", "window.", "features.", "vocab.",
-                                        "contract.", "split.", "model.", "train.", "eval.", "fusion."};
+                                        "contract.", "split.", "model.", "train.", "distill.alpha", "distill.temperature",
+                                        "distill.latent", "distill.recon", "eval.", "fusion."};
 
     ci_conf_hash(conf, reads, CI_COUNT(reads) - (strcmp(conf->model.name, "dqn") != 0), out);
 }

@@ -370,12 +370,36 @@ static void eval__refuses_what_does_not_fit(void **state)
     assert_int_equal(ci_eval_print(path_of("nowhere")), CI_ENOENT);
 }
 
+/* Two students that heard their teacher differently are not of the same settings; where their folders are is no setting. */
+static void settings__are_those_that_the_model_came_from(void **state)
+{
+    static const struct { const char *set; bool counts; } of[] = {
+        {"distill.alpha=0.3", true},        {"distill.temperature=2", true}, {"distill.latent=1", true},   {"distill.recon=1", true},
+        {"train.lr=0.002", true},           {"eval.weights=last", true},     {"model.head_dim=64", true},  {"split.every=4", true},
+        {"distill.teacher=elsewhere", false}, {"run.dir=elsewhere", false},  {"train.threads=3", false},   {"fusion.lr=0.002", false},
+    };
+    const char *set[] = {"model.auxiliary=kd_standard", NULL};
+    static ci_conf student;
+    char plain[CI_SHA256_HEX], now[CI_SHA256_HEX];
+
+    (void)state;
+    assert_int_equal(ci_conf_read(NULL, set, 1, &student), CI_OK);
+    ci_eval_settings(&student, plain);
+    for (size_t i = 0; i < CI_COUNT(of); i++) {
+        set[1] = of[i].set;
+        assert_int_equal(ci_conf_read(NULL, set, 2, &student), CI_OK);
+        ci_eval_settings(&student, now);
+        if ((strcmp(plain, now) != 0) != of[i].counts) fail_msg("%s", of[i].set);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(table__says_what_a_person_counts),
     cmocka_unit_test(results_json__has_null_where_there_is_no_number),
     cmocka_unit_test(results_csv__leaves_such_fields_empty),
     cmocka_unit_test(eval__has_a_line_a_folder_and_an_attack),
     cmocka_unit_test(eval__refuses_what_does_not_fit),
+    cmocka_unit_test(settings__are_those_that_the_model_came_from),
 };
 
 int main(int argc, char **argv)
