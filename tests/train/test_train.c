@@ -287,8 +287,17 @@ static void train__says_when_it_cannot_write(void **state)
 
 static void train_settings__change_with_what_can_change_a_result(void **state)
 {
-    static const char *const changes[] = {"train.seed=43", "train.lr=0.002", "split.every=4", "model.layers=1", "vocab.scope=benign", "train.shard_rows=65", "train.clip=2", "train.patience=3"};
-    static const char *const same[] = {"train.threads=7", "train.checkpoint_s=1", "run.log=warn", "comm.deadline_s=5", "eval.draws=3", "train.epochs=9"};
+    static const char *const changes[] = {
+        "split.every=4", "split.blocks=6", "model.layers=1", "model.norm=batch", "model.jk=lstm", "vocab.scope=benign", "distill.alpha=0.5",
+        "distill.temperature=2", "distill.latent=1", "distill.recon=1", "train.seed=43", "train.batch=25", "train.batch_nodes=900",
+        "train.batch_edges=900", "train.shard_rows=65", "train.patience=3", "train.steps=3", "train.scale=robust", "train.loss=ce",
+        "train.gamma=1", "train.attack_weight=2", "train.recon=2", "train.id=2", "train.neighbour=2", "train.kl=2", "train.edge=2",
+        "train.mask=0.5", "train.monitor=f1", "train.anomaly=recon", "train.optimizer=adamw", "train.lr=0.002", "train.decay=0",
+        "train.beta1=0.8", "train.beta2=0.9", "train.eps=1e-7", "train.dropout=0.1", "train.unk_drop=0.1", "train.clip=2",
+        "train.schedule=step", "train.warmup=1", "train.lr_min=0.0001", "train.schedule_epochs=3", "train.schedule_gamma=0.5",
+        "train.schedule_patience=3", "train.precision=bf16", "train.curriculum=momentum", "train.curriculum_tau=3"};
+    static const char *const same[] = {"train.threads=7", "train.checkpoint_s=1", "train.isa=auto", "train.epochs=9", "train.difficulty=a",
+                                       "distill.teacher=b", "distill.cka=3", "run.log=warn", "comm.deadline_s=5", "eval.draws=3"};
     char base[CI_SHA256_HEX], now[CI_SHA256_HEX];
 
     (void)state;
@@ -308,6 +317,27 @@ static void train_settings__change_with_what_can_change_a_result(void **state)
     }
 }
 
+/* More epochs go on from fewer, but for schedules and curricula that look at how many there are. */
+static void train_settings__have_the_epochs_where_they_decide(void **state)
+{
+    static const struct { const char *how[2]; int differ; } cases[] = {
+        {{"train.schedule=none", "train.warmup=1"}, 0},   {{"train.schedule=plateau", "train.warmup=1"}, 0},
+        {{"train.schedule=cosine", "train.warmup=1"}, 1}, {{"train.schedule=cosine", "train.schedule_epochs=3"}, 0},
+        {{"train.curriculum=hard", "train.warmup=1"}, 1}, {{"train.curriculum=easy", "train.warmup=1"}, 1},
+        {{"train.curriculum=momentum", "train.warmup=1"}, 0},
+    };
+    char few[CI_SHA256_HEX], many[CI_SHA256_HEX];
+
+    (void)state;
+    for (size_t i = 0; i < CI_COUNT(cases); i++) {
+        small_conf("settings", (const char *const[]){cases[i].how[0], cases[i].how[1], "train.epochs=4", NULL}, &conf);
+        ci_train_settings(&conf, few);
+        small_conf("settings", (const char *const[]){cases[i].how[0], cases[i].how[1], "train.epochs=5", NULL}, &conf);
+        ci_train_settings(&conf, many);
+        if ((strcmp(few, many) != 0) != cases[i].differ) fail_msg("%s %s", cases[i].how[0], cases[i].how[1]);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(train__leaves_checkpoints_and_a_line_an_epoch),
     cmocka_unit_test(train__stopped_by_a_signal_goes_on_to_the_same_weights),
@@ -319,6 +349,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(train__refuses_one_class),
     cmocka_unit_test(train__says_when_it_cannot_write),
     cmocka_unit_test(train_settings__change_with_what_can_change_a_result),
+    cmocka_unit_test(train_settings__have_the_epochs_where_they_decide),
 };
 
 int main(int argc, char **argv)
