@@ -90,7 +90,7 @@ static size_t layout(const ci_model *m, const ci_scratch *s, struct buffer *all)
 /** Floats that the kinds compute in, and ci_affinity in judging graphs: the most that one of them wants. */
 static size_t work_floats(const ci_model *m, const ci_scratch *s)
 {
-    size_t most = 3 * (size_t)s->max_node;
+    size_t most = 0;
     for (ci_lid k = 0; k < m->n_record; k++) {
         const struct kind_of *kind = &ci_model_kinds[m->record[k].kind];
         const size_t wanted = kind->work ? kind->work(m, &m->record[k], s->max_graph, s->max_node, s->max_edge, s->max_raw) : 0;
