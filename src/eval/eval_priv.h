@@ -1,6 +1,7 @@
 #ifndef CI_EVAL_PRIV_H
 #define CI_EVAL_PRIV_H
 #include <stdbool.h>
+#include <stdio.h>
 #include "ci/eval.h"
 #include "ci/fusion.h"
 #include "ci/h5.h"
@@ -69,6 +70,12 @@ ci_rc results_tabulate(const ci_conf *conf, const ci_store *st, const struct sco
 /* results.csv, results.json, and the table on standard output. */
 ci_rc results_write(const struct results *r, const char *run_dir);
 char *results_json(const struct results *r); /* to free(); NULL: memory is short */
+
+void csv_number(FILE *f, double v); /* ",1.5"; "," where it is not finite */
+/* A field of text, quoted where it has to be (RFC 4180): folders may be named anything. */
+void csv_field(FILE *f, const char *s);
+/* dir/name gets this text, which is freed; NULL: memory was short. */
+ci_rc text_publish(char *text, const char *dir, const char *name);
 
 /* scores.h5.  Not collective: rank 0. */
 ci_rc scores_write(const struct scored *all, const ci_store *st, const ci_conf *conf, const struct results *r);

@@ -7,8 +7,8 @@
 #include "ci/arena.h"
 #include "ci/commit.h"
 #include "ci/json.h"
-#include "ci/metric.h"
 #include "ci/types.h"
+#include "eval_priv.h"
 
 /* Member m * n_seed + s is model m with seed s. */
 struct summary {
@@ -149,25 +149,6 @@ static char *json_text(const struct summary *s)
     return text;
 }
 
-static void csv_number(FILE *f, double v)
-{
-    if (isfinite(v)) fprintf(f, ",%.9g", v);
-    else fputc(',', f);
-}
-
-/* A field of text, quoted where it has to be (RFC 4180). */
-static void csv_field(FILE *f, const char *text)
-{
-    const bool plain = !text[strcspn(text, ",\"\r\n")];
-
-    if (!plain) fputc('"', f);
-    for (; *text; text++) {
-        if (*text == '"') fputc('"', f);
-        fputc(*text, f);
-    }
-    if (!plain) fputc('"', f);
-}
-
 static void csv_line(FILE *f, const struct summary *s, int32_t model, const ci_json *like)
 {
     char name[CI_ITEM_MAX];
@@ -203,19 +184,6 @@ static char *csv_text(const struct summary *s)
         return NULL;
     }
     return text;
-}
-
-static ci_rc text_publish(char *text, const char *dir, const char *name)
-{
-    ci_rc rc = CI_OK;
-    char path[CI_PATH_MAX];
-
-    if (!text) CI_FAIL(CI_ENOMEM, "%s", name);
-    CI_TRY(ci_path_join(path, dir, name));
-    CI_TRY(ci_commit_bytes(path, text, strlen(text)));
-done:
-    free(text);
-    return rc;
 }
 
 /* test_01_known_vehicle_known_attack is a wide head of a column: test_01. */

@@ -7,27 +7,6 @@
 #include "ci/json.h"
 #include "eval_priv.h"
 
-static void csv_number(FILE *f, double v)
-{
-    if (isfinite(v)) fprintf(f, ",%.9g", v);
-    else fputc(',', f);
-}
-
-/* A field of text, quoted where it has to be (RFC 4180): folders may be named anything. */
-static void csv_field(FILE *f, const char *s)
-{
-    if (!s[strcspn(s, ",\"\r\n")]) {
-        fputs(s, f);
-        return;
-    }
-    fputc('"', f);
-    for (; *s; s++) {
-        if (*s == '"') fputc('"', f);
-        fputc(*s, f);
-    }
-    fputc('"', f);
-}
-
 static char *csv_text(const struct results *r)
 {
     char *text = NULL;
@@ -68,19 +47,6 @@ static char *csv_text(const struct results *r)
         return NULL;
     }
     return text;
-}
-
-static ci_rc text_publish(char *text, const char *dir, const char *name)
-{
-    ci_rc rc = CI_OK;
-    char path[CI_PATH_MAX];
-
-    if (!text) CI_FAIL(CI_ENOMEM, "%s", name);
-    CI_TRY(ci_path_join(path, dir, name));
-    CI_TRY(ci_commit_bytes(path, text, strlen(text)));
-done:
-    free(text);
-    return rc;
 }
 
 ci_rc results_write(const struct results *r, const char *run_dir)
