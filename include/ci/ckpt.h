@@ -41,6 +41,7 @@ typedef struct ci_ckpt {
     char teacher[CI_SHA256_HEX];  /**< SHA-256 of the teacher's weights; "" without one      */
     char difficulty[CI_SHA256_HEX]; /**< ... and of the vgae that a curriculum asked         */
     ci_model_dim dim;             /**< shapes of the model                                   */
+    char tensors[CI_SHA256_HEX];  /**< ci_ckpt_tensors of the model whose weights these are  */
     ci_scaler scaler;
     int32_t n_vocab;
     uint32_t *vocab;              /**< (n_vocab) ascending; owned                            */
@@ -72,6 +73,9 @@ ci_rc ci_ckpt_load(const char *path, ci_ckpt *out);
 
 /** As ci_ckpt_read, on every rank.  Collective. */
 ci_rc ci_ckpt_read_all(const ci_comm *comm, const char *path, ci_ckpt *out);
+
+/** SHA-256 over names, shapes and places of a model's tensors: what has to be equal for weights to be these tensors'. */
+void ci_ckpt_tensors(const ci_model *m, char out[CI_SHA256_HEX]);
 
 /** SHA-256 over the weights alone: what has to be equal for any number of ranks. */
 void ci_ckpt_weights(const ci_ckpt *c, char out[CI_SHA256_HEX]);

@@ -1,5 +1,6 @@
 /* A checkpoint's memory. */
 #include "ci/ckpt.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "ckpt_priv.h"
@@ -33,7 +34,10 @@ ci_rc ci_ckpt_init(ci_ckpt *c, const ci_model *m, int32_t n_vocab, int32_t n_cal
 
     ci_model_params(m, &like.n_tensor);
     rc = ckpt_room(c, &like);
-    if (rc == CI_OK) c->dim = *ci_model_dims(m);
+    if (rc == CI_OK) {
+        c->dim = *ci_model_dims(m);
+        ci_ckpt_tensors(m, c->tensors);
+    }
     return rc;
 }
 
@@ -48,6 +52,35 @@ void ci_ckpt_release(ci_ckpt *c)
     free(c->state);
     free(c->calibration);
     *c = (ci_ckpt){0};
+}
+
+static void tensor_add(ci_sha256 *s, const char *name, int32_t rows, int32_t cols, int64_t first)
+{
+    char text[CI_PARAM_NAME + 64];
+
+    ci_sha256_add(s, text, (size_t)snprintf(text, sizeof text, "%.*s (%d,%d) at %lld\n", CI_PARAM_NAME, name, rows, cols, (long long)first));
+}
+
+void ckpt_tensors(ci_lid n, const char *name, const int32_t *rows, const int32_t *cols, const int64_t *first, char out[CI_SHA256_HEX])
+{
+    ci_sha256 *s = ci_sha256_begin();
+
+    out[0] = 0; /* without memory, as ci_sha256_of */
+    if (!s) return;
+    for (ci_lid i = 0; i < n; i++) tensor_add(s, name + (size_t)i * CI_PARAM_NAME, rows[i], cols[i], first[i]);
+    ci_sha256_end(&s, out);
+}
+
+void ci_ckpt_tensors(const ci_model *m, char out[CI_SHA256_HEX])
+{
+    ci_lid n;
+    const ci_param *p = ci_model_params(m, &n);
+    ci_sha256 *s = ci_sha256_begin();
+
+    out[0] = 0;
+    if (!s) return;
+    for (ci_lid i = 0; i < n; i++) tensor_add(s, p[i].name, p[i].rows, p[i].cols, p[i].first);
+    ci_sha256_end(&s, out);
 }
 
 void ci_ckpt_weights(const ci_ckpt *c, char out[CI_SHA256_HEX])

@@ -92,6 +92,21 @@ done:
     return rc;
 }
 
+/* Whose weights they are: the tensors that the file names. */
+static ci_rc tensors_read(const ci_h5_view *v, ci_ckpt *c)
+{
+    ci_rc rc = CI_OK;
+    const void *name, *rows, *cols, *first;
+
+    CI_TRY(ci_h5_array(v, "tensor_name", CI_TYPE_TEXT, c->n_tensor, CI_PARAM_NAME, &name, NULL));
+    CI_TRY(ci_h5_array(v, "tensor_rows", CI_TYPE_I32, c->n_tensor, 1, &rows, NULL));
+    CI_TRY(ci_h5_array(v, "tensor_cols", CI_TYPE_I32, c->n_tensor, 1, &cols, NULL));
+    CI_TRY(ci_h5_array(v, "tensor_first", CI_TYPE_I64, c->n_tensor, 1, &first, NULL));
+    ckpt_tensors(c->n_tensor, name, rows, cols, first, c->tensors);
+done:
+    return rc;
+}
+
 /* Room like that of `head`, with its particulars. */
 static ci_rc like(const ci_ckpt *head, ci_ckpt *out)
 {
@@ -106,6 +121,7 @@ static ci_rc like(const ci_ckpt *head, ci_ckpt *out)
     memcpy(out->split, head->split, sizeof out->split);
     memcpy(out->teacher, head->teacher, sizeof out->teacher);
     memcpy(out->difficulty, head->difficulty, sizeof out->difficulty);
+    memcpy(out->tensors, head->tensors, sizeof out->tensors);
     out->dim = head->dim;
 done:
     return rc;
@@ -143,6 +159,7 @@ ci_rc ci_ckpt_load(const char *path, ci_ckpt *out)
     head.n = n;
     head.n_tensor = (ci_lid)n_tensor;
     head.n_vocab = (int32_t)n_vocab;
+    CI_TRY(tensors_read(v, &head));
     CI_TRY(like(&head, &c));
     CI_TRY(arrays_read(v, &c));
     *out = c;

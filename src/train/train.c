@@ -209,10 +209,10 @@ static ci_rc resume(struct trainer *t, struct files *f, bool must, bool *out_res
         got = ci_ckpt_read(f->last, &c);
         if (got == CI_OK) {
             usable = ci_train_finished(t->conf, &c.at) >= 0 && strcmp(c.settings, t->ck.settings) == 0 && strcmp(c.store, t->ck.store) == 0 &&
-                     c.n == t->ck.n && c.n_tensor == t->ck.n_tensor && c.n_vocab == t->ck.n_vocab &&
+                     c.n == t->ck.n && strcmp(c.tensors, t->ck.tensors) == 0 && c.n_vocab == t->ck.n_vocab &&
                      c.n_calibration == t->ck.n_calibration && strcmp(c.teacher, t->ck.teacher) == 0 &&
                      strcmp(c.difficulty, t->ck.difficulty) == 0;
-            if (!usable) ci_log(CI_WARN, "%s is of other settings, another teacher or another store: training starts anew", f->last);
+            if (!usable) ci_log(CI_WARN, "%s is of other settings, another teacher, another store or other tensors: training starts anew", f->last);
             if (usable && c.at.best_epoch >= 0 &&
                 (ci_commit_check(f->best, NULL) != CI_OK || ci_commit_check(f->metrics, NULL) != CI_OK)) {
                 ci_log(CI_WARN, "%s or %s is gone or damaged: training starts anew", f->best, f->metrics);

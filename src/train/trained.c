@@ -7,7 +7,7 @@
 ci_rc ci_trained_open(const ci_comm *comm, const char *dir, const char *file, const char *isa, ci_trained *out)
 {
     ci_rc rc = CI_OK;
-    char path[CI_PATH_MAX] = "";
+    char path[CI_PATH_MAX] = "", tensors[CI_SHA256_HEX];
 
     *out = (ci_trained){0};
     CI_TRY_ALL(comm, "trained.path", ci_path_join(path, dir, file));
@@ -16,6 +16,10 @@ ci_rc ci_trained_open(const ci_comm *comm, const char *dir, const char *file, co
     if (ci_model_size(out->model) != out->ck.n || ci_model_state_size(out->model) != out->ck.n_state)
         CI_FAIL(CI_EFORMAT, "%s: %lld parameters and %lld statistics for a model of %lld and %lld", path, (long long)out->ck.n,
                 (long long)out->ck.n_state, (long long)ci_model_size(out->model), (long long)ci_model_state_size(out->model));
+    ci_ckpt_tensors(out->model, tensors);
+    if (strcmp(tensors, out->ck.tensors) != 0)
+        CI_FAIL(CI_EFORMAT, "%s: its tensors are not those that this program makes of its shapes; train again, or use the program that "
+                "wrote it", path);
     ci_ckpt_weights(&out->ck, out->weights);
 done:
     if (rc != CI_OK) ci_trained_release(out);

@@ -56,7 +56,7 @@ static const char *teacher(const char *name)
     return text[k];
 }
 
-enum fault { VOCABULARY, FEATURES, SPLIT, STORE };
+enum fault { VOCABULARY, FEATURES, SPLIT, STORE, TENSORS };
 
 /* best.h5 of the run `from`, changed in one thing, in a folder of its own. */
 static void copy_with(const char *from, const char *name, enum fault fault)
@@ -64,6 +64,7 @@ static void copy_with(const char *from, const char *name, enum fault fault)
     ci_ckpt c = {0};
     ci_model *m = NULL;
     char path[CI_PATH_MAX];
+    ci_lid n;
 
     assert_int_equal(ci_path_join(path, path_of(from), "best.h5"), CI_OK);
     assert_int_equal(ci_ckpt_read_all(comm, path, &c), CI_OK);
@@ -72,6 +73,8 @@ static void copy_with(const char *from, const char *name, enum fault fault)
     if (fault == FEATURES) snprintf(c.set, sizeof c.set, "kd11");
     if (fault == SPLIT) c.split[0] = c.split[0] == 'a' ? 'b' : 'a';
     if (fault == STORE) c.store[0] = c.store[0] == 'a' ? 'b' : 'a';
+    char *last = (char *)(uintptr_t)ci_model_params(m, &n)[n - 1].name; /* as a program with another list would write it */
+    if (fault == TENSORS) last[0] = last[0] == 'x' ? 'y' : 'x';
     if (comm->rank == 0) assert_int_equal(ci_make_dir(path_of(name)), CI_OK);
     assert_int_equal(ci_path_join(path, path_of(name), "best.h5"), CI_OK);
     assert_int_equal(ci_agree(comm, "test.copy", comm->rank == 0 ? ci_ckpt_write(&c, m, path) : CI_OK), CI_OK);
@@ -112,6 +115,13 @@ static void teacher__of_columns_scaled_otherwise_is_refused(void **state)
     refused((const char *const[]){"distill.alpha=0.5", teacher("gat"), "train.scale=robust", NULL}, CI_ECONF, "distill.teacher", "train.scale");
     refused((const char *const[]){VGAE, "distill.alpha=0.5", teacher("vgae"), "train.scale=none", NULL}, CI_ECONF, "distill.teacher",
             "train.scale");
+}
+
+static void teacher__whose_tensors_are_not_those_of_its_shapes_is_refused(void **state)
+{
+    (void)state;
+    copy_with("gat", "changed", TENSORS);
+    refused((const char *const[]){"distill.alpha=0.5", teacher("changed"), NULL}, CI_EFORMAT, "changed/best.h5", "tensors");
 }
 
 static void teacher__that_is_corrupt_is_refused(void **state)
@@ -225,6 +235,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(teacher__missing_or_of_another_kind_is_refused),
     cmocka_unit_test(teacher__of_other_data_is_refused),
     cmocka_unit_test(teacher__of_columns_scaled_otherwise_is_refused),
+    cmocka_unit_test(teacher__whose_tensors_are_not_those_of_its_shapes_is_refused),
     cmocka_unit_test(teacher__that_is_corrupt_is_refused),
     cmocka_unit_test(curriculum__without_a_vgae_that_fits_is_refused),
     cmocka_unit_test(train__refuses_a_graph_larger_than_the_budget),
