@@ -18,6 +18,25 @@ static bool output_there(const struct run *r, const char *name, struct verdict *
     return false;
 }
 
+/* Is the report that follows a student's training there, and of these weights? */
+static bool report_there(const struct run *r, const char *weights, struct verdict *v)
+{
+    const ci_conf *c = r->conf;
+    ci_json *j = NULL;
+    char path[CI_PATH_MAX];
+    const char *was = NULL;
+    bool same;
+
+    if (strcmp(c->model.name, "dqn") == 0 || !(c->distill.alpha > 0) || c->distill.cka < 2) return true;
+    if (!output_there(r, "cka.json", v)) return false;
+    if (ci_path_join(path, c->run.dir, "cka.json") == CI_OK && ci_json_load(path, &j) == CI_OK)
+        was = ci_json_get_str(j, "student_weights_sha256");
+    same = was && strcmp(was, weights) == 0;
+    if (!same) snprintf(v->why, sizeof v->why, "cka.json is of other weights");
+    ci_json_free(&j);
+    return same;
+}
+
 /* Has a training of these settings on this store come to its end? */
 static bool training_there(const struct run *r, struct verdict *v)
 {
@@ -36,7 +55,7 @@ static bool training_there(const struct run *r, struct verdict *v)
     else if ((stale = kept_stale(r->conf, &last)))
         snprintf(v->why, sizeof v->why, "%s that last.h5 was made from is another one now", stale);
     else
-        same = output_there(r, "best.h5", v) && output_there(r, "metrics.jsonl", v);
+        same = output_there(r, "best.h5", v) && output_there(r, "metrics.jsonl", v) && report_there(r, last.weights, v);
     if (same) snprintf(v->why, sizeof v->why, "training with these settings on this store is finished");
     return same;
 }

@@ -113,6 +113,7 @@ ci_rc cka_report(struct trainer *t)
     ci_rc rc = CI_OK;
     const ci_lid n = (ci_lid)CI_MIN(t->conf->distill.cka, t->split.n_valid);
     float *teacher = NULL, *student = NULL;
+    char weights[CI_SHA256_HEX];
     ci_json *j = ci_json_object(), *rows = ci_json_array();
 
     if (!t->teacher.model || n < 2) goto done;
@@ -122,7 +123,9 @@ ci_rc cka_report(struct trainer *t)
     if (!teacher || !student) CI_FAIL(CI_ENOMEM, "CKA of %d windows", n);
     CI_TRY(both_see(t, n, teacher, student));
     CI_TRY(compare(teacher, p, layers(t->teacher.model), student, q, layers(t->model), n, rows));
+    ci_ckpt_weights(&t->ck, weights);
     ci_json_str(j, "teacher_weights_sha256", t->teacher.weights);
+    ci_json_str(j, "student_weights_sha256", weights);
     ci_json_str(j, "of", "last weights; rows: layers of the teacher, columns: layers of the student");
     ci_json_int(j, "windows", n);
     ci_json_put(j, "cka", rows);
