@@ -137,7 +137,8 @@ const ci_fusion_shape *ci_fusion_shape_get(const ci_fusion *f);
 ci_fusion_scale *ci_fusion_scale_get(ci_fusion *f);       /**< borrowed                              */
 ci_fusion_progress *ci_fusion_progress_get(ci_fusion *f); /**< borrowed                              */
 int64_t ci_fusion_size(const ci_fusion *f);               /**< parameters that the optimiser changes */
-void ci_fusion_weights(const ci_fusion *f, char out[CI_SHA256_HEX]); /**< SHA-256 over all that scores */
+/** SHA-256 over parameters, the ridges' solution and the standard scores of states; the rest of the scale follows from the vgae. */
+void ci_fusion_weights(const ci_fusion *f, char out[CI_SHA256_HEX]);
 
 /** Columns of a window's policy: Q of each action, upper bounds aside (dqn, linucb), the gate's shares (moe),
  *  or none. */
