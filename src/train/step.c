@@ -126,6 +126,18 @@ done:
     return rc;
 }
 
+/* Losses of cuts are of the whole batch: they go into the sums once, and have to fit there. */
+static ci_rc closed_fit(const struct trainer *t)
+{
+    ci_rc rc = CI_OK;
+
+    for (int k = 0; k < CI_TERM_COUNT; k++)
+        if (!(t->closed[k] < CLOSED_MAX && t->closed[k] > -CLOSED_MAX))
+            CI_FAIL(CI_ENUMERIC, "the neighbour loss is %g; a smaller train.lr or train.clip may help", t->closed[k]);
+done:
+    return rc;
+}
+
 /* Behind a pass: what all shards of all ranks brought to the cut, in their order.  Collective. */
 static ci_rc cut_close(struct trainer *t, ci_rc mine)
 {
@@ -144,6 +156,7 @@ static ci_rc cut_close(struct trainer *t, ci_rc mine)
     for (size_t i = 1; i < bytes / sizeof *all / (size_t)n; i++)
         for (ci_lid j = 0; j < n; j++) all[j] += all[i * (size_t)n + (size_t)j];
     CI_TRY(located(t, blamed(t, ci_cuts_close(t->model, t->cuts, &t->step, back, k, all, t->closed))));
+    CI_TRY(located(t, closed_fit(t)));
 done:
     free(own);
     free(all);

@@ -14,6 +14,7 @@
  * shards fit; the largest of the previous step is put at 2^SUM_AIM. */
 enum { SUM_BITS = 50, SUM_AIM = 44, LOSS_BITS = 40, SHARDS_MAX = 4096 };
 
+#define CLOSED_MAX 0x1p20 /* of what a cut says of the whole batch */
 #define LOSS_MAX 1024.0 /* of a shard: nothing that learns comes near, and sums stay below 2^63 */
 
 /* One thread's memory. */
