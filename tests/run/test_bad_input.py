@@ -280,7 +280,7 @@ def files(place, good):
     said("no plan", go("build", place.path("nothing_yet")), 66, "plan.json", "scan")
     said("no store", go("train", copy("store.h5")), 66, "store.h5")
     said("no best.h5", go("eval", copy("best.h5")), 66, "best.h5")
-    said("eval with another model", go("eval", copy(), **{"model.head_dim": 32}), 78, "parameters", "train again")
+    said("eval with another model", go("eval", copy(), **{"model.head_dim": 32}), 78, "trained with other", "train again")
     said("build with another stride than the plan", go("build", copy(), **{"window.stride": 50}), 78, "scan again")
     there = copy()
     version(there + "/best.h5")

@@ -72,7 +72,8 @@ def left(run_dir):
 
 
 def kinds_of_the_settings():
-    return re.findall(r"^  (\w+): \"default\"", text_of(ROOT + "/config/defaults.yaml"), re.M)
+    section = text_of(ROOT + "/config/defaults.yaml").split("\ncontract:\n")[1]
+    return re.findall(r"^  (\w+): \"default\"", re.split(r"^\w", section, maxsplit=1, flags=re.M)[0], re.M)
 
 
 def one(job):
