@@ -9,7 +9,7 @@ from common import JUDGED, PREPARED, ROOT, TRAINED, Place, differ, hashes, main,
 
 DEADLINE = 2
 # Passed before the settings with the injection are there.
-TOO_EARLY = ["comm.start", "job.settings.read", "job.settings.tell"]
+TOO_EARLY = ["comm.start", "job.settings.read", "job.settings.tell", "job.members.count", "job.members.room", "job.members.tell"]
 SHORT = {"train.epochs": 1, "comm.deadline_s": DEADLINE, "pipeline": "sim,scan,build,train,eval"}
 
 PATIENT = {"comm.deadline_s": 60}
