@@ -8,15 +8,10 @@
 #include "ci/log.h"
 #include "ci/metric.h"
 #include "ci/signal.h"
+#include "ci/trail.h"
 #include "fusion_priv.h"
 
 enum { VALIDATIONS = 20 }; /* over all episodes, about */
-
-struct files {
-    char best[CI_PATH_MAX], last[CI_PATH_MAX], metrics[CI_PATH_MAX];
-    char *line; /* lines of metrics.jsonl, which rank 0 keeps */
-    size_t n, cap;
-};
 
 void ci_fusion_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
 {
@@ -29,50 +24,6 @@ void ci_fusion_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
     const bool rounds = strcmp(conf->train.precision, "fp32") != 0; /* what both models say of windows */
 
     ci_conf_hash(conf, reads, CI_COUNT(reads) - !rounds, out);
-}
-
-static ci_rc files_init(struct files *s, const char *dir)
-{
-    ci_rc rc = CI_OK;
-
-    memset(s, 0, sizeof *s);
-    CI_TRY(ci_path_join(s->best, dir, "best.h5"));
-    CI_TRY(ci_path_join(s->last, dir, "last.h5"));
-    CI_TRY(ci_path_join(s->metrics, dir, "metrics.jsonl"));
-done:
-    return rc;
-}
-
-static ci_rc line_add(struct files *s, const char *text, size_t n)
-{
-    ci_rc rc = CI_OK;
-
-    CI_TRY(ci_grow((void **)&s->line, &s->cap, s->n + n + 1, 1));
-    memcpy(s->line + s->n, text, n);
-    s->line[s->n + n] = '\n';
-    s->n += n + 1;
-done:
-    return rc;
-}
-
-/* Keep the lines of episodes that are done: later ones will be written again. */
-static ci_rc lines_restore(struct files *s, int64_t done)
-{
-    ci_rc rc = CI_OK;
-    FILE *in = fopen(s->metrics, "r");
-    char *text = NULL;
-    size_t cap = 0;
-    ssize_t n;
-
-    while (in && (n = getline(&text, &cap, in)) > 0) {
-        long long e;
-        if (text[n - 1] != '\n') break; /* torn */
-        if (sscanf(text, "{\"epoch\": %lld,", &e) == 1 && e < done) CI_TRY(line_add(s, text, (size_t)n - 1));
-    }
-done:
-    if (in) fclose(in);
-    free(text);
-    return rc;
 }
 
 struct validation { double auroc, ap, j, threshold; };
@@ -93,12 +44,11 @@ done:
     return rc;
 }
 
-static ci_rc metrics_line(const struct learner *l, struct files *s, const struct validation *v, bool best)
+static ci_rc metrics_line(const struct learner *l, ci_trail *s, const struct validation *v, bool best)
 {
     ci_rc rc = CI_OK;
     const ci_fusion_progress *p = &l->f->at;
     ci_json *j = ci_json_object();
-    char *text = NULL;
 
     ci_json_int(j, "epoch", p->episode - 1);
     ci_json_int(j, "step", p->step);
@@ -109,18 +59,14 @@ static ci_rc metrics_line(const struct learner *l, struct files *s, const struct
     ci_json_num(j, "valid_j", v->j);
     ci_json_num(j, "threshold", v->threshold);
     ci_json_bool(j, "best", best);
-    text = ci_json_text(j, false);
-    if (!text) CI_FAIL(CI_ENOMEM, "a line of metrics");
-    CI_TRY(line_add(s, text, strlen(text)));
-    CI_TRY(ci_commit_bytes(s->metrics, s->line, s->n));
+    CI_TRY(ci_trail_add(s, j));
 done:
-    free(text);
     ci_json_free(&j);
     return rc;
 }
 
 /* Metrics first, the checkpoint that counts on them last: a kill in between repeats the episodes. */
-static ci_rc episodes_close(struct learner *l, struct files *s)
+static ci_rc episodes_close(struct learner *l, ci_trail *s)
 {
     ci_rc rc = CI_OK;
     ci_fusion_progress *p = &l->f->at;
@@ -147,7 +93,7 @@ done:
 }
 
 /* Rank 0's share of the loop. */
-static ci_rc episode_run(struct learner *l, struct files *s)
+static ci_rc episode_run(struct learner *l, ci_trail *s)
 {
     ci_rc rc = CI_OK;
     ci_fusion_progress *p = &l->f->at;
@@ -162,7 +108,7 @@ done:
 }
 
 /* The learning that last.h5 speaks of takes the place of `f`, when it is the same. */
-static ci_rc resume(const ci_conf *conf, struct files *s, ci_fusion *f, bool must)
+static ci_rc resume(const ci_conf *conf, ci_trail *s, ci_fusion *f, bool must)
 {
     ci_rc rc = CI_OK;
     ci_fusion *old = NULL, swap;
@@ -191,7 +137,7 @@ static ci_rc resume(const ci_conf *conf, struct files *s, ci_fusion *f, bool mus
     *f = *old;
     *old = swap;
     f->of = swap.of; /* folders may have moved */
-    CI_TRY(lines_restore(s, f->at.episode));
+    CI_TRY(ci_trail_restore(s, f->at.episode));
     if (!f->at.finished) ci_log(CI_INFO, "going on from %s: episode %lld, step %lld", s->last, (long long)f->at.episode + 1,
                                 (long long)f->at.step);
 done:
@@ -206,12 +152,12 @@ ci_rc ci_fusion_learn(const ci_comm *comm, const ci_conf *conf, const ci_fusion_
 {
     ci_rc rc = CI_OK;
     struct learner l = {0};
-    struct files s = {0};
+    ci_trail s = {0};
     const bool mine = comm->rank == 0;
     int64_t told[TOLD] = {0};
     char weights[CI_SHA256_HEX];
 
-    CI_TRY_ALL(comm, "fusion.files", files_init(&s, conf->run.dir));
+    CI_TRY_ALL(comm, "fusion.files", ci_trail_init(&s, conf->run.dir));
     CI_TRY_ALL(comm, "fusion.resume", mine ? resume(conf, &s, f, must_resume) : CI_OK);
     CI_TRY_ALL(comm, "fusion.init", mine ? learner_init(&l, conf, data, f) : CI_OK);
     told[TOLD_FINISHED] = mine && f->at.finished;
@@ -231,6 +177,6 @@ ci_rc ci_fusion_learn(const ci_comm *comm, const ci_conf *conf, const ci_fusion_
            (long long)f->at.best_episode + 1, f->at.best_auroc, weights);
 done:
     learner_release(&l);
-    free(s.line);
+    ci_trail_release(&s);
     return rc;
 }

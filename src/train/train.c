@@ -6,65 +6,19 @@
 #include "ci/commit.h"
 #include "ci/json.h"
 #include "ci/log.h"
+#include "ci/trail.h"
 #include "train_priv.h"
 
-/* Files of the run, and the lines of metrics.jsonl, which rank 0 keeps. */
+/* Files of the run. */
 struct files {
-    char best[CI_PATH_MAX], last[CI_PATH_MAX], metrics[CI_PATH_MAX];
-    char *line;
-    size_t n, cap;
+    ci_trail trail;
     double saved_s; /* when the last checkpoint was written */
 };
-
-static ci_rc files_init(struct files *f, const char *dir)
-{
-    ci_rc rc = CI_OK;
-
-    memset(f, 0, sizeof *f);
-    CI_TRY(ci_path_join(f->best, dir, "best.h5"));
-    CI_TRY(ci_path_join(f->last, dir, "last.h5"));
-    CI_TRY(ci_path_join(f->metrics, dir, "metrics.jsonl"));
-done:
-    return rc;
-}
-
-static ci_rc line_add(struct files *f, const char *text, size_t n)
-{
-    ci_rc rc = CI_OK;
-
-    CI_TRY(ci_grow((void **)&f->line, &f->cap, f->n + n + 1, 1));
-    memcpy(f->line + f->n, text, n);
-    f->line[f->n + n] = '\n';
-    f->n += n + 1;
-done:
-    return rc;
-}
-
-/* Keep the lines of the epochs before `epoch`: later ones will be computed again. */
-static ci_rc lines_restore(struct files *f, int64_t epoch)
-{
-    ci_rc rc = CI_OK;
-    FILE *in = fopen(f->metrics, "r");
-    char *text = NULL;
-    size_t cap = 0;
-    ssize_t n;
-
-    while (in && (n = getline(&text, &cap, in)) > 0) {
-        long long e;
-        if (text[n - 1] != '\n') break; /* torn */
-        if (sscanf(text, "{\"epoch\": %lld,", &e) == 1 && e < epoch) CI_TRY(line_add(f, text, (size_t)n - 1));
-    }
-done:
-    if (in) fclose(in);
-    free(text);
-    return rc;
-}
 
 static ci_rc metrics_line(const struct trainer *t, struct files *f, const struct validation *v, double loss, bool best)
 {
     ci_rc rc = CI_OK;
     ci_json *j = ci_json_object();
-    char *text = NULL;
 
     ci_json_int(j, "epoch", t->ck.at.epoch);
     ci_json_int(j, "step", t->ck.at.step);
@@ -81,12 +35,8 @@ static ci_rc metrics_line(const struct trainer *t, struct files *f, const struct
     }
     ci_json_num(j, "threshold", v->threshold);
     ci_json_bool(j, "best", best);
-    text = ci_json_text(j, false);
-    if (!text) CI_FAIL(CI_ENOMEM, "a line of metrics");
-    CI_TRY(line_add(f, text, strlen(text)));
-    CI_TRY(ci_commit_bytes(f->metrics, f->line, f->n));
+    CI_TRY(ci_trail_add(&f->trail, j));
 done:
-    free(text);
     ci_json_free(&j);
     return rc;
 }
@@ -100,8 +50,8 @@ static ci_rc epoch_save(struct trainer *t, struct files *f, const struct validat
     CI_TRY(metrics_line(t, f, v, loss, best));
     t->ck.at = *next;
     t->ck.at.threshold = v->threshold;
-    if (best) CI_TRY(ci_ckpt_write(&t->ck, t->model, f->best));
-    CI_TRY(ci_ckpt_write(&t->ck, t->model, f->last));
+    if (best) CI_TRY(ci_ckpt_write(&t->ck, t->model, f->trail.best));
+    CI_TRY(ci_ckpt_write(&t->ck, t->model, f->trail.last));
     f->saved_s = ci_now_s();
     t->late = CI_OK; /* what could not be written then is written now */
 done:
@@ -164,12 +114,12 @@ static ci_rc interrupted(struct trainer *t, struct files *f, int signal)
 
     if (signal) {
         CI_TRY_ALL(t->comm, "train.signal.save",
-                   t->comm->rank == 0 ? ci_ckpt_write(&t->ck, t->model, f->last) : CI_OK);
+                   t->comm->rank == 0 ? ci_ckpt_write(&t->ck, t->model, f->trail.last) : CI_OK);
         CI_FAIL(CI_ETEMP, "stopped by signal %d after step %lld; %s has it all, the same command goes on from there",
-                signal, (long long)t->ck.at.step, f->last);
+                signal, (long long)t->ck.at.step, f->trail.last);
     }
     if (t->comm->rank == 0 && every > 0 && ci_now_s() - f->saved_s > every) {
-        t->late = ci_ckpt_write(&t->ck, t->model, f->last); /* a failure is told at the next step */
+        t->late = ci_ckpt_write(&t->ck, t->model, f->trail.last); /* a failure is told at the next step */
         if (t->late != CI_OK) snprintf(t->late_message, sizeof t->late_message, "%s", ci_message());
         f->saved_s = ci_now_s();
     }
@@ -206,16 +156,16 @@ static ci_rc resume(struct trainer *t, struct files *f, bool must, bool *out_res
     ci_rc got = CI_OK;
 
     if (t->comm->rank == 0) {
-        got = ci_ckpt_read(f->last, &c);
+        got = ci_ckpt_read(f->trail.last, &c);
         if (got == CI_OK) {
             usable = ci_train_finished(t->conf, &c.at) >= 0 && strcmp(c.settings, t->ck.settings) == 0 && strcmp(c.store, t->ck.store) == 0 &&
                      c.n == t->ck.n && strcmp(c.tensors, t->ck.tensors) == 0 && c.n_vocab == t->ck.n_vocab &&
                      c.n_calibration == t->ck.n_calibration && strcmp(c.teacher, t->ck.teacher) == 0 &&
                      strcmp(c.difficulty, t->ck.difficulty) == 0;
-            if (!usable) ci_log(CI_WARN, "%s is of other settings, another teacher, another store or other tensors: training starts anew", f->last);
+            if (!usable) ci_log(CI_WARN, "%s is of other settings, another teacher, another store or other tensors: training starts anew", f->trail.last);
             if (usable && c.at.best_epoch >= 0 &&
-                (ci_commit_check(f->best, NULL) != CI_OK || ci_commit_check(f->metrics, NULL) != CI_OK)) {
-                ci_log(CI_WARN, "%s or %s is gone or damaged: training starts anew", f->best, f->metrics);
+                (ci_commit_check(f->trail.best, NULL) != CI_OK || ci_commit_check(f->trail.metrics, NULL) != CI_OK)) {
+                ci_log(CI_WARN, "%s or %s is gone or damaged: training starts anew", f->trail.best, f->trail.metrics);
                 usable = 0;
             }
         } else if (got == CI_EFORMAT) {
@@ -227,17 +177,17 @@ static ci_rc resume(struct trainer *t, struct files *f, bool must, bool *out_res
     CI_TRY_ALL(t->comm, "train.resume.read", got);
     CI_TRY(ci_comm_bcast(t->comm, "train.resume.usable", 0, &usable, sizeof usable));
     if (!usable && must)
-        CI_FAIL(CI_ENOENT, "--resume: %s is no checkpoint of these settings and this store", f->last);
+        CI_FAIL(CI_ENOENT, "--resume: %s is no checkpoint of these settings and this store", f->trail.last);
     if (!usable) goto done;
-    CI_TRY(ci_ckpt_read_all(t->comm, f->last, &c));
+    CI_TRY(ci_ckpt_read_all(t->comm, f->trail.last, &c));
     ci_ckpt_release(&t->ck);
     t->ck = c;
     t->ck.at.finished = ci_train_finished(t->conf, &t->ck.at) == 1;
     *out_resumed = true;
-    if (t->comm->rank == 0) got = lines_restore(f, t->ck.at.epoch);
+    if (t->comm->rank == 0) got = ci_trail_restore(&f->trail, t->ck.at.epoch);
     CI_TRY_ALL(t->comm, "train.resume.metrics", got);
     if (!t->ck.at.finished)
-        ci_log(CI_INFO, "going on from %s: epoch %lld, step %lld", f->last, (long long)t->ck.at.epoch + 1,
+        ci_log(CI_INFO, "going on from %s: epoch %lld, step %lld", f->trail.last, (long long)t->ck.at.epoch + 1,
                (long long)t->ck.at.step);
 done:
     return rc;
@@ -265,7 +215,7 @@ ci_rc ci_train(const ci_comm *comm, const ci_conf *conf, const ci_store *st, con
     char weights[CI_SHA256_HEX];
     bool resumed = false;
 
-    CI_TRY(files_init(&f, conf->run.dir));
+    CI_TRY(ci_trail_init(&f.trail, conf->run.dir));
     CI_TRY(trainer_init(&t, comm, conf, st, store_sha));
     announce(&t);
     CI_TRY(resume(&t, &f, must_resume, &resumed));
@@ -285,6 +235,6 @@ ci_rc ci_train(const ci_comm *comm, const ci_conf *conf, const ci_store *st, con
         ci_log_any(CI_DEBUG, "rank %d computed %lld shards", comm->rank, (long long)t.shards_done);
 done:
     trainer_release(&t);
-    free(f.line);
+    ci_trail_release(&f.trail);
     return rc;
 }

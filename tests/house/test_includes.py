@@ -31,7 +31,7 @@ OWNER = {
     "model": "model explain gat",
     "loss": "loss",
     "optim": "optim schedule",
-    "ckpt": "ckpt",
+    "ckpt": "ckpt trail",
     "metric": "metric",
     "train": "train",
     "fusion": "fusion",
