@@ -60,6 +60,8 @@ typedef struct ci_conf {
         ci_text_list train;        /**< training folders; empty: every train_*                 */
         ci_text_list test;         /**< test folders; empty: every test_*                      */
         ci_text_list attack_free;  /**< folders whose files may lack a label column            */
+        ci_text_list vehicles;     /**< part of a capture's file name that says whose it is     */
+        char injected[CI_TEXT_MAX]; /**< folder of captures with injected attacks; empty: none  */
         char format[CI_TEXT_MAX];  /**< auto, or the dialect of all captures                   */
         char duplicates[CI_TEXT_MAX]; /**< once, keep: training captures of equal content       */
         int64_t expand_max;        /**< bytes that a compressed capture may expand to          */
@@ -72,8 +74,11 @@ typedef struct ci_conf {
     } run;
     struct { int32_t frames, stride; } window;
     struct {
-        char set[CI_TEXT_MAX];     /**< kd35, kd11                                             */
+        char set[CI_TEXT_MAX];     /**< kd35, kd11, agnostic                                   */
         char compat[CI_TEXT_MAX];  /**< none, reference                                        */
+        char past[CI_TEXT_MAX];    /**< none, run, guard, both, prefix, profile                */
+        double prefix_s;           /**< that features.past prefix learns from                  */
+        char profile[CI_TEXT_MAX]; /**< file, or folder of files                               */
     } features;
     struct { char scope[CI_TEXT_MAX]; } vocab;        /**< train, benign                       */
     struct {
@@ -93,12 +98,14 @@ typedef struct ci_conf {
         int32_t blocks, every;     /**< 20 blocks of windows a capture, every 5th validates    */
         double share;              /**< random: of the training windows that validates         */
         char allow_leak[CI_TEXT_MAX]; /**< none, reference                                     */
+        char folds[CI_TEXT_MAX];   /**< none, vehicle, capture, attack                         */
+        int32_t fold;              /**< left out; -1: none                                     */
     } split;
     struct {
         char name[CI_TEXT_MAX];    /**< gat, vgae, dqn                                         */
         char scale[CI_TEXT_MAX];   /**< small, large                                           */
         char auxiliary[CI_TEXT_MAX]; /**< none, kd_standard                                    */
-        char preset[CI_TEXT_MAX];  /**< default, paper, g4, g2, reference                      */
+        char preset[CI_TEXT_MAX];  /**< default, paper, g4, g2, reference, agnostic            */
         char id_encoding[CI_TEXT_MAX]; /**< lookup, hash                                       */
         int32_t id_dim, id_buckets, id_probes;
         int32_t project;           /**< columns of a linear layer behind the inputs; 0: none   */
@@ -116,6 +123,8 @@ typedef struct ci_conf {
         char output[CI_TEXT_MAX];  /**< linear, sigmoid                                        */
         char neighbour[CI_TEXT_MAX]; /**< none, gaussian, exact                                */
         char edge_head[CI_TEXT_MAX]; /**< none, mlp                                            */
+        char window[CI_TEXT_MAX];  /**< none, pool, linear, both                               */
+        char message_head[CI_TEXT_MAX]; /**< none, mlp                                         */
     } model;
     struct {
         int32_t seed;
@@ -127,13 +136,14 @@ typedef struct ci_conf {
         int64_t steps;             /**< stop after so many steps; 0: no such limit             */
         char scale[CI_TEXT_MAX];   /**< zscore, robust, none                                   */
         char population[CI_TEXT_MAX]; /**< all, benign                                         */
+        char injected[CI_TEXT_MAX]; /**< with, without                                         */
         char loss[CI_TEXT_MAX];    /**< focal, ce, weighted_ce                                 */
-        double gamma, attack_weight;
+        double gamma, attack_weight, message;
         double recon, id, neighbour, kl, edge, mask; /**< vgae: weights of the losses, share of nodes masked */
         char monitor[CI_TEXT_MAX]; /**< auroc, loss, average_precision, f1, mcc, gap, max_gap, ratio */
         char anomaly[CI_TEXT_MAX]; /**< calibrated, recon                                      */
         char optimizer[CI_TEXT_MAX]; /**< adam, adamw                                          */
-        double lr, decay, beta1, beta2, eps, dropout, unk_drop, clip;
+        double lr, decay, beta1, beta2, eps, dropout, unk_drop, group_drop, clip;
         char schedule[CI_TEXT_MAX]; /**< none, cosine, step, plateau                           */
         double warmup, lr_min, schedule_gamma;
         int32_t schedule_epochs, schedule_patience;
@@ -163,6 +173,7 @@ typedef struct ci_conf {
     struct {
         int32_t draws, block;      /**< bootstrap: draws, windows of a block                   */
         char weights[CI_TEXT_MAX]; /**< best, last                                             */
+        char threshold[CI_TEXT_MAX]; /**< auto, youden, t1, b998                               */
         int32_t curve;             /**< points of a curve, at most                             */
         int32_t explain;           /**< graphs of each test folder whose insides are written   */
     } eval;

@@ -5,7 +5,7 @@
 #include "ci/comm.h"
 #include "ci/store.h"
 
-enum { CI_SCALER_MAX = 128, CI_SCALER_CLIP = 10 };
+enum { CI_SCALER_MAX = 192, CI_SCALER_CLIP = 10 };
 #define CI_SCALER_NOTHING 1e300 /**< spread of a column that is an index (CI_SCALE_INDEX): every value becomes 0 */
 
 typedef enum ci_scaler_kind {

@@ -83,11 +83,11 @@ static ci_lid graph_of(const ci_lid *first, ci_lid n, ci_lid at)
     return g;
 }
 
-/* A block of rows at a time, so that it is in the cache for every column. */
+/* A block of rows at a time, so that it is in the cache for every column.  first NULL: a row is a graph. */
 static ci_rc columns_check(const ci_graphs *g, const ci_lid *first, ci_lid n, const float *x, const ci_feature *f, ci_lid F,
                            const char *what)
 {
-    enum { ROWS = 64, COLUMNS_MAX = 128 };
+    enum { ROWS = 64, COLUMNS_MAX = 192 };
     ci_rc rc = CI_OK;
     struct bounds b[COLUMNS_MAX];
 
@@ -99,9 +99,9 @@ static ci_rc columns_check(const ci_graphs *g, const ci_lid *first, ci_lid n, co
         const size_t bad = first_bad(block, (size_t)rows, (size_t)F, b);
         const ci_lid at = from + (ci_lid)(bad / (size_t)F), k = (ci_lid)(bad % (size_t)F);
         if (bad == (size_t)rows * (size_t)F) continue;
-        const ci_lid graph = graph_of(first, g->n_graph, at);
+        const ci_lid graph = first ? graph_of(first, g->n_graph, at) : at;
         CI_FAIL(CI_EINTERNAL, "window at row %lld: %s %d, %s: %g is not between %g and %g", (long long)g->row[graph], what,
-                at - first[graph], f[k].name, (double)block[bad], (double)b[k].low, (double)b[k].high);
+                first ? at - first[graph] : k, f[k].name, (double)block[bad], (double)b[k].low, (double)b[k].high);
     }
 done:
     return rc;
@@ -126,6 +126,7 @@ static ci_rc graph_check(const ci_graphs *g, ci_lid i)
     const ci_lid n0 = g->node_first[i], n = g->node_first[i + 1] - n0;
     bool bad = false;
 
+    if (g->warm && g->warm[i] > 1) CI_FAIL(CI_EINTERNAL, "window at row %lld: warm is %d", (long long)g->row[i], g->warm[i]);
     if (g->attack[i] > 1) CI_FAIL(CI_EINTERNAL, "window at row %lld: label %d", (long long)g->row[i], g->attack[i]);
     for (ci_lid k = n0 + 1; k < n0 + n; k++)
         if (g->id[k] <= g->id[k - 1])
@@ -149,6 +150,7 @@ ci_rc ci_graphs_check(const ci_graphs *g)
     for (ci_lid i = 0; i < g->n_graph; i++) CI_TRY(graph_check(g, i));
     CI_TRY(columns_check(g, g->node_first, g->n_node, g->x, g->set->node, g->set->n_node, "node"));
     CI_TRY(columns_check(g, g->edge_first, g->n_edge, g->e, g->set->edge, g->set->n_edge, "edge"));
+    if (g->set->n_window) CI_TRY(columns_check(g, NULL, g->n_graph, g->w, g->set->window, g->set->n_window, "column"));
 done:
     return rc;
 }

@@ -33,6 +33,12 @@ ci_rc ci_graphs_init(ci_graphs *g, const ci_feature_set *set, ci_lid n_graph, ci
     g->src = room(edges, sizeof *g->src);
     g->dst = room(edges, sizeof *g->dst);
     g->e = room(edges, (size_t)set->n_edge * sizeof *g->e);
+    if (set->stream) {
+        g->warm = room(graphs, sizeof *g->warm);
+        g->w = room(graphs, (size_t)set->n_window * sizeof *g->w);
+        g->edge_attack = room(edges, sizeof *g->edge_attack);
+        if (!g->warm || !g->w || !g->edge_attack) CI_FAIL(CI_ENOMEM, "windows of %d graphs", n_graph);
+    }
     if (!g->node_first || !g->edge_first || !g->row || !g->attack || !g->id || !g->x || !g->src ||
         !g->dst || !g->e)
         CI_FAIL(CI_ENOMEM, "%d graphs of up to %d nodes and %d edges", n_graph, max_node, max_edge);
@@ -60,5 +66,8 @@ void ci_graphs_release(ci_graphs *g)
     free(g->src);
     free(g->dst);
     free(g->e);
+    free(g->warm);
+    free(g->w);
+    free(g->edge_attack);
     *g = (ci_graphs){0};
 }

@@ -15,7 +15,7 @@ ci_type store_local_kind(const ci_store_head *h)
 
 static const int16_t *node_scale(const ci_feature_set *set)
 {
-    static int16_t scale[128];
+    static int16_t scale[192];
 
     for (ci_lid k = 0; k < set->n_node; k++) scale[k] = set->node[k].log2_scale;
     return scale;

@@ -9,9 +9,9 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # The tree of STYLE.md from top to bottom: a folder includes only what stands before it, and itself.
-ORDER = ("base conf device comm graph sim csv table vocab window store batch ops loss model optim ckpt metric train fusion eval "
+ORDER = ("base conf device comm graph sim csv table vocab window stream store batch ops loss model optim ckpt metric train fusion eval "
          "detect step registry report cmd").split()
-PREPARE = {"csv", "table", "vocab", "window"}  # what training does not see
+PREPARE = {"csv", "table", "vocab", "window", "stream"}  # what training does not see
 TRAIN = set(ORDER[ORDER.index("store") + 1:ORDER.index("eval") + 1])
 
 # Which folder offers a header of include/ci/.
@@ -25,6 +25,7 @@ OWNER = {
     "table": "table shard",
     "vocab": "vocab",
     "window": "window",
+    "stream": "stream profile",
     "store": "store h5 export",
     "batch": "batch scaler split curriculum",
     "ops": "ops",
