@@ -50,9 +50,11 @@ check "keeps_the_exit_code_of_a_failed_run" "$(start CODE=65) $(requeues)" "65 0
 check "queues_a_run_that_advanced" "$(for _ in 1 2 3 4 5; do start PROGRESS=1; done | tr '\n' ' ')$(requeues)" "75 75 75 75 75 5"
 check "stops_after_3_starts_that_brought_nothing" "$(for _ in 1 2 3; do start PROGRESS=0; done | tr '\n' ' ')$(requeues)" "75 75 75 7"
 check "progress_ends_the_count" "$(start PROGRESS=1) $(start PROGRESS=0) $(start PROGRESS=0) $(requeues)" "75 75 75 10"
-mkdir -p "$tmp/run/gat_small/seed_42"
+mkdir -p "$tmp/run/gat_small/seed_42/fold_0"
 check "progress_of_one_of_several_models_counts" "$(start IN=gat_small/seed_42 PROGRESS=1) $(start IN=gat_small/seed_42 PROGRESS=1) $(
     start IN=gat_small/seed_42 PROGRESS=1) $(requeues)" "75 75 75 13"
+check "progress_of_a_fold_counts" "$(start IN=gat_small/seed_42/fold_0 PROGRESS=1) $(start IN=gat_small/seed_42/fold_0 PROGRESS=1) $(
+    start IN=gat_small/seed_42/fold_0 PROGRESS=1) $(requeues)" "75 75 75 16"
 check "names_the_job" "$(sort -u "$tmp/requeued")" "requeue 7"
 check "names_a_task_of_an_array" "$(start PROGRESS=1 SLURM_ARRAY_JOB_ID=5 SLURM_ARRAY_TASK_ID=2) $(tail -n 1 "$tmp/requeued")" "75 requeue 5_2"
 
@@ -86,6 +88,9 @@ check "refuses_a_missing_settings_file" "$(bash "$here/jobs/canids.sbatch" "$tmp
 (cd "$here" && CODE=0 CANIDS_SEEDS="1 2" bash jobs/hcrl_sa_seeds.sbatch --set train.epochs=3) >>"$tmp/log" 2>&1
 check "seeds_go_into_one_run" "$(tail -n 1 "$tmp/run/calls")" \
     "run ./jobs/../config/hcrl_sa.yaml --set seeds=[1,2] --set train.epochs=3 --set run.dir=$tmp/run"
+(cd "$here" && CODE=0 CANIDS_SET=set_01 CANIDS_PAST=run bash jobs/hcrl_sa_agnostic.sbatch --set train.epochs=3) >>"$tmp/log" 2>&1
+check "the_past_and_the_set_are_the_jobs" "$(tail -n 1 "$tmp/run/calls")" \
+    "run ./jobs/../config/set_01_agnostic.yaml --set seeds=[42,123,777] --set features.past=run --set train.epochs=3 --set run.dir=$tmp/run"
 : >"$tmp/d.yaml"
 rm -rf "$tmp/runs"
 task() {
