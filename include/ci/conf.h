@@ -248,4 +248,10 @@ void ci_conf_hash(const ci_conf *c, const char *const *prefix, size_t n, char ou
  *  then the table's defaults stand alone.  Static. */
 const char *ci_conf_folder(void);
 
+/** Whose is a capture?  The vehicle of data.vehicles whose name its file's name (behind the last '/') has in it, upper and
+ *  lower case of A to Z alike; of several the longest, of equally long ones the first of the list.
+ *  \param [in] path  "train_01_attack_free/Attack_free-KIA-1.csv"
+ *  \return its place in data.vehicles; -1 when there is none */
+int32_t ci_conf_vehicle(const ci_conf *c, const char *path);
+
 #endif

@@ -12,7 +12,13 @@
 #include "ci/layout.h"
 #include "ci/types.h"
 
-typedef enum ci_role { CI_TRAIN = 0, CI_TEST = 1 } ci_role;
+/** Who asks what is trained on asks != CI_TEST.  The vocabulary, duplicates and the counts of a data set are of the roles
+ *  that a data set has, CI_TRAIN and CI_TEST. */
+typedef enum ci_role {
+    CI_TRAIN = 0,
+    CI_TEST = 1,
+    CI_INJECTED = 2, /**< data.injected: attacks that ci_sim_inject put into captures of CI_TRAIN */
+} ci_role;
 
 typedef struct ci_folder {
     char name[CI_ITEM_MAX];

@@ -48,7 +48,7 @@ ci_rc ci_store_layout_of(const char *wanted, const ci_feature_set *set, ci_store
 
 typedef struct ci_store_folder {
     char name[CI_STORE_TEXT];
-    int32_t role; /**< 0 training, 1 test */
+    int32_t role; /**< 0 training, 1 test, 2 training with injected attacks */
 } ci_store_folder;
 
 typedef struct ci_store_capture {

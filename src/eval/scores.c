@@ -107,7 +107,7 @@ static ci_rc file_write(const char *temp, const struct scored *all, const ci_sto
         [A_PATH] = {"capture_path", CI_TYPE_TEXT, C, CI_STORE_TEXT, NULL, "path of each capture below the data set", NULL},
         [A_FOLDER] = {"capture_folder", CI_TYPE_I32, C, 1, NULL, "folder it is in", NULL},
         [A_FOLDER_NAME] = {"folder_name", CI_TYPE_TEXT, F, CI_STORE_TEXT, NULL, "name of each folder", NULL},
-        [A_FOLDER_ROLE] = {"folder_role", CI_TYPE_I32, F, 1, NULL, "0 training, 1 test", NULL},
+        [A_FOLDER_ROLE] = {"folder_role", CI_TYPE_I32, F, 1, NULL, "0 training, 1 test, 2 training with injected attacks", NULL},
         [A_ATTACK_NAME] = {"attack_name", CI_TYPE_TEXT, ATTACKS, NAME, NULL, "name of each kind of attack", NULL},
     };
     const ci_attribute attribute[] = {

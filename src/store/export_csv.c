@@ -67,6 +67,7 @@ done:
 
 static ci_rc captures(const ci_store_head *h, const char *folder)
 {
+    static const char *const role[] = {"train", "test", "injected"};
     ci_rc rc = CI_OK;
     struct export_file f = {0};
     char line[LINE];
@@ -80,7 +81,7 @@ static ci_rc captures(const ci_store_head *h, const char *folder)
         CI_TRY(text(&f, c->path));
         CI_TRY(export_bytes(&f, ",", 1));
         CI_TRY(text(&f, h->folder[c->folder].name));
-        n = snprintf(line, sizeof line, ",%s,%s,%s,%lld,%lld,%lld\n", h->folder[c->folder].role ? "test" : "train",
+        n = snprintf(line, sizeof line, ",%s,%s,%s,%lld,%lld,%lld\n", role[h->folder[c->folder].role],
                      ci_attack_name(c->attack), c->hash, (long long)c->rows, (long long)c->first_graph, (long long)c->n_graph);
         CI_TRY(export_bytes(&f, line, (size_t)n));
     }

@@ -77,6 +77,7 @@ static ci_rc captures_read(const ci_h5_view *v, ci_store_head *h)
     for (int64_t i = 0; i < F; i++) {
         memcpy(h->folder[i].name, name + i * CI_STORE_TEXT, CI_STORE_TEXT - 1);
         h->folder[i].role = role[i];
+        if (role[i] < 0 || role[i] > 2) CI_FAIL(CI_EFORMAT, "folder %lld of the store has role %d", (long long)i, role[i]);
     }
 done:
     return rc;

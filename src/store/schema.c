@@ -37,7 +37,7 @@ static void shared_arrays(const ci_store_head *h, ci_array *out)
         [A_CAPTURE_ROWS] = {"capture_rows", CI_TYPE_I64, C, 1, "row", "frames of the capture", NULL},
         [A_CAPTURE_GRAPH] = {"capture_graph", CI_TYPE_I64, C + 1, 1, NULL, "first graph of each capture; last: number of graphs", NULL},
         [A_FOLDER_NAME] = {"folder_name", CI_TYPE_TEXT, h->n_folder, CI_STORE_TEXT, NULL, "folder of the data set", NULL},
-        [A_FOLDER_ROLE] = {"folder_role", CI_TYPE_I32, h->n_folder, 1, NULL, "0 training, 1 test", NULL},
+        [A_FOLDER_ROLE] = {"folder_role", CI_TYPE_I32, h->n_folder, 1, NULL, "0 training, 1 test, 2 training with injected attacks", NULL},
         [A_ID_VALUE] = {"id_value", CI_TYPE_U32, h->n_id, 1, NULL, "identifiers, ascending; bit 31 set for the 29-bit kind", NULL},
         [A_ID_VOCAB] = {"id_vocab", CI_TYPE_I32, h->n_id, 1, NULL, "number in the vocabulary of training, 0 unknown", NULL},
     };
