@@ -10,7 +10,7 @@
  *  next, of so many pairs; least and largest of each byte that a frame has; lengths seen; its last two frames and its
  *  first.  Of a succession u -> v of neighbouring frames: c_uv.  Of the bus: frames N; a histogram of the gaps between
  *  neighbours, the same bins; of windows: a histogram of log2 T (bins of 1/16 octave), number, sums and sums of squares
- *  of the columns of a window by itself, in units of 2^-16.
+ *  of the columns of a window by itself: of rint(2^16 x), x before it is rounded to float.
  *
  *  At most CI_PROFILE_IDS identifiers are kept, the first ones that come; frames of others count in N and as dropped,
  *  and stay new for ever.  Memory: 1.5 kB an identifier, 12 B a succession, whatever comes: below 60 MB. */

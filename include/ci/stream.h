@@ -15,6 +15,10 @@
  *      q_v   = centre of the first bin of the histogram of v's intervals up to which at least q of them lie: q01, med, q99
  *      floor = .02 for columns of unit 1, .07 for octaves;  spread: sqrt(max(0, mean of squares - square of the mean))
  *
+ *  Intervals and gaps that a window has in itself count as 0 when time steps back; the median of a window's own n values
+ *  is number floor((n-1)/2) in ascending order, from 0.  Payload bits behind a frame's last byte are 0; payloads are the
+ *  same when length and bytes are; a byte that v never had is outside what was seen.
+ *
  *  Sums that a column is made of run over the window's frames in order, or over identifiers ascending, in double; the
  *  result is rounded once to float.  A column that lacks what it needs is 0.
  *
@@ -26,15 +30,18 @@
  *               frame CI_STREAM_WARM of the capture on.  An odd frame becomes the previous frame of its identifier and
  *               of the bus, and nothing else: no interval, flip, gap or succession that it has a part in is counted.
  *               S steps of S frames: their frames are judged by what was known at the window's start, then learned; a
- *               step with 3 or more odd frames adds no gaps, and its window nothing to what is known of windows
+ *               step with 3 or more odd frames adds no gaps, and the window that begins with it nothing to what is known of
+ *               windows
  *      both     run and guard side by side                                    columns of agnostic-both
- *      prefix   all frames up to prefix_ns behind the capture's first one, then nothing more is learned
- *      profile  what a profile says (features.profile), nothing more is learned
+ *      prefix   what run knows at the capture's first frame that is more than prefix_ns behind its first one (the prefix is
+ *               the frames before it, whatever times come later); then nothing more is learned
+ *      profile  what a profile says (features.profile), nothing more is learned; previous frames are this capture's alone
  *
  *  Where nothing more is learned, the last two frames of each identifier and the last one of the bus still follow.
  *
  *  With S < W windows overlap; of these only every m-th, m = ceil(W/S), is added to what is known of windows: window k, k a
- *  multiple of m, when window k+m begins.
+ *  multiple of m, when window k+m begins.  The column odd has no frame CI_STREAM_WARM to wait for: a warm window's frames
+ *  are judged.
  *
  *  A window is `warm`, and its columns but those of agnostic-none are not all 0, when: none: always; run, guard,
  *  both: r >= CI_STREAM_WARM; prefix: its first frame is behind the prefix and N >= CI_STREAM_WARM; profile:

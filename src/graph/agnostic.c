@@ -111,7 +111,7 @@ static const ci_feature edge_none[] = {
     COLUMN(P "time_z_min", "1", TIMING, "the least of them"),                                                                \
     COLUMN(P "excess", "1", TIMING, "min(5, sum over v known or present of max(0, c - e - 1)/W), e as in expected"),          \
     COLUMN(P "deficit", "1", TIMING, "min(5, sum over v known or present of max(0, e - c - 1)/W)"),                           \
-    COLUMN(P "overdue", "1", TIMING, "share of the v with 10 intervals whose last frame, at the window's end, is longer ago than 2^(q99_v + 1/2)"), \
+    COLUMN(P "overdue", "1", TIMING, "share of the v with 10 intervals whose last frame, at the window's end, is longer ago than 2^(q99_v + 1/2); not when this capture had none yet"), \
     COLUMN(P "duration_change", "octave", RATE, "clip(log2 T - median in S of log2 T, -12, 12)"),                            \
     COLUMN(P "known", "1", NOVELTY, "frames with n_v >= 10 / W"),                                                            \
     COLUMN(P "odd", "1", NOVELTY, "odd frames / W"),                                                                         \
