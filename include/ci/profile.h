@@ -13,7 +13,8 @@
  *  of the columns of a window by itself: of rint(2^16 x), x before it is rounded to float.
  *
  *  At most CI_PROFILE_IDS identifiers are kept, the first ones that come; frames of others count in N and as dropped,
- *  and stay new for ever.  Memory: 1.5 kB an identifier, 12 B a succession, whatever comes: below 60 MB. */
+ *  and stay new for ever (the merge is that of learning both, bit for bit, as long as b dropped none).
+ *  Memory: 1.5 kB an identifier, 4 B a pair of them, whatever comes: below 60 MB. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
