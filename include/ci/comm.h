@@ -98,6 +98,11 @@ ci_rc ci_comm_gather(const ci_comm *comm, const char *site, const void *mine, si
 ci_rc ci_comm_allgather(const ci_comm *comm, const char *site, const void *mine, size_t n,
                         void **out, size_t *out_n, size_t **out_first);
 
+/** n bytes from every rank r to rank r + distance, those of the last ones to nobody.  Collective; n may differ and be 0.
+ *  \param [out] out, out_n  what came: allocated, to free(); on the first ranks 0 bytes */
+ci_rc ci_comm_shift(const ci_comm *comm, const char *site, int distance, const void *mine, size_t n,
+                    void **out, size_t *out_n);
+
 /** Exact sum over ranks of n 128-bit integers, in place, on every rank.  Collective.  Terms must
  *  be below 2^126 / size in absolute value. */
 ci_rc ci_comm_sum_i128(const ci_comm *comm, const char *site, __int128 *v, size_t n);

@@ -261,3 +261,44 @@ ci_rc ci_comm_allgather(const ci_comm *c, const char *site, const void *mine, si
 {
     return gather(c, site, 1, mine, n, out, out_n, out_first);
 }
+
+/* n bytes to the rank `distance` behind, out_n from the one as far before; nobody is MPI_PROC_NULL. */
+static ci_rc pass_on(const ci_comm *c, const char *site, int distance, const void *mine, size_t n, void *out, size_t out_n)
+{
+    ci_rc rc = CI_OK;
+    const int to = c->rank + distance < c->size ? c->rank + distance : MPI_PROC_NULL;
+    const int from = c->rank >= distance ? c->rank - distance : MPI_PROC_NULL;
+    MPI_Request sent, got;
+    const int send = MPI_Isend(mine, (int)n, MPI_BYTE, to, 0, c->state->all, &sent);
+
+    if (send != MPI_SUCCESS) CI_TRY(comm_error(site, send));
+    CI_TRY(comm_finish(c, site, MPI_Irecv(out, (int)out_n, MPI_BYTE, from, 0, c->state->all, &got), &got));
+    CI_TRY(comm_finish(c, site, send, &sent));
+done:
+    return rc;
+}
+
+ci_rc ci_comm_shift(const ci_comm *c, const char *site, int distance, const void *mine, size_t n, void **out, size_t *out_n)
+{
+    ci_rc rc = CI_OK, room = CI_OK;
+    uint64_t size = n, coming = 0;
+    char *bytes = NULL;
+
+    *out = NULL;
+    *out_n = 0;
+    CI_ENTER(site);
+    CI_TRY(pass_on(c, site, distance, &size, sizeof size, &coming, sizeof coming));
+    bytes = ci_new(coming, 1);
+    if (size > INT_MAX) room = ci_fail(CI_EINTERNAL, __FILE__, __LINE__, "%s: %zu bytes to pass on, at most %d", site, n, INT_MAX);
+    else if (!bytes) room = ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%llu bytes at %s", (unsigned long long)coming, site);
+    comm_leave(c);
+    CI_TRY(comm_agree(c, "comm.shift.room", room, 1));
+    CI_TRY(pass_on(c, site, distance, mine, n, bytes, coming));
+    *out = bytes;
+    *out_n = coming;
+    bytes = NULL;
+done:
+    comm_leave(c);
+    free(bytes);
+    return rc;
+}

@@ -154,6 +154,25 @@ static void gather__orders_unequal_shares_by_rank(void **state)
     }
 }
 
+static void shift__brings_the_bytes_of_the_rank_so_far_before(void **state)
+{
+    (void)state;
+    for (int distance = 1; distance < 2 * comm->size + 2; distance *= 2) {
+        const int from = comm->rank - distance;
+        const size_t n = share(comm->rank, comm->size, distance), want = from < 0 ? 0 : share(from, comm->size, distance);
+        uint8_t *mine = ci_new(n, 1), *got;
+        void *out = NULL;
+        size_t out_n = 77;
+        for (size_t i = 0; i < n; i++) mine[i] = pattern(comm->rank, i);
+        assert_int_equal(ci_comm_shift(comm, "test.shift", distance, n ? mine : NULL, n, &out, &out_n), CI_OK);
+        assert_int_equal(out_n, want);
+        got = out;
+        for (size_t i = 0; i < want; i++) assert_int_equal(got[i], pattern(from, i));
+        free(out);
+        free(mine);
+    }
+}
+
 static void bcast__gives_the_bytes_of_any_root_to_all(void **state)
 {
     uint8_t bytes[3000];
@@ -355,6 +374,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(agree__carries_the_longest_message_whole),
     cmocka_unit_test(agree__injection_makes_one_rank_fail),
     cmocka_unit_test(gather__orders_unequal_shares_by_rank),
+    cmocka_unit_test(shift__brings_the_bytes_of_the_rank_so_far_before),
     cmocka_unit_test(gather__of_a_rank_that_fails_before_it_fails_on_all),
     cmocka_unit_test(bcast__gives_the_bytes_of_any_root_to_all),
     cmocka_unit_test(bcast_new__tells_size_and_bytes),
