@@ -28,7 +28,8 @@ typedef struct ci_progress {
     int64_t better_epoch; /**< last epoch with a better value, for patience; -1: none        */
     int64_t finished;     /**< 1: there is nothing left to train                             */
     double best_value, best_loss; /**< what is monitored, and the loss, on validation, of the best checkpoint */
-    double threshold;     /**< Youden-J on validation, at the end of the last whole epoch    */
+    double threshold;     /**< from validation, at the end of the last whole epoch: Youden-J, or without attacks
+                               there (a vgae) just above the .995 quantile of the scores     */
     ci_plateau plateau;   /**< of the step size                                              */
 } ci_progress;
 

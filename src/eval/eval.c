@@ -56,6 +56,7 @@ static ci_rc windows(const ci_conf *conf, const ci_store *st, struct scored *out
     how.need_attacks = false;
     CI_TRY(ci_split_make(st, &how, &split));
     CI_TRY(windows_list(st, &split, out));
+    out->n_valid_attack = split.n_valid_attack;
 done:
     ci_split_release(&split);
     return rc;
@@ -119,6 +120,7 @@ ci_rc ci_eval(const ci_comm *comm, const ci_conf *conf, const ci_store *st, cons
 
     CI_TRY(judge_open(comm, conf, st, store_sha, &j));
     CI_TRY_ALL(comm, "eval.graphs", windows(conf, st, &all));
+    r.threshold_from = all.n_valid_attack ? "Youden-J on validation" : "the .995 quantile on validation, which has no attacks";
     stamp(conf, st, store_sha, &j, &r);
     CI_TRY(score_all(comm, conf, st, &j, &all));
     ci_log(CI_INFO, "%lld test windows scored in %.2f s", (long long)all.n_test, ci_now_s() - begun);

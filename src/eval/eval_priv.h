@@ -11,6 +11,7 @@
 /* What the model says of windows: those of the test folders and those of validation, in order of graphs. */
 struct scored {
     int64_t n, n_test;
+    int64_t n_valid_attack; /* attacks that validation had                             */
     int64_t *graph;        /* (n); owned                                               */
     uint8_t *test;         /* (n) 1 of a test folder, 0 of validation; owned           */
     double *score;         /* (n); owned                                               */
@@ -36,6 +37,7 @@ struct results {
     struct line *line; /* (n); owned */
     double threshold;
     char settings[CI_SHA256_HEX], store[CI_SHA256_HEX], weights[CI_SHA256_HEX];
+    const char *threshold_from; /* what rule, on validation                             */
     const char *code, *which, *score; /* which weights: best, last; what the score is   */
     int leaky, simulated;
     int64_t best_epoch, weights_epoch;

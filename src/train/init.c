@@ -245,6 +245,7 @@ static ci_rc split_init(struct trainer *t)
     if (!t->n_thread) CI_TRY(ci_comm_cores(t->comm, "train.cores", &t->n_thread));
     CI_TRY(ci_pool_create(t->n_thread, &t->pool));
     CI_TRY(ci_split_make(t->st, &how, &t->split));
+    CI_TRY(monitor_check(t->conf, &t->split));
     ci_conf_hash(t->conf, reads, CI_COUNT(reads), t->split_sha);
     CI_TRY(population(t));
 done:

@@ -101,13 +101,13 @@ done:
     return rc;
 }
 
-/* Without attacks to validate on: all but the highest five in a thousand are benign. */
 static int by_value(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
+/* The threshold where no attacks validate: five in a thousand of the benign windows lie above. */
 static double high_quantile(double *score, int64_t n)
 {
     qsort(score, (size_t)n, sizeof *score, by_value);
@@ -147,9 +147,19 @@ static ci_rc monitored(const ci_conf *conf, struct validation *v)
 
     for (size_t k = 0; k < CI_COUNT(known); k++)
         if (strcmp(conf->train.monitor, known[k].name) == 0) v->value = known[k].value;
-    if (!isfinite(v->value))
-        CI_FAIL(CI_ECONF, "train.monitor: %s does not exist: %s; set train.monitor to loss", conf->train.monitor,
-                isfinite(v->auroc) ? "it is of a vgae" : "there are no attacks among the validation windows");
+    if (!isfinite(v->value)) CI_FAIL(CI_ENUMERIC, "train.monitor: %s on validation is %g", conf->train.monitor, v->value);
+done:
+    return rc;
+}
+
+ci_rc monitor_check(const ci_conf *conf, const ci_split *split)
+{
+    ci_rc rc = CI_OK;
+    const char *name = conf->train.monitor;
+
+    if (split->n_valid_attack == 0 && strcmp(name, "loss") != 0)
+        CI_FAIL(CI_ECONF, "train.monitor: %s needs attacks, and none of the %lld validation windows is one; set train.monitor to loss", name,
+                (long long)split->n_valid);
 done:
     return rc;
 }

@@ -122,6 +122,8 @@ struct validation {
 };
 /* Scores the validation windows and, for a vgae, calibrates ck.  Collective. */
 ci_rc validate(struct trainer *t, struct validation *out);
+/* Does what is monitored exist on these validation windows?  CI_ECONF when it does not. */
+ci_rc monitor_check(const ci_conf *conf, const ci_split *split);
 int more_is_better(const ci_conf *conf);
 
 ci_rc trainer_init(struct trainer *t, const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha);

@@ -42,14 +42,14 @@ static int group_end(void **state)
 }
 
 /* Trained and evaluated in a folder of this name, with other labels. */
-static void learned(const char *name, const uint8_t *label, ci_conf *conf)
+static void learned_as(const char *name, const uint8_t *label, const char *const *set, ci_conf *conf)
 {
     ci_store other = *store;
     const int out = dup(STDOUT_FILENO), nothing = open("/dev/null", O_WRONLY);
     ci_rc rc;
 
     other.graph_label = label;
-    small_conf(name, more, conf);
+    small_conf(name, set, conf);
     assert_int_equal(ci_train(comm, conf, &other, sha, false), CI_OK);
     fflush(stdout);
     assert_true(nothing >= 0 && dup2(nothing, STDOUT_FILENO) >= 0); /* the table is not what this is about */
@@ -60,6 +60,8 @@ static void learned(const char *name, const uint8_t *label, ci_conf *conf)
     close(nothing);
     assert_int_equal(rc, CI_OK);
 }
+
+static void learned(const char *name, const uint8_t *label, ci_conf *conf) { learned_as(name, label, more, conf); }
 
 static void digest(const char *dir, const char *name, char out[CI_SHA256_HEX])
 {
@@ -122,6 +124,60 @@ static void labels_of_tests__decide_nothing(void **state)
     assert_false(same_file(plain.run.dir, seen.run.dir, "best.h5"));
 }
 
+/* Of 18 validation windows, all benign, the .995 quantile is the second highest score: one of them lies above the threshold. */
+static void vgae__without_attacks_to_validate_on_says_so(void **state)
+{
+    static const char *const vgae[] = {"model.name=vgae", "model.hidden=[8]", "model.heads=2", "model.latent=4", "train.population=benign",
+                                       "train.monitor=loss", "train.anomaly=recon", "train.steps=6", "eval.draws=10", NULL};
+    uint8_t label[G];
+    ci_conf conf;
+    ci_json *j = NULL;
+    ci_trained t = {0};
+    ci_split split = {0};
+    char path[CI_PATH_MAX];
+    float *out = NULL;
+    ci_lid K;
+    int above = 0;
+
+    (void)state;
+    for (int g = 0; g < G; g++) label[g] = g >= FIRST_TEST && label_of(g);
+    learned_as("benign", label, vgae, &conf);
+    assert_int_equal(ci_path_join(path, conf.run.dir, "results.json"), CI_OK);
+    assert_int_equal(ci_json_load(path, &j), CI_OK);
+    assert_non_null(strstr(ci_json_get_str(j, "threshold_from"), ".995 quantile"));
+
+    const ci_split_conf how = ci_train_split(&conf);
+    ci_store other = *store;
+    other.graph_label = label;
+    assert_int_equal(ci_split_make(&other, &how, &split), CI_OK);
+    assert_int_equal(split.n_valid_attack, 0);
+    assert_int_equal(ci_trained_open(comm, conf.run.dir, "best.h5", "generic", &t), CI_OK);
+    assert_int_equal(ci_trained_score(comm, &t, 1, 64, &other, split.valid, split.n_valid, &out), CI_OK);
+    ci_model_outputs(t.model, &K);
+    for (int64_t i = 0; i < split.n_valid; i++) above += (double)out[i * K] >= ci_json_get_num(j, "threshold");
+    assert_int_equal(above, 1);
+    free(out);
+    ci_trained_release(&t);
+    ci_split_release(&split);
+    ci_json_free(&j);
+}
+
+static void train__refuses_a_monitor_that_validation_does_not_have(void **state)
+{
+    static const char *const vgae[] = {"model.name=vgae", "model.hidden=[8]", "model.latent=4", "train.population=benign", NULL};
+    uint8_t label[G] = {0};
+    ci_store other = *store;
+    ci_conf conf;
+
+    (void)state;
+    other.graph_label = label;
+    small_conf("no_auroc", vgae, &conf);
+    assert_int_equal(ci_train(comm, &conf, &other, sha, false), CI_ECONF);
+    assert_non_null(strstr(ci_message(), "train.monitor: auroc needs attacks"));
+    assert_non_null(strstr(ci_message(), "set train.monitor to loss"));
+    assert_int_not_equal(access(path_of("no_auroc/metrics.jsonl"), F_OK), 0); /* before anything is computed */
+}
+
 static void last_weights__are_stamped_and_have_their_own_threshold(void **state)
 {
     ci_conf conf;
@@ -153,6 +209,8 @@ static void last_weights__are_stamped_and_have_their_own_threshold(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(labels_of_tests__decide_nothing),
+    cmocka_unit_test(vgae__without_attacks_to_validate_on_says_so),
+    cmocka_unit_test(train__refuses_a_monitor_that_validation_does_not_have),
     cmocka_unit_test(last_weights__are_stamped_and_have_their_own_threshold),
 };
 
