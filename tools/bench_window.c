@@ -6,54 +6,11 @@
  *  that every frame or pair is counted once and every edge has two ends, and that nodes are the distinct ids. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
-#include "ci/csv.h"
+#include "capture.h"
 #include "ci/window.h"
 
 enum { BATCH = 64, SYNTHETIC = 400000 };
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void must(bool ok, const char *what)
-{
-    if (ok) return;
-    fprintf(stderr, "bench_window: %s %s\n", what, ci_message());
-    exit(EXIT_FAILURE);
-}
-
-static void row_put(ci_table *t, ci_frame f)
-{
-    must(t->n < t->cap || ci_table_reserve(t, t->cap ? 2 * t->cap : 65536) == CI_OK, "table");
-    t->t_ns[t->n] = f.t_ns;
-    t->id[t->n] = f.id;
-    t->data[t->n] = f.data;
-    t->len[t->n] = f.len;
-    t->attack[t->n] = f.attack;
-    t->n_own = ++t->n;
-}
-
-/** The slow parser, so that nothing but windows is measured; its first line is the header. */
-static bool file_read(const char *path, ci_table *t)
-{
-    FILE *const f = fopen(path, "r");
-    char line[CI_LINE_MAX + 2];
-    ci_frame frame;
-    size_t col;
-
-    if (!f) return false;
-    while (fgets(line, sizeof line, f))
-        if (ci_frame_parse(line, strcspn(line, "\r\n"), &frame, &col) == CI_OK) row_put(t, frame);
-    fclose(f);
-    return t->n > 0;
-}
 
 /** 48 identifiers, each with its own period; two counters, two slow bytes, the rest constant. */
 static void synthetic_make(ci_table *t)
@@ -66,7 +23,7 @@ static void synthetic_make(ci_table *t)
         for (int j = 1; j < 48; j++)
             if (due[j] < due[i]) i = j;
         const uint64_t slow = (uint64_t)(n / 4000 % 256), count = (uint64_t)(due[i] / 1000000 % 256);
-        row_put(t, (ci_frame){.t_ns = due[i], .id = 0x80 + 40u * (unsigned)i, .len = 8, .attack = n % 997 == 0,
+        capture_put(t, (ci_frame){.t_ns = due[i], .id = 0x80 + 40u * (unsigned)i, .len = 8, .attack = n % 997 == 0,
                               .data = count | slow << 24 | UINT64_C(0x55AA000000000000)});
         due[i] += 10000000 + i % 6 * 10000000 + (int64_t)n * 7919 % 100000;
     }
@@ -108,7 +65,7 @@ static void totals_add(const ci_graphs *g, struct totals *s)
 
 static double once(ci_builder *b, const ci_table *t, ci_lid frames, ci_lid stride, ci_graphs *g, struct totals *s)
 {
-    const double start = now();
+    const double start = cpu_s();
 
     ci_graphs_clear(g);
     for (ci_lid r = 0; r + frames <= t->n; r += stride) {
@@ -119,13 +76,13 @@ static double once(ci_builder *b, const ci_table *t, ci_lid frames, ci_lid strid
         must(ci_window_build(b, t, r, g) == CI_OK, "window");
     }
     if (s) totals_add(g, s);
-    return now() - start;
+    return cpu_s() - start;
 }
 
 /** What scan does: nodes and, where they vary, edges. */
 static double count_only(ci_builder *b, const ci_table *t, ci_lid frames, ci_lid stride, struct totals s)
 {
-    const double start = now();
+    const double start = cpu_s();
     uint8_t attack;
 
     for (ci_lid r = 0; r + frames <= t->n; r += stride) {
@@ -134,7 +91,7 @@ static double count_only(ci_builder *b, const ci_table *t, ci_lid frames, ci_lid
         s.edges -= ci_window_edges(b, t, r, n);
     }
     must(s.nodes == 0 && s.edges == 0, "counted nodes or edges differ from built ones");
-    return now() - start;
+    return cpu_s() - start;
 }
 
 static void bench(const ci_feature_set *set, const ci_table *t, ci_lid frames, ci_lid stride)
@@ -164,13 +121,6 @@ static void bench(const ci_feature_set *set, const ci_table *t, ci_lid frames, c
     ci_builder_destroy(&b);
 }
 
-static const char *base_name(const char *path)
-{
-    const char *const slash = strrchr(path, '/');
-
-    return slash ? slash + 1 : path;
-}
-
 int main(int argc, char **argv)
 {
     const char *const shared = getenv("CANIDS_SHARED");
@@ -182,11 +132,12 @@ int main(int argc, char **argv)
     snprintf(path, sizeof path, "%s/data/hcrl_sa/test_04_unknown_vehicle_unknown_attack/malfunction-spark.csv",
              shared ? shared : "../shared");
     if (argc > 1) snprintf(path, sizeof path, "%s", argv[1]);
-    real = file_read(path, &t);
+    real = capture_read(path, &t);
     if (!real) synthetic_make(&t);
     must(t.n >= frames && stride > 0, "W or S does not fit the rows");
-    printf("window  %s, %d rows, W %d, S %d\n", real ? base_name(path) : "synthetic", t.n, frames, stride);
-    for (size_t i = 0; ci_feature_set_at(i); i++) bench(ci_feature_set_at(i), &t, frames, stride);
+    printf("window  %s, %d rows, W %d, S %d\n", real ? capture_name(path) : "synthetic", t.n, frames, stride);
+    for (size_t i = 0; ci_feature_set_at(i); i++)
+        if (!ci_feature_set_at(i)->stream) bench(ci_feature_set_at(i), &t, frames, stride);
     ci_table_release(&t);
     return 0;
 }
