@@ -5,7 +5,7 @@ clipped at 12 (avg), on the window columns of the graphs that a run of `features
     python3 tools/yardstick.py RUN [--set split.folds=vehicle] [--models hgb,lr,avg] [--seeds 0,1,2] [--out FOLDER]
 
 RUN is the run directory (its resolved.yaml says data.vehicles and split.folds); a table, yardstick.csv and yardstick.json come out, figures
-as in summary.csv of the run.  Everything is learned from warm training windows, with injected captures and without; a block of windows in five,
+as in summary.csv of the run, whose models stand in the table, too.  Everything is learned from warm training windows, with injected captures and without; a block of windows in five,
 another by seed, is left out, as validation is in the run.  Thresholds are out of fold by split.folds: t1, the largest F1, and b998, the .998 quantile of benign windows; the table shows b998 with injected captures and t1 without,
 the files both.  Windows before warm-up count as called benign, and are left out of the AUROC.  Source: detection.md, sections 2 and 3.
 
@@ -90,37 +90,27 @@ def vehicle_of(path, vehicles):
     return best
 
 
-def bases_of(w, folder):
-    """Of an injected capture, mixed-<vehicle>-b<base>-c<copy>.csv, the training capture that it is made of: base counts from 1 in the
-    manifest of data.injected, or without it in the training captures in order of path."""
-    real = {p: k for k, p in enumerate(w.path) if w.capture_role[k] == TRAIN}
-    order = sorted(real)
-    try:
-        with open(os.path.join(folder or "", "manifest.json"), encoding="utf-8") as f:
-            order = [b["path"] for b in json.load(f)["base_files"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    found = {}
+def bases_of(w):
+    """Of an injected capture, ...-b<base>-c<copy>.csv, the training capture that it is made of: number <base> of them in order, from 1."""
+    real, found = [k for k, r in enumerate(w.capture_role) if r == TRAIN], {}
     for k, path in enumerate(w.path):
         m = re.search(r"-b(\d+)-[cs]\d+", os.path.basename(path))
-        if w.capture_role[k] != INJECTED:
-            continue
-        if not m or not 1 <= int(m.group(1)) <= len(order) or order[int(m.group(1)) - 1] not in real:
-            fail(DATA, "%s: whose injected capture is it?" % path)
-        found[k] = real[order[int(m.group(1)) - 1]]
+        if w.capture_role[k] == INJECTED and not (m and 1 <= int(m.group(1)) <= len(real)):
+            fail(DATA, "%s: of which training capture is it made?" % path)
+        if w.capture_role[k] == INJECTED:
+            found[k] = real[int(m.group(1)) - 1]
     return found
 
 
-def folds_of(w, how, vehicles, injected_folder):
-    """(fold of each capture, -1: always learned from; names)."""
-    n, bases = len(w.path), bases_of(w, injected_folder)
+def folds_of(w, how, vehicles):
+    """(fold of each capture, -1: always learned from; names), as include/ci/split.h has them."""
+    n, bases = len(w.path), bases_of(w)
     if how == "capture":
         key = [w.path[bases.get(k, k)] for k in range(n)]
     elif how == "vehicle":
-        v = [vehicle_of(p, vehicles) for p in w.path]
-        key = [vehicles[v[k]] if v[k] >= 0 else w.path[bases.get(k, k)] for k in range(n)]
+        key = [(vehicles + ["unknown vehicle"])[vehicle_of(w.path[bases.get(k, k)], vehicles)] for k in range(n)]
     elif how == "attack":
-        key = ["attack %d" % a if a > 0 else "" for a in w.attack]
+        key = ["attack %d" % a if a > 0 else "" for a in w.attack[[bases.get(k, k) for k in range(n)]]]
     else:
         fail(SETTINGS, "split.folds is %s: say --set split.folds=vehicle, capture or attack" % how)
     mine = [k for k in range(n) if w.capture_role[k] != TEST and key[k]]
@@ -293,15 +283,23 @@ def table_of(lines, w):
 
 
 def shown(rows, any_injected):
-    print("%-6s %-9s %-5s %-7s %-42s %6s %6s  %-7s %-13s %-7s %-7s %s" % ("model", "injected", "rule", "past", "test folder", "n", "attack",
-                                                                           "acc", "F1", "MCC", "FPR", "AUROC"))
-    for r in rows:
-        if r["rule"] != ("b998" if r["injected"] == "with" else "t1"):
+    line = "%-18s %-8s %-5s %-7s %-41s %6s %6s  %-6s %-13s %-6s %-6s %s"
+    print(line % ("model", "injected", "rule", "past", "test folder", "n", "attack", "acc", "F1", "MCC", "FPR", "AUROC"))
+    for r in sorted(rows, key=lambda r: (r["name"], r["injected"] == "with")):
+        if r["rule"] != "-" and r["rule"] != ("b998" if r["injected"] == "with" else "t1"):
             continue
-        cell = lambda k, r=r: "-" if r[k + "_mean"] is None else "%.4f" % r[k + "_mean"]
-        print("%-6s %-9s %-5s %-7s %-42s %6d %6d  %-7s %-6s+-%.3f %-7s %-7s %s" % (
-            r["model"], r["injected"] if any_injected else "-", r["rule"], r["past"], r["name"], r["n"], r["attacks"], cell("accuracy"), cell("f1"),
-            r["f1_sd"], cell("mcc"), cell("fpr"), cell("auroc")))
+        cell = lambda k, r=r: "-" if r[k + "_mean"] in ("", None) else "%.4f" % float(r[k + "_mean"])
+        print(line % (r["model"], r["injected"] if any_injected else "-", r["rule"], r["past"], r["name"], r["n"], r["attacks"], cell("accuracy"),
+                      cell("f1") + "+-%.3f" % float(r["f1_sd"] or 0), cell("mcc"), cell("fpr"), cell("auroc")))
+
+
+def graph_networks(run):
+    """What the run's own models reached, to stand beside: summary.csv of several."""
+    try:
+        with open(os.path.join(run, "summary.csv"), encoding="utf-8", newline="") as f:
+            return [dict(r, rule="-", past=r.get("past", "-"), injected=r.get("injected", "-")) for r in csv.DictReader(f) if r["kind"] == "folder"]
+    except OSError:
+        return []
 
 
 def written(folder, rows, lines, about):
@@ -322,7 +320,7 @@ def written(folder, rows, lines, about):
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("run", help="run directory, or a store")
-    a.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="split.folds, data.vehicles, data.injected instead of the run's")
+    a.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="split.folds, data.vehicles instead of the run's")
     a.add_argument("--models", default="hgb,lr,avg")
     a.add_argument("--seeds", default="0,1,2")
     a.add_argument("--out", metavar="FOLDER", help="for yardstick.csv and yardstick.json; else beside the store")
@@ -345,7 +343,7 @@ def main():
         key, _, value = word.partition("=")
         said[key] = value.strip("[]").replace('"', "").replace(" ", "").split(",") if key == "data.vehicles" else value
     how, vehicles = said.get("split.folds", "none"), said.get("data.vehicles") or []
-    fold, names = folds_of(w, how, vehicles, said.get("data.injected", ""))
+    fold, names = folds_of(w, how, vehicles)
     any_injected = bool((w.role == INJECTED).any())
     print("%s: %d windows of %d columns (%s, past %s), %d training, %d injected, %d test, %d before warm-up; folds by %s: %s" % (
         store, len(w.label), w.x.shape[1], w.set, w.past, (w.role == TRAIN).sum(), (w.role == INJECTED).sum(), (w.role == TEST).sum(), (~w.warm).sum(),
@@ -354,7 +352,7 @@ def main():
         print("SIMULATED traffic: these scores say nothing about quality")
     lines = [line for injected in ([False, True] if any_injected else [False]) for seed in seeds for line in judged(w, fold, names, models, seed, injected)]
     rows = table_of(lines, w)
-    shown(rows, any_injected)
+    shown(rows + graph_networks(os.path.dirname(store)), any_injected)
     written(o.out or os.path.dirname(store) or ".", rows, lines, {"store": store, "features": w.set, "past": w.past, "folds": how, "fold_names": names,
                                                                   "libraries": libraries})
 
