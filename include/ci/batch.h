@@ -18,9 +18,11 @@ typedef struct ci_batch {
     ci_lid n_graph, n_node, n_edge;
     ci_lid n_feature;      /**< columns of x                                                  */
     ci_lid n_edge_feature; /**< columns of e                                                  */
+    ci_lid n_window_feature; /**< columns of w; 0 unless the set is built from the stream     */
     ci_lid *first;     /**< (n_graph + 1) first node of each graph                            */
     int64_t *graph;    /**< (n_graph) number of the graph in its store: key of random numbers */
     uint8_t *label;    /**< (n_graph) 1 attack, 0 benign                                      */
+    float *w;          /**< (n_graph, n_window_feature) scaled; NULL without columns          */
     int32_t *id;       /**< (n_node) vocabulary index, 0 unknown                              */
     float *x;          /**< (n_node, n_feature) scaled                                        */
     ci_lid *in_first;  /**< (n_node + 1) first in-edge of each node                           */
@@ -32,6 +34,8 @@ typedef struct ci_batch {
     ci_lid *raw_first;         /**< (n_graph + 1) first raw edge of each graph                */
     ci_lid *raw_src, *raw_dst; /**< (n_raw) nodes of the batch                                */
     float *raw_e;              /**< (n_raw, n_edge_feature) scaled                            */
+    uint8_t *raw_label;        /**< (n_raw) 1 when the frame that the edge leads to is an attack; NULL unless the set
+                                    is built from the stream                                  */
 } ci_batch;
 
 /** A packer: one batch's memory, for shards up to these sizes, and a reader of the store; one a thread. */

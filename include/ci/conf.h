@@ -115,7 +115,7 @@ typedef struct ci_conf {
         double slope;              /**< of leaky ReLU in the attention                         */
         char norm[CI_TEXT_MAX];    /**< none, graph, batch, layer                              */
         char jk[CI_TEXT_MAX];      /**< cat, lstm, attention, max, last                        */
-        char pool[CI_TEXT_MAX];    /**< mean, max, sum, attention                              */
+        char pool[CI_TEXT_MAX];    /**< mean, max, sum, attention, meanmax                     */
         int32_t head_layers, head_dim;
         ci_int_list hidden;        /**< vgae: columns of each layer of the encoder             */
         int32_t inner_heads, decoder_heads, latent;

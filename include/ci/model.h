@@ -4,17 +4,23 @@
  *
  *  The classifier `gat` (reference-system.md 5.2; K layers):
  *
- *      x_0 = embed[id] | x, through a linear layer where project > 0
+ *      x_0 = embed[id] | x, through a linear layer where project > 0; x alone where id_dim is 0
  *      x_{k+1} = dropout(relu(norm(conv(x_k))))           GATv1, GATv2, transformer or GPS layer
  *      pooled = pool over the nodes of a graph of jk(x_1 .. x_K)
+ *      head_in = pooled | dropout(relu(linear(w)))        w: what is known of the window; CI_WINDOW_POOL, else pooled
  *      head_layers - 1 times: dropout(relu(linear)); then a linear layer to n_class logits
+ *      logit += w W                                       CI_WINDOW_LINEAR
+ *      message = linear(dropout(relu(linear(x_K[src] | x_K[dst] | e))))      of each frame's edge, with a message head
+ *
+ *  The window's columns go through a layer of as many columns as a node has: side by side with the pooled nodes each of them weighs
+ *  as much as one column of a node, however many there are.
  *
  *  The autoencoder `vgae` (5.3; d_1 .. d_m = hidden):
  *
  *      x_{k+1} = dropout(relu(norm(conv(x_k))))           to d_1, ..., d_m columns
  *      mu, logvar = linear(x_m);   z = mu + eps exp(logvar / 2)   in training, mu in evaluation
  *      back over d_m, .., d_2 the same way, then one conv to the node features: recon
- *      heads on z: identifier; neighbourhood (Gaussian or exact); features of each edge
+ *      heads on z: identifier (unless id_dim is 0); neighbourhood (Gaussian or exact); features of each edge
  *
  *  Sources: Velickovic et al., ICLR 2018 (GATv1); Brody, Alon, Yahav, ICLR 2022 (GATv2); Shi et al., IJCAI
  *  2021; Rampasek et al., NeurIPS 2022 (GPS); Xu et al., ICML 2018 (jumping knowledge); Kipf, Welling, 2016.
@@ -32,6 +38,7 @@
  *      for k = 0 .. B:  ci_model_run(shard, backward k), likewise; forward F and backward 0 need no cut between
  *
  *  Backward computes the losses too: ci_scratch_losses. */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "ci/batch.h"
@@ -43,7 +50,8 @@ typedef enum ci_model_kind { CI_GAT, CI_VGAE } ci_model_kind;
 typedef enum ci_conv { CI_CONV_GATV1, CI_CONV_GATV2, CI_CONV_TRANSFORMER, CI_CONV_GPS } ci_conv;
 typedef enum ci_norm_kind { CI_NORM_NONE, CI_NORM_GRAPH, CI_NORM_BATCH, CI_NORM_LAYER } ci_norm_kind;
 typedef enum ci_jk { CI_JK_CAT, CI_JK_LSTM, CI_JK_ATTENTION, CI_JK_MAX, CI_JK_LAST } ci_jk;
-typedef enum ci_pooling { CI_POOL_MEAN, CI_POOL_MAX, CI_POOL_SUM, CI_POOL_ATTENTION } ci_pooling;
+typedef enum ci_pooling { CI_POOL_MEAN, CI_POOL_MAX, CI_POOL_SUM, CI_POOL_ATTENTION, CI_POOL_MEANMAX /**< mean | max */ } ci_pooling;
+typedef enum ci_window_use { CI_WINDOW_NONE, CI_WINDOW_POOL, CI_WINDOW_LINEAR, CI_WINDOW_BOTH } ci_window_use; /**< bits */
 typedef enum ci_neighbour { CI_NEIGHBOUR_NONE, CI_NEIGHBOUR_GAUSSIAN, CI_NEIGHBOUR_EXACT } ci_neighbour;
 
 enum { CI_MODEL_LAYERS = 8, CI_PARAM_NAME = 32, CI_MASKS = 7 };
@@ -51,8 +59,8 @@ enum { CI_MODEL_LAYERS = 8, CI_PARAM_NAME = 32, CI_MASKS = 7 };
 /** Shapes; int32 and float alone, so that a checkpoint can hold them by name (ci_model_dim_text). */
 typedef struct ci_model_dim {
     ci_lid kind;           /**< ci_model_kind                                                         */
-    ci_lid n_id;           /**< identifiers of the vocabulary; row 0 of the table is unknown           */
-    ci_lid id_dim;         /**< columns of the identifier table                                       */
+    ci_lid n_id;           /**< identifiers of the vocabulary; row 0 of the table is unknown; 0 where id_dim is 0 */
+    ci_lid id_dim;         /**< columns of the identifier table; 0: identifiers are not seen          */
     ci_lid id_buckets;     /**< rows of a hashed table; 0: a row for each identifier                  */
     ci_lid id_probes;      /**< rows of a hashed table that are summed                                */
     ci_lid n_feature;      /**< columns of ci_batch.x                                                 */
@@ -80,6 +88,11 @@ typedef struct ci_model_dim {
     ci_lid teacher;        /**< 0: none; vgae: columns of the teacher's z; gat: 1                     */
     float slope;           /**< of leaky ReLU in the attention                                        */
     float logvar_limit;    /**< vgae: logvar is clamped to +- this                                    */
+    /* since 0.5: what a text without them has as 0 */
+    ci_lid n_window_feature; /**< columns of ci_batch.w; 0: none                                      */
+    ci_lid window;         /**< gat: ci_window_use                                                    */
+    ci_lid message;        /**< gat: 1: frames are judged, too                                        */
+    ci_lid group_drop;     /**< 1: trained with groups of columns hidden                              */
 } ci_model_dim;
 
 /** One tensor of the flat vector. */
@@ -97,6 +110,7 @@ typedef enum ci_term {
     CI_TERM_KL,        /**< vgae                                                         */
     CI_TERM_EDGE,      /**< vgae: reconstruction of edge features                        */
     CI_TERM_TEACHER,   /**< gat: logits; vgae: latent mean and reconstruction            */
+    CI_TERM_MESSAGE,   /**< gat with a message head: of the frames' labels               */
     CI_TERM_COUNT
 } ci_term;
 
@@ -106,7 +120,10 @@ typedef struct ci_model_step {
     float dropout;  /**< probability in [0,1) that an element becomes 0; the rest is scaled up     */
     float unk_drop; /**< probability in [0,1) that a node's identifier counts as unknown           */
     float mask;     /**< vgae: probability in [0,1) that a node is hidden                          */
-    ci_class_loss classify;    /**< gat                                                            */
+    float group_drop; /**< probability in [0,1) that a graph's columns of a group are 0 where the model sees them, those
+                           of nodes, edges and window alike; wants dim.group_drop                  */
+    const struct ci_feature_set *set; /**< the columns and their groups; NULL without group_drop   */
+    ci_class_loss classify;    /**< gat: of graphs and of frames                                   */
     double temperature;        /**< gat with a teacher                                             */
     double weight[CI_TERM_COUNT]; /**< of each term, the teacher's share taken off and put on      */
     double latent, recon;      /**< vgae with a teacher: shares of its term                        */
@@ -136,13 +153,15 @@ void ci_model_destroy(ci_model **m); /**< NULL-safe; leaves *m NULL */
 const ci_model_dim *ci_model_dims(const ci_model *m);
 const char *ci_model_isa(const ci_model *m); /**< the kernels in use: "avx512" for instance; static */
 const ci_param *ci_model_params(const ci_model *m, ci_lid *out_n); /**< borrowed from m */
+bool ci_model_wants_raw(const ci_model *m);   /**< batches need the frames' edges: a vgae, or a message head */
 ci_gid ci_model_size(const ci_model *m);          /**< floats of the flat vector of parameters      */
 ci_gid ci_model_state_size(const ci_model *m);    /**< floats of running statistics; 0 mostly       */
 ci_gid ci_model_prepared_size(const ci_model *m); /**< floats that ci_model_prepare writes          */
 
 /** "name=value" of every field, a line each, and back.  \return text to free(), NULL when memory is short */
 char *ci_model_dim_text(const ci_model_dim *dim);
-/** \return CI_OK, or CI_EFORMAT naming the field that is missing, unknown or no number */
+/** The last fields may be missing and are 0 then: models of earlier versions have no more.
+ *  \return CI_OK, or CI_EFORMAT naming the field that is missing, unknown or no number */
 ci_rc ci_model_dim_parse(const char *text, ci_model_dim *out);
 
 /** Initial weights from Philox, counter (tensor, element / 4, 0, 0), CI_RANDOM_INIT.
@@ -158,7 +177,7 @@ void ci_model_init(const ci_model *m, uint32_t seed, float *w, float *state);
 void ci_model_prepare(const ci_model *m, const float *w, float *wt);
 
 /** Room for one shard up to this size; nothing is allocated afterwards.
- *  \param [in]  max_raw  frames' edges (ci_batch.n_raw); a gat wants none
+ *  \param [in]  max_raw  frames' edges (ci_batch.n_raw); a gat without a message head wants none
  *  \param [out] out      on CI_OK the caller's, to ci_scratch_destroy; otherwise NULL
  *  \return CI_OK or CI_ENOMEM */
 ci_rc ci_scratch_create(const ci_model *m, ci_lid max_graph, ci_lid max_node, ci_lid max_edge, ci_lid max_raw,
@@ -184,14 +203,15 @@ const char *const *ci_model_outputs(const ci_model *m, ci_lid *out_n); /**< borr
 
 /** Judge the graphs of a shard, nothing dropped, running statistics in batch norm.
  *  \param [in]  w, state  (ci_model_size), (ci_model_state_size); borrowed
- *  \param [in]  b         within the maxima of s; identifiers in 0..n_id; n_graph may be 0; a vgae wants raw edges
+ *  Of a model with a message head, ci_scratch_tensor "message" has the logits of the frames then: (n_raw, 2).
+ *  \param [in]  b         within the maxima of s; identifiers in 0..n_id; n_graph may be 0; raw edges where wanted
  *  \param [out] out       (b->n_graph, n of ci_model_outputs)
  *  \return CI_OK, or CI_EARG when b does not fit model or scratch */
 ci_rc ci_model_score(const ci_model *m, const float *w, const float *state, ci_scratch *s, const ci_batch *b,
                      float *out);
 
-/** A teacher's forward pass: evaluated up to logits or reconstruction, nothing dropped or hidden.  What it leaves lies in s until
- *  the next pass: ci_scratch_tensor. */
+/** A teacher's forward pass: evaluated up to logits or reconstruction, nothing dropped or hidden, frames not judged.  What it
+ *  leaves lies in s until the next pass: ci_scratch_tensor. */
 ci_rc ci_model_forward(const ci_model *m, const float *w, const float *state, ci_scratch *s, const ci_batch *b);
 
 /** A tensor of the last pass by name: gat "logit", "pooled", "x1", "p0" ..; vgae "mu", "recon", ...

@@ -15,6 +15,7 @@ typedef enum ci_purpose {
     CI_RANDOM_SIM,           /**< counter (vehicle, capture, stream, n)            */
     CI_RANDOM_MASK,          /**< counter (epoch, graph, node, 0)                  */
     CI_RANDOM_LATENT,        /**< counter (epoch, graph, operation, element)       */
+    CI_RANDOM_GROUP,         /**< counter (epoch, graph, group, 0)                 */
     CI_RANDOM_CURRICULUM = 20, /**< counter (epoch, slot, 0 or 1, 0)               */
     CI_RANDOM_SPLIT = 40,    /**< counter (0, position, 0, 0)                      */
     CI_RANDOM_FUSION = 60    /**< counter (episode or step, element, use, 0)       */

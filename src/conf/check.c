@@ -67,6 +67,24 @@ static void check_kind(const struct whole *w)
         FAULT(w, "train.curriculum", "\"%s\" is for a gat, model.name is %s; write none", c->train.curriculum, c->model.name);
 }
 
+/* Features that say nothing of identifiers, and models that do not see them. */
+static void check_agnostic(const struct whole *w)
+{
+    const ci_conf *c = w->c;
+    const bool agnostic = is(c->features.set, "agnostic");
+
+    if (is(c->model.name, "dqn")) return;
+    if (agnostic && c->model.id_dim > 0)
+        FAULT(w, "model.id_dim", "%d columns of an identifier, which features.set agnostic is to do without; write model.preset: agnostic, "
+              "or 0", c->model.id_dim);
+    if (is(c->model.name, "vgae") && c->model.id_dim == 0 && !is(c->model.neighbour, "none"))
+        FAULT(w, "model.neighbour", "\"%s\" knows neighbours by their identifiers, which a model with model.id_dim 0 does not see; write none",
+              c->model.neighbour);
+    if (is(c->model.name, "gat") && !is(c->model.message_head, "none") && !agnostic)
+        FAULT(w, "model.message_head", "\"%s\" learns from labels of frames, which features.set %s has not; write none, or features.set: agnostic",
+              c->model.message_head, c->features.set);
+}
+
 static void check_distill(const struct whole *w)
 {
     const ci_conf *c = w->c;
@@ -102,6 +120,7 @@ void ci_conf_check(const ci_conf *c, const char (*origin)[CI_WHERE_MAX], bool mo
     if (!model) return;
     check_optimiser(&w);
     check_kind(&w);
+    check_agnostic(&w);
     check_distill(&w);
     check_fusion(&w);
 }

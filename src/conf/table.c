@@ -79,7 +79,7 @@ const ci_setting ci_settings[] = {
     ROW(CI_F64,    model.slope, "0.2", "[0, 1]", "", "of leaky ReLU in the attention"),
     ROW(CI_CHOICE, model.norm, "none", "none|graph|batch|layer", "", "normalisation behind each attention layer; batch: over all ranks"),
     ROW(CI_CHOICE, model.jk, "cat", "cat|lstm|attention|max|last", "", "jumping knowledge: what becomes of the layers' outputs"),
-    ROW(CI_CHOICE, model.pool, "mean", "mean|max|sum|attention", "", "of the nodes of a graph"),
+    ROW(CI_CHOICE, model.pool, "mean", "mean|max|sum|attention|meanmax", "", "of the nodes of a graph"),
     ROW(CI_I32,    model.head_layers, "3", "[1, 8]", "layers", "of the classifier"),
     ROW(CI_I32,    model.head_dim, "192", "[0, 4096]", "columns", "of a hidden layer of the classifier; 0: as many as are pooled"),
     ROW(CI_INTS,   model.hidden, "64", "[1, 1024]", "columns", "vgae: of each layer of the encoder; the decoder mirrors all but the first"),

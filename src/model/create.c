@@ -6,10 +6,13 @@
 static ci_rc check_common(const ci_model_dim *d)
 {
     ci_rc rc = CI_OK;
-    if (d->n_id < 0 || d->id_dim < 1 || d->id_dim > 256 || d->n_feature < 0 || d->n_feature > 1024)
+    if (d->n_id < 0 || d->id_dim < 0 || d->id_dim > 256 || d->n_feature < 0 || d->n_feature > 1024)
         CI_FAIL(CI_ECONF, "model: %d identifiers, id_dim %d, %d features", d->n_id, d->id_dim, d->n_feature);
     if (d->x_first < 0 || d->x_first > d->n_feature || (d->kind == CI_VGAE && d->x_first == d->n_feature))
         CI_FAIL(CI_ECONF, "model: none of %d features is left from column %d on", d->n_feature, d->x_first);
+    if (d->id_dim == 0 && (d->n_id || d->id_buckets))
+        CI_FAIL(CI_ECONF, "model: no columns for %d identifiers in %d buckets", d->n_id, d->id_buckets);
+    if (d->id_dim == 0 && d->x_first == d->n_feature) CI_FAIL(CI_ECONF, "model: neither identifiers nor features");
     if (d->id_buckets && (d->id_buckets < 1 || d->id_probes < 1 || d->id_probes > 8))
         CI_FAIL(CI_ECONF, "model.id_buckets %d, model.id_probes %d: at least 1 row and 1 to 8 probes can be", d->id_buckets, d->id_probes);
     if (d->n_edge_feature < 1 || d->n_edge_feature > 256)
@@ -33,6 +36,10 @@ static ci_rc check_gat(const ci_model_dim *d)
     if (d->jk == CI_JK_LSTM && d->layers * d->heads * d->channels % 2)
         CI_FAIL(CI_ECONF, "model.jk lstm: model.layers * model.heads * model.channels %d * %d * %d is odd", d->layers, d->heads, d->channels);
     if (d->head_dim < 0 || d->head_dim > 4096) CI_FAIL(CI_ECONF, "model.head_dim %d: 0 to 4096 can be", d->head_dim);
+    if (d->pool < CI_POOL_MEAN || d->pool > CI_POOL_MEANMAX) CI_FAIL(CI_ECONF, "model.pool: number %d", d->pool);
+    if (d->window < CI_WINDOW_NONE || d->window > CI_WINDOW_BOTH || d->n_window_feature < 0 || d->n_window_feature > 1024 ||
+        (d->window && !d->n_window_feature))
+        CI_FAIL(CI_ECONF, "model.window: number %d with %d columns of a window", d->window, d->n_window_feature);
     if (d->n_class != 2) CI_FAIL(CI_ECONF, "model: %d classes, 2 can be", d->n_class);
 done:
     return rc;
@@ -50,6 +57,8 @@ static ci_rc check_vgae(const ci_model_dim *d)
     if (d->inner_heads < 1 || d->decoder_heads < 1) CI_FAIL(CI_ECONF, "model.inner_heads %d, model.decoder_heads %d", d->inner_heads, d->decoder_heads);
     if (d->latent < 1 || d->latent > CI_D_MAX) CI_FAIL(CI_ECONF, "model.latent %d: 1 to %d can be", d->latent, CI_D_MAX);
     if (!(d->logvar_limit > 0 && d->logvar_limit <= 80)) CI_FAIL(CI_ECONF, "model.logvar_limit %g is not in (0,80]", (double)d->logvar_limit);
+    if (d->id_dim == 0 && d->neighbour != CI_NEIGHBOUR_NONE)
+        CI_FAIL(CI_ECONF, "model.neighbour: neighbours are known by their identifiers, which model.id_dim 0 does not see; write none");
     if (d->teacher < 0 || d->teacher > CI_D_MAX) CI_FAIL(CI_ECONF, "distill.teacher: %d latent columns", d->teacher);
 done:
     return rc;
@@ -79,7 +88,6 @@ ci_rc ci_model_create(const ci_model_dim *dim, const char *isa, ci_model **out)
     if (!m->ops) CI_FAIL(CI_ECONF, "train.isa: this machine or build has no kernels named \"%s\"", isa);
     if (dim->kind == CI_GAT) ci_model_list_gat(m);
     else ci_model_list_vgae(m);
-    if (dim->kind == CI_GAT) m->n_recon = m->n_record;
     backward_cuts(m);
     ci_model_live(m);
     CI_TRY(ci_model_name_outputs(m));
@@ -101,6 +109,7 @@ void ci_model_destroy(ci_model **m)
 
 const ci_model_dim *ci_model_dims(const ci_model *m) { return &m->dim; }
 const char *ci_model_isa(const ci_model *m) { return m->ops->name; }
+bool ci_model_wants_raw(const ci_model *m) { return m->dim.kind == CI_VGAE || m->dim.message; }
 ci_gid ci_model_size(const ci_model *m) { return m->size; }
 ci_gid ci_model_state_size(const ci_model *m) { return m->state_size; }
 ci_gid ci_model_prepared_size(const ci_model *m) { return m->prepared_size; }

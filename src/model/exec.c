@@ -2,7 +2,8 @@
 #include <string.h>
 #include "model_priv.h"
 
-static ci_rc check(const ci_model *m, const ci_scratch *s, const ci_batch *b)
+/** \param [in] raw  the frames' edges are wanted */
+static ci_rc check(const ci_model *m, const ci_scratch *s, const ci_batch *b, bool raw)
 {
     ci_rc rc = CI_OK;
     if (b->n_graph < 0 || b->n_graph > s->max_graph || b->n_node > s->max_node || b->n_edge > s->max_edge || b->n_raw > s->max_raw)
@@ -15,13 +16,29 @@ static ci_rc check(const ci_model *m, const ci_scratch *s, const ci_batch *b)
     if (b->first[b->n_graph] != b->n_node || b->in_first[b->n_node] != b->n_edge)
         CI_FAIL(CI_EARG, "shard whose offsets end at %d of %d nodes, %d of %d edges", b->first[b->n_graph], b->n_node,
                 b->in_first[b->n_node], b->n_edge);
-    if (m->dim.kind == CI_VGAE && (!b->raw_first || b->raw_first[b->n_graph] != b->n_raw))
-        CI_FAIL(CI_EARG, "shard without the frames' edges, which a vgae needs");
+    if (m->dim.window && b->n_window_feature != m->dim.n_window_feature)
+        CI_FAIL(CI_EARG, "shard with %d columns of a window, the model has %d", b->n_window_feature, m->dim.n_window_feature);
+    if (raw && (!b->raw_first || b->raw_first[b->n_graph] != b->n_raw))
+        CI_FAIL(CI_EARG, "shard without the frames' edges, which a %s needs", m->dim.kind == CI_VGAE ? "vgae" : "message head");
     for (ci_lid g = 0; g < b->n_graph; g++)
         if (b->first[g] >= b->first[g + 1]) CI_FAIL(CI_EARG, "graph %lld of the shard has no node", (long long)b->graph[g]);
-    for (ci_lid i = 0; i < b->n_node; i++)
+    for (ci_lid i = 0; m->dim.id_dim && i < b->n_node; i++)
         if (b->id[i] < 0 || b->id[i] > m->dim.n_id)
             CI_FAIL(CI_EARG, "identifier %d of a vocabulary of %d", b->id[i], m->dim.n_id);
+done:
+    return rc;
+}
+
+static ci_rc check_step(const ci_model *m, const ci_model_step *step, const ci_batch *b)
+{
+    ci_rc rc = CI_OK;
+    const ci_feature_set *set = step->set;
+    if (m->dim.message && b->n_graph && !b->raw_label) CI_FAIL(CI_EARG, "shard without labels of its frames, which a message head needs");
+    if (!(step->group_drop > 0)) goto done;
+    if (!m->dim.group_drop || !set) CI_FAIL(CI_EARG, "a step that hides groups of columns of a model that knows none");
+    if (set->n_node != m->dim.n_feature || set->n_edge != m->dim.n_edge_feature || (m->dim.window && set->n_window != m->dim.n_window_feature))
+        CI_FAIL(CI_EARG, "groups of %d, %d and %d columns for a model with %d, %d and %d", set->n_node, set->n_edge, set->n_window,
+                m->dim.n_feature, m->dim.n_edge_feature, m->dim.n_window_feature);
 done:
     return rc;
 }
@@ -131,7 +148,8 @@ ci_rc ci_model_run(const ci_model_pass *a, int backward, ci_lid k)
 
     if (!backward && k == 0) {
         s->n_graph = NONE;
-        CI_TRY(check(a->m, s, b));
+        CI_TRY(check(a->m, s, b, ci_model_wants_raw(a->m)));
+        CI_TRY(check_step(a->m, a->step, b));
         s->n_graph = b->n_graph;
         s->n_node = b->n_node;
         s->n_edge = b->n_edge;
@@ -167,7 +185,7 @@ static ci_rc judged(const ci_model *m, const float *w, const float *state, ci_sc
     ci_rc rc = CI_OK;
 
     s->n_graph = NONE; /* no backward pass follows this one */
-    CI_TRY(check(m, s, b));
+    CI_TRY(check(m, s, b, m->dim.kind == CI_VGAE || (m->dim.message && n > m->n_recon)));
     if (b->n_graph) CI_TRY(evaluate(m, w, state, s, b, NONE, n));
 done:
     return rc;

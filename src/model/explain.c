@@ -251,7 +251,7 @@ static ci_rc backward(const struct pass *p, ci_explainer *e)
         memset(p->s->grad[t], 0, (size_t)rows_of(p, t) * (size_t)m->tensor[t].grad_cols * sizeof(float));
     memset(e->de, 0, (size_t)p->b->n_edge * (size_t)m->dim.n_edge_feature * sizeof *e->de);
     target_begin(p, e->dx);
-    for (ci_lid k = m->n_record - 1; k >= 0; k--) {
+    for (ci_lid k = m->n_recon - 1; k >= 0; k--) {
         const struct record *r = &m->record[k];
         if (r->out == NONE) continue; /* a loss */
         if (is_conv(r)) edges_of(p, r, e->de);

@@ -74,10 +74,22 @@ static ci_lid jump(ci_model *m, const ci_lid *layer, ci_lid *out)
     return 1;
 }
 
+static ci_lid mean_max(ci_model *m, const ci_lid *in, ci_lid n)
+{
+    const ci_lid cols = pooled_cols(m, in, n);
+    const ci_lid part[2] = {ci_model_tensor(m, PER_GRAPH, cols, "pool.mean"), ci_model_tensor(m, PER_GRAPH, cols, "pool.max")};
+    record_of(m, POOL_MEAN, in, n, part[0]);
+    record_of(m, POOL_MAX, in, n, part[1]);
+    const ci_lid y = ci_model_tensor(m, PER_GRAPH, 2 * cols, "pooled");
+    record_of(m, CAT, part, 2, y);
+    return y;
+}
+
 static ci_lid pool(ci_model *m, const ci_lid *in, ci_lid n)
 {
     static const enum kind kind[] = {[CI_POOL_MEAN] = POOL_MEAN, [CI_POOL_MAX] = POOL_MAX, [CI_POOL_SUM] = POOL_SUM,
                                      [CI_POOL_ATTENTION] = POOL_ATTENTION};
+    if (m->dim.pool == CI_POOL_MEANMAX) return mean_max(m, in, n);
     const ci_lid y = ci_model_tensor(m, PER_GRAPH, pooled_cols(m, in, n), "pooled");
     struct record *r = record_of(m, kind[m->dim.pool], in, n, y);
     if (r->kind != POOL_ATTENTION) return y;
@@ -86,25 +98,51 @@ static ci_lid pool(ci_model *m, const ci_lid *in, ci_lid n)
     return y;
 }
 
-static void head(ci_model *m, ci_lid x)
+/** What is known of the window, as the model sees it. */
+static ci_lid window(ci_model *m)
+{
+    const ci_lid w = ci_model_tensor(m, PER_GRAPH, m->dim.n_window_feature, "w");
+    m->tensor[w].grad_cols = 0; /* data */
+    ci_model_record(m, WINDOW_INPUT, NONE, w);
+    return w;
+}
+
+static ci_lid beside(ci_model *m, ci_lid pooled, ci_lid w)
+{
+    const ci_lid y = ci_model_tensor(m, PER_GRAPH, m->dim.heads * m->dim.channels, "window");
+    ci_model_linear(m, w, y, BIAS, false, "window");
+    ci_model_record(m, RELU, y, y);
+    const ci_lid in[2] = {pooled, y}, both = ci_model_tensor(m, PER_GRAPH, m->tensor[pooled].cols + m->tensor[y].cols, "head_in");
+    record_of(m, CAT, in, 2, both);
+    return both;
+}
+
+/** \return logits: of the head, and of a linear term of w, which begins as 0 */
+static ci_lid head(ci_model *m, ci_lid x, ci_lid w, bool linear)
 {
     const ci_model_dim *d = &m->dim;
     const ci_lid width = d->head_dim ? d->head_dim : m->tensor[x].cols;
     for (ci_lid k = 0; k < d->head_layers; k++) {
         const bool last = k == d->head_layers - 1;
-        const ci_lid y = last ? ci_model_tensor(m, PER_GRAPH, d->n_class, "logit") : ci_model_tensor(m, PER_GRAPH, width, "head%d", k);
+        const ci_lid y = last && !linear ? ci_model_tensor(m, PER_GRAPH, d->n_class, "logit")
+                                         : ci_model_tensor(m, PER_GRAPH, last ? d->n_class : width, "head%d", k);
         ci_model_linear(m, x, y, BIAS, false, "head%d", k);
         if (!last) ci_model_record(m, RELU, y, y);
         x = y;
     }
-    ci_model_record(m, CLASSIFY, x, NONE);
-    if (d->teacher) ci_model_record(m, TEACHER_LOGIT, x, NONE);
+    if (!linear) return x;
+    const ci_lid in[2] = {x, ci_model_tensor(m, PER_GRAPH, d->n_class, "window_term")};
+    ci_model_linear(m, w, in[1], NO_BIAS, false, "window_term");
+    m->init[m->n_param - 1].how = INIT_ZERO;
+    const ci_lid y = ci_model_tensor(m, PER_GRAPH, d->n_class, "logit");
+    record_of(m, ADD, in, 2, y);
+    return y;
 }
 
 void ci_model_list_gat(ci_model *m)
 {
     const ci_model_dim *d = &m->dim;
-    ci_lid layer[CI_MODEL_LAYERS], in[CI_MODEL_LAYERS] = {0}, n;
+    ci_lid layer[CI_MODEL_LAYERS], in[CI_MODEL_LAYERS] = {0}, n, w = NONE, message = NONE;
     ci_lid x = ci_model_input(m, d->n_id + 1);
 
     for (ci_lid k = 0; k < d->layers; k++) {
@@ -114,5 +152,14 @@ void ci_model_list_gat(ci_model *m)
         layer[k] = x = ci_model_layer(m, x, d->heads, d->channels, false, name, out);
     }
     n = jump(m, layer, in);
-    head(m, pool(m, in, n));
+    x = pool(m, in, n);
+    m->tensor[x].kept = true; /* statistics of it are said of a graph */
+    if (d->window) w = window(m);
+    if (d->window & CI_WINDOW_POOL) x = beside(m, x, w);
+    x = head(m, x, w, d->window & CI_WINDOW_LINEAR);
+    m->n_recon = m->n_record;
+    if (d->message) message = ci_model_message(m, layer[d->layers - 1]);
+    ci_model_record(m, CLASSIFY, x, NONE);
+    if (d->teacher) ci_model_record(m, TEACHER_LOGIT, x, NONE);
+    if (d->message) ci_model_record(m, MESSAGE_LOSS, message, NONE);
 }

@@ -9,7 +9,7 @@ static ci_gatv2_dim dim_of(const ci_model *m, const struct record *r)
 }
 
 static ci_csr csr(const struct pass *p) { return (ci_csr){p->b->n_node, p->b->in_first, p->b->in_src}; }
-static const float *edges(const struct pass *p) { return p->m->dim.edge_features ? p->b->e : NULL; }
+static const float *edges(const struct pass *p) { return p->m->dim.edge_features ? edge_values(p) : NULL; }
 
 static void bias_backward(const struct pass *p, const struct record *r, ci_lid k)
 {

@@ -50,20 +50,38 @@ static ci_lid embed_row(const struct pass *p, ci_lid id, ci_lid probe)
 
 static ci_lid probes(const struct pass *p) { return p->m->dim.id_buckets ? p->m->dim.id_probes : 1; }
 
+static void embed_node(const struct pass *p, const struct record *r, ci_lid i, float *y)
+{
+    const ci_lid n_id = p->m->dim.id_dim;
+    memcpy(y, weight(p, r, 0) + (size_t)embed_row(p, p->s->id[i], 0) * n_id, (size_t)n_id * sizeof *y);
+    for (ci_lid k = 1; k < probes(p); k++) {
+        const float *row = weight(p, r, 0) + (size_t)embed_row(p, p->s->id[i], k) * n_id;
+        for (ci_lid d = 0; d < n_id; d++) y[d] += row[d];
+    }
+}
+
+static void hide_columns(const struct pass *p, const struct record *r)
+{
+    const ci_lid cols = cols_of(p, r->out);
+    for (ci_lid g = 0; g < p->b->n_graph; g++) {
+        const uint32_t hidden = ci_hidden_groups(p, g);
+        float *y = p->s->value[r->out] + (size_t)p->b->first[g] * (size_t)cols + p->m->dim.id_dim;
+        for (ci_lid i = p->b->first[g]; hidden && i < p->b->first[g + 1]; i++, y += cols)
+            ci_hide_columns(p->step->set->node + p->m->dim.x_first, features(p->m), hidden, y);
+    }
+}
+
 ci_rc ci_embed_forward(const struct pass *p, const struct record *r)
 {
     const ci_lid n_id = p->m->dim.id_dim, F = features(p->m), x_row = p->m->dim.n_feature;
     float *y = p->s->value[r->out];
     identifiers(p, r->operation);
     for (ci_lid i = 0; i < p->b->n_node; i++, y += n_id + F) {
-        memcpy(y, weight(p, r, 0) + (size_t)embed_row(p, p->s->id[i], 0) * n_id, (size_t)n_id * sizeof *y);
-        for (ci_lid k = 1; k < probes(p); k++) {
-            const float *row = weight(p, r, 0) + (size_t)embed_row(p, p->s->id[i], k) * n_id;
-            for (ci_lid d = 0; d < n_id; d++) y[d] += row[d];
-        }
+        if (n_id) embed_node(p, r, i, y);
         if (p->s->hidden[i]) memset(y + n_id, 0, (size_t)F * sizeof *y);
         else memcpy(y + n_id, p->b->x + (size_t)i * x_row + p->m->dim.x_first, (size_t)F * sizeof *y);
     }
+    hide_columns(p, r);
     return CI_OK;
 }
 
@@ -71,7 +89,7 @@ ci_rc ci_embed_backward(const struct pass *p, const struct record *r)
 {
     const ci_lid n_id = p->m->dim.id_dim, row = p->m->tensor[r->out].grad_cols;
     const float *dy = p->s->grad[r->out];
-    for (ci_lid i = 0; i < p->b->n_node; i++, dy += row)
+    for (ci_lid i = 0; n_id && i < p->b->n_node; i++, dy += row)
         for (ci_lid k = 0; k < probes(p); k++) {
             float *at = gradient(p, r, 0) + (size_t)embed_row(p, p->s->id[i], k) * n_id;
             for (ci_lid d = 0; d < n_id; d++) at[d] += dy[d];
@@ -101,7 +119,7 @@ ci_rc ci_linear_backward(const struct pass *p, const struct record *r)
                         .c_row = in->grad_cols, .start = r->add[0] ? CI_GEMM_ADD : CI_GEMM_ZERO};
     p->m->ops->gemm(&dw);
     if (r->n_param > 1) p->m->ops->column_sum(dy, rows, N, N, gradient(p, r, 1));
-    p->m->ops->gemm(&dx);
+    if (in->grad_cols) p->m->ops->gemm(&dx);
     return CI_OK;
 }
 
@@ -145,6 +163,7 @@ ci_rc ci_cat_backward(const struct pass *p, const struct record *r)
     for (ci_lid k = 0; k < r->n_in; k++) {
         const ci_lid cols = cols_of(p, r->in[k]);
         float *dx = p->s->grad[r->in[k]];
+        assert(p->m->tensor[r->in[k]].grad_cols == cols);
         for (ci_lid i = 0; i < rows; i++)
             for (ci_lid d = 0; d < cols; d++) dx[(size_t)i * cols + d] += dy[(size_t)i * width + d];
         dy += cols;

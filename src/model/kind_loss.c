@@ -14,6 +14,17 @@ done:
     return rc;
 }
 
+ci_rc ci_message_loss_backward(const struct pass *p, const struct record *r)
+{
+    ci_rc rc = CI_OK;
+    double loss = 0;
+    CI_TRY(ci_classify(&p->step->classify, p->s->value[r->in[0]], p->b->raw_label, NULL, p->b->n_raw,
+                       mean_of(p->step->weight[CI_TERM_MESSAGE], p->step->n_raw, 1), p->s->grad[r->in[0]], &loss));
+    p->s->loss[CI_TERM_MESSAGE] += loss;
+done:
+    return rc;
+}
+
 ci_rc ci_teacher_logit_backward(const struct pass *p, const struct record *r)
 {
     ci_rc rc = CI_OK;

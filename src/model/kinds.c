@@ -6,6 +6,9 @@
 
 const struct kind_of ci_model_kinds[KIND_COUNT] = {
     [EMBED] = {"embed", BOTH(embed)},
+    [EDGE_INPUT] = {"edges seen", BOTH(edge_input)},
+    [RAW_INPUT] = {"frames' edges", BOTH(raw_input)},
+    [WINDOW_INPUT] = {"window", BOTH(window_input)},
     [LINEAR] = {"linear", BOTH(linear), .overwrite = true},
     [GATV1] = {"gatv1", BOTH(gatv1), .work = ci_gatv1_room, .overwrite = true},
     [GATV2] = {"gatv2", BOTH(gatv2), .overwrite = true},
@@ -30,7 +33,9 @@ const struct kind_of ci_model_kinds[KIND_COUNT] = {
     [SAMPLE] = {"sample", BOTH(sample)},
     [NEIGHBOUR_MEAN] = {"neighbour mean", BOTH(neighbour_mean_record), .work = ci_neighbour_mean_room, .blind = true},
     [EDGE_PAIR] = {"edge pair", BOTH(edge_pair), .blind = true},
+    [PAIR_ADD] = {"pair add", BOTH(pair_add), .blind = true},
     [CLASSIFY] = {"label loss", LOSS(classify_loss)},
+    [MESSAGE_LOSS] = {"message loss", LOSS(message_loss)},
     [TEACHER_LOGIT] = {"teacher logit", LOSS(teacher_logit)},
     [RECON] = {"node loss", LOSS(recon)},
     [KL] = {"kl loss", LOSS(kl)},

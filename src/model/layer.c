@@ -3,6 +3,16 @@
 #include <stdio.h>
 #include "model_priv.h"
 
+/** Training that hides columns of edges wants a copy of them. */
+static void edges_seen(ci_model *m)
+{
+    m->edge = NONE;
+    if (!m->dim.group_drop || !m->dim.edge_features) return;
+    m->edge = ci_model_tensor(m, PER_EDGE, m->dim.n_edge_feature, "e");
+    m->tensor[m->edge].grad_cols = 0;
+    ci_model_record(m, EDGE_INPUT, NONE, m->edge)->training = true;
+}
+
 ci_lid ci_model_input(ci_model *m, ci_lid n_row)
 {
     const ci_model_dim *d = &m->dim;
@@ -10,7 +20,9 @@ ci_lid ci_model_input(ci_model *m, ci_lid n_row)
     ci_lid x = ci_model_tensor(m, PER_NODE, d->id_dim + features(m), "x0"), y;
 
     m->tensor[x].grad_cols = d->id_dim; /* the features are data */
-    ci_record_param(ci_model_record(m, EMBED, NONE, x), ci_model_param(m, rows, d->id_dim, INIT_NORMAL, 0, "embed.weight"));
+    struct record *r = ci_model_record(m, EMBED, NONE, x);
+    if (d->id_dim) ci_record_param(r, ci_model_param(m, rows, d->id_dim, INIT_NORMAL, 0, "embed.weight"));
+    edges_seen(m);
     if (!d->project) return x;
     y = ci_model_tensor(m, PER_NODE, d->project, "projected");
     ci_model_linear(m, x, y, BIAS, false, "project");
@@ -117,7 +129,7 @@ static ci_lid gps(ci_model *m, ci_lid x, ci_lid H, ci_lid C, const char *name)
     const ci_lid D = H * C;
     ci_lid in[3], local, global, both, hidden, y;
 
-    if (m->tensor[x].cols != D) {
+    if (m->tensor[x].cols != D || m->tensor[x].grad_cols != D) { /* what is added to wants its whole gradient */
         y = ci_model_tensor(m, PER_NODE, D, "%s.in", name);
         ci_model_linear(m, x, y, BIAS, false, "%s.lin_in", name);
         x = y;

@@ -6,20 +6,22 @@
  *      gat.c      the classifier's list           vgae.c   the autoencoder's       layer.c  one convolution with its norm
  *      plan.c     when tensors live, and where    exec.c   passes                  kinds.c  the table of kinds
  *      kind_*.c   what each kind does             cuts.c   what is known of the whole batch
+ *      message.c  the head that judges frames
  *      init.c     initial weights                 score.c  what is said of a graph dim.c    shapes as text */
 #include <stdbool.h>
 #include "ci/arena.h"
+#include "ci/graph.h"
 #include "ci/model.h"
 #include "ci/ops.h"
 
 enum { PARAM_MAX = 320, TENSOR_MAX = 320, RECORD_MAX = 320, BUFFER_MAX = 2 * TENSOR_MAX, CUT_MAX = 32, PARAM_OF = 6, AUX_OF = 2, NONE = -1 };
 
 enum kind {
-    EMBED, LINEAR, GATV1, GATV2, TRANSFORMER, ATTENTION, HEADS_MEAN, ADD, CAT,
+    EMBED, EDGE_INPUT, RAW_INPUT, WINDOW_INPUT, LINEAR, GATV1, GATV2, TRANSFORMER, ATTENTION, HEADS_MEAN, ADD, CAT,
     GRAPH_NORM, BATCH_NORM, LAYER_NORM, RELU, DROPOUT, SIGMOID,
     LSTM, JK_ATTENTION, JK_MAX, POOL_MEAN, POOL_MAX, POOL_SUM, POOL_ATTENTION,
-    SAMPLE, NEIGHBOUR_MEAN, EDGE_PAIR,
-    CLASSIFY, TEACHER_LOGIT, RECON, KL, ID_HEAD, NEIGHBOUR_HEAD, GAUSSIAN, EDGE_LOSS, TEACHER_LATENT, TEACHER_RECON,
+    SAMPLE, NEIGHBOUR_MEAN, EDGE_PAIR, PAIR_ADD,
+    CLASSIFY, MESSAGE_LOSS, TEACHER_LOGIT, RECON, KL, ID_HEAD, NEIGHBOUR_HEAD, GAUSSIAN, EDGE_LOSS, TEACHER_LATENT, TEACHER_RECON,
     KIND_COUNT
 };
 enum rows { PER_GRAPH, PER_NODE, PER_EDGE, PER_RAW };
@@ -33,6 +35,7 @@ struct tensor {
     enum rows rows;
     ci_lid cols;
     ci_lid grad_cols; /**< leading columns whose gradient somebody wants */
+    bool kept;        /**< its value is asked for when a forward pass is over */
     struct life value, grad;
 };
 
@@ -62,7 +65,8 @@ struct ci_model {
     struct tensor tensor[TENSOR_MAX];
     struct record record[RECORD_MAX];
     ci_gid size, prepared_size, state_size;
-    ci_lid n_recon; /**< records until a vgae has reconstructed its input; of a gat all */
+    ci_lid n_recon; /**< records until a vgae has reconstructed its input, a gat has its logits */
+    ci_lid edge;    /**< tensor of the edges' features as training sees them; NONE: they are all seen */
     ci_lid n_cut[2]; /**< forward, backward */
     struct cut cut[2][CUT_MAX];
     ci_lid n_output;
@@ -137,6 +141,8 @@ ci_lid ci_model_input(ci_model *m, ci_lid n_row);
 /** One convolution of x to H heads of C columns, then norm, ReLU, dropout unless `bare`.  \return tensor */
 ci_lid ci_model_layer(ci_model *m, ci_lid x, ci_lid H, ci_lid C, bool bare, const char *name, const char *out);
 void ci_model_list_gat(ci_model *m);
+/** Logits of each frame's edge from x, of nodes.  \return tensor */
+ci_lid ci_model_message(ci_model *m, ci_lid x);
 void ci_model_list_vgae(ci_model *m);
 ci_rc ci_model_name_outputs(ci_model *m);
 
@@ -161,6 +167,15 @@ static inline ci_lid cols_of(const struct pass *p, ci_lid t) { return p->m->tens
 /** Columns of the node features that the model sees. */
 static inline ci_lid features(const ci_model *m) { return m->dim.n_feature - m->dim.x_first; }
 static inline uint32_t threshold(float probability) { return (uint32_t)((double)probability * 4294967296.0); }
+/** The edges' features as this pass sees them. */
+static inline const float *edge_values(const struct pass *p)
+{
+    return p->step && p->m->edge != NONE ? p->s->value[p->m->edge] : p->b->e;
+}
+/** Bits of the groups of columns that this pass hides of a graph. */
+uint32_t ci_hidden_groups(const struct pass *p, ci_lid graph);
+/** Of row y, columns first .. first + n - 1 of a set's: 0 where their group is hidden. */
+void ci_hide_columns(const struct ci_feature *column, ci_lid n, uint32_t hidden, float *y);
 /** What closed cut of this record, of a direction. */
 const struct closed *ci_cut_of(const struct pass *p, int backward, const struct record *r);
 /** Which rows are one graph's, of a tensor. */
@@ -177,11 +192,12 @@ KIND(embed) KIND(linear) KIND(add) KIND(cat) KIND(relu) KIND(dropout_record) KIN
 KIND(gatv1) KIND(gatv2) KIND(transformer) KIND(attention) KIND(heads_mean)
 KIND(graph_norm) KIND(batch_norm) KIND(layer_norm)
 KIND(lstm) KIND(jk_attention) KIND(jk_max) KIND(pool_mean) KIND(pool_max) KIND(pool_sum) KIND(pool_attention)
-KIND(sample) KIND(neighbour_mean_record) KIND(edge_pair)
+KIND(sample) KIND(neighbour_mean_record) KIND(edge_pair) KIND(pair_add)
+KIND(edge_input) KIND(raw_input) KIND(window_input)
 /* Losses have a backward alone. */
 #undef KIND
 #define KIND(name) ci_rc ci_##name##_backward(const struct pass *p, const struct record *r);
-KIND(classify_loss) KIND(teacher_logit) KIND(recon) KIND(kl) KIND(id_head) KIND(neighbour_head) KIND(near_loss)
+KIND(classify_loss) KIND(message_loss) KIND(teacher_logit) KIND(recon) KIND(kl) KIND(id_head) KIND(neighbour_head) KIND(near_loss)
 KIND(edge_loss) KIND(teacher_latent) KIND(teacher_recon)
 WORK(gatv1) WORK(attention) WORK(head) WORK(neighbour_mean)
 SUMS(batch_norm_sum) SUMS(batch_norm_back_sum) SUMS(gaussian_sum)

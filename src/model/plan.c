@@ -34,9 +34,10 @@ void ci_model_live(ci_model *m)
             reach(&m->tensor[r->aux[j]].value, back);
             reach(&m->tensor[r->aux[j]].grad, back);
         }
-        if (r->kind == POOL_MEAN || r->kind == POOL_MAX || r->kind == POOL_SUM || r->kind == POOL_ATTENTION)
-            reach(&m->tensor[r->out].value, R); /* statistics of it are said of a graph */
     }
+    for (ci_lid t = 0; t < m->n_tensor; t++)
+        if (m->tensor[t].kept) reach(&m->tensor[t].value, R);
+    if (m->edge != NONE) reach(&m->tensor[m->edge].value, 2 * R); /* convolutions read it both ways */
 }
 
 ci_lid ci_model_rows(enum rows rows, ci_lid n_graph, ci_lid n_node, ci_lid n_edge, ci_lid n_raw)

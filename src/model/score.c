@@ -100,6 +100,8 @@ static ci_rc id_rows(const struct pass *p)
 {
     const struct record *r = record_of(p->m, ID_HEAD);
     double loss;
+    memset(p->s->row, 0, (size_t)p->b->n_node * sizeof *p->s->row);
+    if (!r) return CI_OK;
     for (ci_lid i = 0; i < p->b->n_node; i++) p->s->scale[i] = 1;
     return ci_softmax_head(p->m->ops, p->s->value[r->in[0]], p->b->n_node, cols_of(p, r->in[0]), weight(p, r, 0), weight(p, r, 1), NULL,
                            p->m->dim.n_id + 1, p->b->id, p->s->scale, p->s->work, NULL, NULL, NULL, &loss, p->s->row);

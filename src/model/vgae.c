@@ -99,7 +99,7 @@ void ci_model_list_vgae(ci_model *m)
     if (d->sigmoid) ci_model_record(m, SIGMOID, recon, recon);
     ci_model_record(m, RECON, recon, NONE);
     m->n_recon = m->n_record;
-    fused_head(m, ID_HEAD, z, "id");
+    if (d->id_dim) fused_head(m, ID_HEAD, z, "id");
     if (d->edge_head) edges(m, z);
     if (d->teacher) teacher(m, z, recon);
     for (ci_lid k = m->n_recon; k < m->n_record; k++) m->record[k].training = true;

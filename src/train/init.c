@@ -28,7 +28,7 @@ ci_rc ci_train_dim(const ci_conf *c, const ci_store *st, const ci_model_dim *tea
     const bool vgae = strcmp(c->model.name, "vgae") == 0;
     ci_model_dim d = {
         .kind = vgae ? CI_VGAE : CI_GAT,
-        .n_id = st->head.n_vocab,
+        .n_id = c->model.id_dim ? st->head.n_vocab : 0, /* a model that sees none fits any vocabulary */
         .id_dim = c->model.id_dim,
         .n_feature = st->set->n_node,
         .x_first = first_value(st->set),
@@ -39,9 +39,11 @@ ci_rc ci_train_dim(const ci_conf *c, const ci_store *st, const ci_model_dim *tea
         .norm = word(c->model.norm, "none|graph|batch|layer"),
         .heads = c->model.heads,
         .slope = (float)c->model.slope,
+        .n_window_feature = st->set->n_window,
+        .group_drop = c->train.group_drop > 0,
     };
 
-    if (strcmp(c->model.id_encoding, "hash") == 0) {
+    if (d.id_dim && strcmp(c->model.id_encoding, "hash") == 0) {
         d.id_buckets = c->model.id_buckets;
         d.id_probes = c->model.id_probes;
     }
@@ -63,7 +65,12 @@ ci_rc ci_train_dim(const ci_conf *c, const ci_store *st, const ci_model_dim *tea
         d.channels = c->model.channels;
         d.layers = c->model.layers;
         d.jk = word(c->model.jk, "cat|lstm|attention|max|last");
-        d.pool = word(c->model.pool, "mean|max|sum|attention");
+        d.pool = word(c->model.pool, "mean|max|sum|attention|meanmax");
+        d.window = st->set->n_window ? word(c->model.window, "none|pool|linear|both") : CI_WINDOW_NONE;
+        d.message = strcmp(c->model.message_head, "mlp") == 0;
+        if (d.message && !st->set->stream)
+            CI_FAIL(CI_ECONF, "model.message_head mlp learns from labels of frames, which a store of features %s has not; write none, or build "
+                    "features.set: agnostic", st->head.set);
         d.head_layers = c->model.head_layers;
         d.head_dim = c->model.head_dim;
         d.n_class = 2;
@@ -80,7 +87,7 @@ void ci_train_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
     static const char *const reads[] = {
         "split.", "model.", "vocab.", "distill.alpha", "distill.temperature", "distill.latent", "distill.recon", "train.seed",
         "train.scale", "train.batch", "train.shard_rows", "train.patience", "train.steps", "train.population", "train.loss",
-        "train.gamma", "train.attack_weight", "train.recon", "train.id", "train.neighbour", "train.kl", "train.edge", "train.mask",
+        "train.gamma", "train.attack_weight", "train.recon", "train.id", "train.neighbour", "train.kl", "train.edge", "train.mask", "train.message", "train.group_drop",
         "train.monitor", "train.anomaly", "train.optimizer", "train.lr", "train.decay", "train.beta1", "train.beta2", "train.eps",
         "train.dropout", "train.unk_drop", "train.clip", "train.schedule", "train.warmup", "train.precision", "train.curriculum",
         "train.epochs"};
@@ -117,7 +124,7 @@ static ci_rc lane_create(const ci_model *m, const ci_store *st, const ci_scaler 
 {
     ci_rc rc = CI_OK;
     const ci_lid G = CI_SHARD_GRAPHS(rows);
-    const bool raw = ci_model_dims(m)->kind == CI_VGAE;
+    const bool raw = ci_model_wants_raw(m);
 
     CI_TRY(ci_packer_create(st, scaler, G, rows, raw, &out->packer));
     CI_TRY(ci_scratch_create(m, G, rows, ci_packer_max_edge(st, G, rows), raw ? ci_packer_max_raw(st, G) : 0, &out->scratch));
@@ -200,7 +207,7 @@ static ci_rc workers_init(struct trainer *t)
     ci_rc rc = CI_OK;
     const ci_lid rows = t->conf->train.shard_rows, G = CI_SHARD_GRAPHS(rows);
     const ci_lid E = ci_packer_max_edge(t->st, G, rows);
-    const bool raw = ci_model_dims(t->model)->kind == CI_VGAE;
+    const bool raw = ci_model_wants_raw(t->model);
     const ci_lid R = raw ? ci_packer_max_raw(t->st, G) : 0;
     ci_arena plan = {0};
 
@@ -264,7 +271,7 @@ static ci_rc model_init(struct trainer *t)
     t->param = ci_model_params(t->model, &n_tensor);
     t->n_pass = ci_model_cuts(t->model, 0) + ci_model_cuts(t->model, 1) + 1;
     if (t->n_pass > 1) CI_TRY(ci_cuts_create(t->model, &t->cuts));
-    CI_TRY(ci_ckpt_init(&t->ck, t->model, t->st->head.n_vocab, dim.kind == CI_VGAE && strcmp(c->train.anomaly, "calibrated") == 0 ? 4 : 0));
+    CI_TRY(ci_ckpt_init(&t->ck, t->model, dim.n_id, dim.kind == CI_VGAE && strcmp(c->train.anomaly, "calibrated") == 0 ? 4 : 0));
     memcpy(t->ck.split, t->split_sha, sizeof t->ck.split);
     memcpy(t->ck.teacher, t->teacher.weights, sizeof t->ck.teacher);
     t->worker = ci_new((size_t)t->n_thread, sizeof *t->worker);

@@ -120,6 +120,7 @@ static ci_rc tell(struct trainer *t)
 
     *s = (ci_model_step){.seed = (uint32_t)c->train.seed, .epoch = (uint32_t)t->ck.at.epoch, .dropout = (float)c->train.dropout,
                          .unk_drop = (float)c->train.unk_drop, .mask = (float)c->train.mask,
+                         .group_drop = (float)c->train.group_drop, .set = t->st->set,
                          .temperature = c->distill.temperature, .latent = c->distill.latent, .recon = c->distill.recon,
                          .n_graph = t->n_batch_graph, .graph_weight = (double)t->n_batch_graph};
     s->classify = class_loss_of(c);
@@ -128,6 +129,7 @@ static ci_rc tell(struct trainer *t)
     s->weight[CI_TERM_NEIGHBOUR] = own * c->train.neighbour;
     s->weight[CI_TERM_KL] = own * c->train.kl;
     s->weight[CI_TERM_EDGE] = own * c->train.edge;
+    s->weight[CI_TERM_MESSAGE] = own * c->train.message;
     s->weight[CI_TERM_TEACHER] = teacher ? c->distill.alpha : 0;
     ci_graphs_count(t->st, t->batch, t->n_batch_graph, &s->n_node, &s->n_raw);
     for (int64_t i = 0; i < t->n_batch_graph; i++) {

@@ -39,13 +39,14 @@ ci_rc ci_trained_fits(const ci_trained *t, const char *what, const ci_store *st,
     ci_rc rc = CI_OK;
     int32_t n = 0;
 
-    if (strcmp(t->ck.set, st->head.set) != 0 || t->ck.dim.n_feature != st->set->n_node || t->ck.dim.n_edge_feature != st->set->n_edge)
+    if (strcmp(t->ck.set, st->head.set) != 0 || t->ck.dim.n_feature != st->set->n_node || t->ck.dim.n_edge_feature != st->set->n_edge ||
+        t->ck.dim.n_window_feature != st->set->n_window)
         CI_FAIL(CI_ECONF, "%s was trained on features %s, the store has %s; train it on these, or build with its features", what,
                 t->ck.set, st->head.set);
-    if (t->ck.n_vocab != st->head.n_vocab)
+    if (t->ck.dim.id_dim && t->ck.n_vocab != st->head.n_vocab)
         CI_FAIL(CI_ECONF, "%s has a vocabulary of %d identifiers, the store one of %d; train it on this store", what, t->ck.n_vocab,
                 st->head.n_vocab);
-    for (int32_t i = 0; i < st->head.n_id; i++)
+    for (int32_t i = 0; t->ck.dim.id_dim && i < st->head.n_id; i++)
         if (st->head.vocab[i] > 0 && st->head.id[i] != t->ck.vocab[n++])
             CI_FAIL(CI_ECONF, "%s has another vocabulary than the store: identifier %d is %X and %X; train it on this store", what, n,
                     t->ck.vocab[n - 1], st->head.id[i]);

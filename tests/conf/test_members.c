@@ -46,7 +46,7 @@ static void choose(const char *preset, const char *name, const char *scale, cons
     must_read(NULL, set, 4, &c);
 }
 
-static const char *const presets[] = {"default", "paper", "g4", "g2", "reference"};
+static const char *const presets[] = {"default", "paper", "g4", "g2", "reference", "agnostic"};
 static const char *const names[] = {"gat", "vgae", "dqn"}, *const scales[] = {"small", "large"};
 static const char *const auxiliaries[] = {"none", "kd_standard"};
 
@@ -190,6 +190,9 @@ static void conf_read__refuses_what_cannot_be_together(void **state)
         {{"model.name=vgae", "train.curriculum=hard"}, "train.curriculum: \"hard\" is for a gat"},
         {{"model.name=dqn", "train.curriculum=momentum"}, "train.curriculum: \"momentum\" is for a gat"},
         {{"train.monitor=max_gap"}, "train.monitor: \"max_gap\" is of reconstruction errors"},
+        {{"features.set=agnostic"}, "model.id_dim: 16 columns of an identifier, which features.set agnostic is to do without; write model.preset: agnostic"},
+        {{"model.name=vgae", "model.id_dim=0"}, "model.neighbour: \"gaussian\" knows neighbours by their identifiers"},
+        {{"model.message_head=mlp"}, "model.message_head: \"mlp\" learns from labels of frames, which features.set kd35 has not"},
         {{"train.population=benign"}, "train.population: \"benign\" leaves a gat no attack"},
         {{"split.mode=random"}, "split.mode: \"random\" puts neighbours"},
         {{"model.name=dqn", "fusion.state=16"}, "fusion.state: 16 is no state"},

@@ -138,6 +138,8 @@ void case_free(ci_batch *b)
     free(b->raw_src);
     free(b->raw_dst);
     free(b->raw_e);
+    free(b->raw_label);
+    free(b->w);
     free(b);
 }
 
@@ -149,16 +151,24 @@ void case_raw(ci_batch *b, const struct case_graph *g)
     b->raw_src = room((size_t)edges, sizeof *b->raw_src);
     b->raw_dst = room((size_t)edges, sizeof *b->raw_dst);
     b->raw_e = room((size_t)edges * N_E, sizeof *b->raw_e);
+    b->raw_label = room((size_t)edges, sizeof *b->raw_label);
     for (ci_lid k = 0; k < b->n_graph; k++) {
         for (int e = 0; e < g[k].n_edge; e++, b->n_raw++) {
             int src, dst;
             ends(&g[k], e, &src, &dst);
             b->raw_src[b->n_raw] = b->first[k] + src;
+            b->raw_label[b->n_raw] = (uint8_t)(words(g[k].number, 9, e, 0).v[0] >> 31);
             b->raw_dst[b->n_raw] = b->first[k] + dst;
             for (int f = 0; f < N_E; f++) b->raw_e[(size_t)b->n_raw * N_E + f] = 2.0f * symmetric(words(g[k].number, 1, e, f).v[0]);
         }
         b->raw_first[k + 1] = b->n_raw;
     }
+}
+
+void case_window(ci_batch *b, ci_lid n)
+{
+    b->n_window_feature = n;
+    b->w = case_said(b, 8, 1, n, 2);
 }
 
 void case_narrow(ci_batch *b, ci_lid n)

@@ -21,6 +21,8 @@ ci_batch *case_many(int first, int n);
 void case_free(ci_batch *b);
 /** Add the edges as a store has them, of the graphs that b was packed from. */
 void case_raw(ci_batch *b, const struct case_graph *g);
+/** Add n columns of a window to each graph. */
+void case_window(ci_batch *b, ci_lid n);
 /** Leave the first n columns of the features. */
 void case_narrow(ci_batch *b, ci_lid n);
 /** What a teacher says: `rows` rows a graph, 0 for one a node; to free(). */

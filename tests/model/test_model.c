@@ -85,7 +85,7 @@ static void create__refuses_dimensions_that_cannot_be(void **state)
 {
     (void)state;
     const struct { size_t at; ci_lid bad; const char *says; } cases[] = {
-        {offsetof(ci_model_dim, n_id), -1, "-1 identifiers"},      {offsetof(ci_model_dim, id_dim), 0, "id_dim 0"},
+        {offsetof(ci_model_dim, n_id), -1, "-1 identifiers"},      {offsetof(ci_model_dim, id_dim), 0, "no columns for 20 identifiers"},
         {offsetof(ci_model_dim, n_edge_feature), 0, "edge features"}, {offsetof(ci_model_dim, layers), 9, "model.layers 9"},
         {offsetof(ci_model_dim, heads), 100, "model.heads"},       {offsetof(ci_model_dim, channels), 0, "model.channels 4 * 0"},
         {offsetof(ci_model_dim, project), -1, "model.project -1"},     {offsetof(ci_model_dim, head_layers), 0, "head_layers 0"},

@@ -87,7 +87,7 @@ static void same_init(const struct bench *t)
 
 /** What the oracle says of one step. */
 struct expected {
-    struct line loss, out[ZOO_GRAPHS], grad[320], state;
+    struct line loss, out[ZOO_GRAPHS], message, grad[320], state;
     double float32[320]; /**< what PyTorch Geometric in float32 is off by, relatively */
     int n_out;
     double largest; /**< gradient of the model */
@@ -100,6 +100,7 @@ static void expected_read(const struct bench *t, struct expected *e)
     *e = (struct expected){.n_out = t->zoo->dim.kind == CI_GAT ? t->b[0]->n_graph : 2};
     want(&e->loss, "loss");
     for (int k = 0; k < e->n_out; k++) want(&e->out[k], t->zoo->dim.kind == CI_GAT ? "logit" : k ? "recon" : "mu");
+    if (t->zoo->dim.message) want(&e->message, "message");
     for (ci_lid k = 0; k < n; k++) {
         want(&e->grad[k], "gradient");
         e->float32[k] = e->grad[k].v[0];
@@ -121,6 +122,8 @@ static void same_outputs(struct bench *t, const struct expected *e)
             const double x = e->out[k / 2].v[k % 2];
             if (!(fabs((double)logit[k] - x) <= 2e-6 * fmax(1, fabs(x)))) fail_msg("logit %d: %.9g, expected %.9g", k, (double)logit[k], x);
         }
+        if (t->zoo->dim.message)
+            compare(&e->message, ci_scratch_tensor(t->m, t->s[0], "message", NULL), 2 * (ci_gid)t->b[0]->n_raw, 904, 2e-6 * e->message.v[0], "");
         return;
     }
     for (int k = 0; k < 2; k++) {
@@ -177,6 +180,10 @@ static void same_scores(struct bench *t)
         if (t->zoo->dim.kind == CI_GAT) continue;
         want(&l, "moments");
         compare(&l, row + 14, n - 14, 903, tol * l.v[0], "score");
+    }
+    if (t->zoo->dim.message) { /* kept behind what is said of the graphs */
+        want(&l, "judged");
+        compare(&l, ci_scratch_tensor(t->m, t->s[0], "message", NULL), 2 * (ci_gid)b->n_raw, 905, 1e-5 * l.v[0], "score");
     }
     /* A teacher's forward pass is the one that scores come from. */
     assert_int_equal(ci_model_forward(t->m, t->w, t->running, t->s[0], b), CI_OK);

@@ -24,17 +24,30 @@ static void dim_line(struct zoo *z, char *text)
     if (!z->dim_text || ci_model_dim_parse(text, &z->dim) != CI_OK) abort();
 }
 
+/** Columns whose groups are as the oracle has them. */
+static const ci_feature_set *zoo_set(void)
+{
+    static ci_feature node[35], edge[11], window[9];
+    static const ci_feature_set set = {.name = "zoo", .n_node = CI_COUNT(node), .n_edge = CI_COUNT(edge), .n_window = CI_COUNT(window),
+                                       .node = node, .edge = edge, .window = window};
+    for (size_t k = 0; k < CI_COUNT(node); k++) node[k].group = (ci_group)(k % CI_GROUP_COUNT);
+    for (size_t k = 0; k < CI_COUNT(edge); k++) edge[k].group = (ci_group)((k + 1) % CI_GROUP_COUNT);
+    for (size_t k = 0; k < CI_COUNT(window); k++) window[k].group = (ci_group)((k + 2) % CI_GROUP_COUNT);
+    return &set;
+}
+
 static void step_line(struct zoo *z, const char *text)
 {
-    double v[17];
+    double v[19];
     int used;
     for (size_t k = 0; k < CI_COUNT(v); k++, text += used)
         if (sscanf(text, "%lf%n", &v[k], &used) != 1) abort();
     z->step = (ci_model_step){.seed = 7, .epoch = 3, .classify = {.kind = (int)v[0], .gamma = v[1], .weight = {v[2], v[3]}},
-                              .temperature = v[10], .latent = v[11], .recon = v[12], .mask = (float)v[13], .graph_weight = v[15]};
+                              .temperature = v[11], .latent = v[12], .recon = v[13], .mask = (float)v[14], .graph_weight = v[16],
+                              .group_drop = (float)v[18], .set = zoo_set()};
     memcpy(z->step.weight, v + 4, sizeof z->step.weight);
-    z->curriculum = (int)v[14];
-    z->n_masked = (ci_gid)v[16];
+    z->curriculum = (int)v[15];
+    z->n_masked = (ci_gid)v[17];
 }
 
 int zoo_read(const char *path, struct zoo *out)
@@ -98,6 +111,7 @@ static void shard_add(struct bench *t, int first, int n)
     ci_batch *b = case_pack(graphs + first, n);
     case_raw(b, graphs + first);
     case_narrow(b, t->zoo->dim.n_feature);
+    case_window(b, 9);
     t->b[k] = b;
     t->aid[k] = aid_of(t->zoo, b);
     if (ci_scratch_create(t->m, 8, 128, 600, 400, &t->s[k]) != CI_OK) abort();

@@ -21,9 +21,9 @@ import torch_geometric
 import gat_oracle
 from gat_oracle import HERE, INIT, N_E, N_ID, PROJECT, SEED, line, normal, same, stream, symmetric, unit, words
 from model_twins import (ATTENTION, BATCH, EXACT, FIELDS, GAT, GATV1, GATV2, GAUSSIAN, GPS, GRAPH, LAST, LAYER, LSTM, MASKS, MAX,
-                         POOL_ATTENTION, POOL_MAX, POOL_SUM, TRANSFORMER, VGAE, Gat, Vgae, gaussian, hidden_nodes, near_ids, near_mean)
+                         POOL_ATTENTION, POOL_MAX, POOL_MEANMAX, POOL_SUM, TRANSFORMER, WINDOW_BOTH, WINDOW_LINEAR, WINDOW_POOL, VGAE, GROUPS, Gat, Vgae, gaussian, hidden_groups, hidden_nodes, near_ids, near_mean)
 
-NOISE = 102
+NOISE, N_WINDOW = 102, 9
 STEP_SEED, STEP_EPOCH = 7, 3
 ZOO = [(0, 17, 99, "any"), (3, 1, 0, "any"), (4, 30, 99, "star"), (5, 5, 9, "loops"), (6, 12, 40, "isolated"), (8, 26, 99, "any")]
 FEW = ZOO[:2]
@@ -56,6 +56,9 @@ G2 = dict(norm=BATCH, neighbour=EXACT, sigmoid=1, **KD11)
 FOCAL_2 = dict(loss=FOCAL, gamma=2.0)
 WEIGHTS_4 = dict(weight=[1, 0.1, 0.1, 0.01, 0.1, 0], mask=0.15)
 WEIGHTS_2 = dict(weight=[1, 0.1, 0.05, 0.01, 0, 0])
+BLIND = dict(id_dim=0, n_id=0)
+WINDOW = dict(n_window_feature=9)
+JUDGED = dict(weight=[1, 0, 0, 0, 0, 0, 0.5])
 TAUGHT = dict(weight=[0.3, 0.03, 0.03, 0.003, 0.03, 0.7], latent=0.5, recon=0.5)
 
 # name: shapes, step, parameters by DESIGN.md "Shapes" and reference-system.md 5.2, 5.3 (n = rows of the id head; None: no formula there)
@@ -99,6 +102,20 @@ MODELS = {
     "gat_weighted": (small_gat(), dict(loss=WEIGHTED, class_weight=[1.0, 5.0]), None),
     "gat_curriculum": (small_gat(), {**FOCAL_2, "curriculum": 1}, None),
     "gat_teacher": (small_gat(teacher=1), {**FOCAL_2, "weight": [0.3, 0, 0, 0, 0, 0.7], "temperature": 4.0}, None),
+    "gat_no_id": (small_gat(**BLIND), FOCAL_2, None),
+    "gat_no_id_project": (small_gat(**BLIND, project=12), FOCAL_2, None),
+    "gat_pool_meanmax": (small_gat(pool=POOL_MEANMAX), FOCAL_2, None),
+    "gat_window_pool": (small_gat(**WINDOW, window=WINDOW_POOL), FOCAL_2, None),
+    "gat_window_linear": (small_gat(**WINDOW, window=WINDOW_LINEAR, pool=POOL_ATTENTION), FOCAL_2, None),
+    "gat_window_none": (small_gat(**WINDOW, head_layers=1), FOCAL_2, None),
+    "gat_message": (small_gat(message=1), {**FOCAL_2, **JUDGED}, None),
+    "gat_message_weighted": (small_gat(message=1, conv=TRANSFORMER, norm=BATCH, layers=1),
+                             {**JUDGED, "loss": WEIGHTED, "class_weight": [1.0, 5.0]}, None),
+    "gat_groups": (small_gat(group_drop=1), {**FOCAL_2, "group_drop": 0.4}, None),
+    "gat_agnostic": (small_gat(**BLIND, **WINDOW, window=WINDOW_BOTH, pool=POOL_MEANMAX, norm=LAYER, message=1, group_drop=1, teacher=1),
+                     {**FOCAL_2, "weight": [0.3, 0, 0, 0, 0, 0.7, 0.2], "temperature": 4.0, "group_drop": 0.3}, None),
+    "vgae_no_id": (small_vgae(**BLIND, neighbour=0, masked=1), WEIGHTS_4, None),
+    "vgae_groups": (small_vgae(**BLIND, neighbour=0, group_drop=1, masked=1), {**WEIGHTS_4, "group_drop": 0.3}, None),
     "vgae_exact": (small_vgae(neighbour=EXACT, norm=BATCH), WEIGHTS_2, None),
     "vgae_gaussian": (small_vgae(edge_head=0), WEIGHTS_4, None),
     "vgae_alone": (small_vgae(neighbour=0, edge_head=0, norm=0), WEIGHTS_4, None),
@@ -127,7 +144,22 @@ def pack(graphs, n_feature):
     g = types.SimpleNamespace(x=x[:, :n_feature], ident=ident, edges=edges, e=e, batch=where, label=label,
                               number=[k[0] for k in graphs], size=[k[1] for k in graphs])
     g.first = np.concatenate([[0], np.cumsum(g.size)])
+    g.w = torch.from_numpy(np.stack([2 * symmetric(words(k, 8, 1, N_WINDOW)[0][0]) for k in g.number]).astype(np.float64))
+    g.frame_label = torch.from_numpy(np.concatenate([words(k[0], 9, k[2], 1)[0][:, 0] >> np.uint64(31) for k in graphs]).astype(np.int64))
     return g
+
+
+def hide(g, d, s, epoch):
+    """The graphs as training sees them: columns of hidden groups are 0.  Group of column k: (k + 0, 1 or 2) modulo GROUPS, of nodes, edges
+    and windows."""
+    if not d["group_drop"]:
+        return g
+    hidden = hidden_groups(g, STEP_SEED, epoch, s["group_drop"])
+    mask = lambda v, where, at: torch.where(torch.from_numpy(hidden[:, (np.arange(v.shape[1]) + at) % GROUPS][where]), torch.zeros_like(v), v)
+    out = types.SimpleNamespace(**vars(g))
+    where = g.batch.numpy()
+    out.x, out.e, out.w = mask(g.x, where, 0), mask(g.e, where[g.edges[0].numpy()], 1), mask(g.w, np.arange(len(g.size)), 2)
+    return out
 
 
 def said(g, what, rows, cols):
@@ -150,9 +182,19 @@ def classify(z, g, s):
     return c.mean(), float(len(c))
 
 
-def gat_losses(m, g, s, out):
-    z, _ = m(g)
-    weight, terms = s["weight"], torch.zeros(6, dtype=z.dtype)
+def frame_loss(z, g, s):
+    """Of each frame's edge, as that of the graphs; always divided by their number."""
+    loss, weight = classify(z, types.SimpleNamespace(label=g.frame_label), {**s, "curriculum": 0})
+    return loss * weight / len(z)
+
+
+def gat_losses(m, g, s, out, epoch):
+    seen = hide(g, m.d, s, epoch)
+    z, _ = m(seen)
+    weight, terms = s["weight"], torch.zeros(7, dtype=z.dtype)
+    if m.d["message"]:
+        out["message"] = m.frames(seen)
+        terms[6] = weight[6] * frame_loss(out["message"], g, s)
     loss, out["graph_weight"] = classify(z, g, s)
     terms[0] = weight[0] * loss
     if m.d["teacher"]:
@@ -166,11 +208,12 @@ def gat_losses(m, g, s, out):
 def vgae_losses(m, g, s, out, epoch):
     mse, weight, d = torch.nn.functional.mse_loss, s["weight"], m.d
     hidden = hidden_nodes(g, STEP_SEED, epoch, s["mask"]) if d["masked"] else torch.zeros(len(g.x), dtype=torch.bool)
-    mu, logvar, z, recon = m(g, STEP_SEED, epoch, hidden if d["masked"] else None)
+    mu, logvar, z, recon = m(hide(g, d, s, epoch), STEP_SEED, epoch, hidden if d["masked"] else None)
     counted = hidden if hidden.any() else ~hidden
-    terms = torch.zeros(6, dtype=mu.dtype)
+    terms = torch.zeros(7, dtype=mu.dtype)
     terms[0] = weight[0] * mse(recon, g.x[:, d["x_first"]:])
-    terms[1] = weight[1] * torch.nn.functional.cross_entropy(m.id(z)[counted], g.ident[counted])
+    if m.id is not None:
+        terms[1] = weight[1] * torch.nn.functional.cross_entropy(m.id(z)[counted], g.ident[counted])
     if d["neighbour"] == GAUSSIAN:
         terms[2] = weight[2] * gaussian(m.predicted(z), near_mean(z, g))
     if d["neighbour"] == EXACT:
@@ -186,7 +229,7 @@ def vgae_losses(m, g, s, out, epoch):
 
 
 def losses(m, g, s, out, epoch=STEP_EPOCH):
-    return gat_losses(m, g, s, out) if m.d["kind"] == GAT else vgae_losses(m, g, s, out, epoch)
+    return gat_losses(m, g, s, out, epoch) if m.d["kind"] == GAT else vgae_losses(m, g, s, out, epoch)
 
 
 def stats(x):
@@ -213,8 +256,9 @@ def vgae_scores(m, g):
     for k in range(MASKS):
         hidden = local % MASKS == k
         unseen = torch.where(hidden, error(m(g, hidden=hidden)[3]) if d["masked"] else seen, unseen)
-    ident = torch.nn.functional.cross_entropy(m.id(mu), g.ident, reduction="none")
-    near = torch.zeros(len(g.x), dtype=torch.float64)
+    near = ident = torch.zeros(len(g.x), dtype=torch.float64)
+    if m.id is not None:
+        ident = torch.nn.functional.cross_entropy(m.id(mu), g.ident, reduction="none")
     if d["neighbour"] == GAUSSIAN:
         near = ((m.predicted(mu) - near_mean(mu, g)) ** 2).mean(1)
     if d["neighbour"] == EXACT:
@@ -271,14 +315,14 @@ def tensor(what, name, v, number, *more):
 def step_line(s, out):
     return line("step", s.get("loss", CE), float(s.get("gamma", 0)), *map(float, s.get("class_weight", [1, 1])), *map(float, s["weight"]),
                 float(s.get("temperature", 1)), float(s.get("latent", 0)), float(s.get("recon", 0)), float(np.float32(s["mask"])),
-                s.get("curriculum", 0), float(out.get("graph_weight", 1)), out.get("n_masked", 0))
+                s.get("curriculum", 0), float(out.get("graph_weight", 1)), out.get("n_masked", 0), float(np.float32(s.get("group_drop", 0))))
 
 
 def float32_errors(make, graphs, d, s, m):
     """What PyTorch Geometric in float32 is off by in each gradient, relative to its largest element or 1e-3 of the model's."""
     own, g = make(d).double().train(), pack(graphs, d["n_feature"])
     initialise(own)
-    own, g.x, g.e = own.float(), g.x.float(), g.e.float()
+    own, g.x, g.e, g.w = own.float(), g.x.float(), g.e.float(), g.w.float()
     losses(own, g, s, {}).sum().backward()
     pairs = [(e.ours(gradient=True), f.ours(gradient=True).astype(np.float64)) for e, f in zip(m.table(), own.table())]
     most = max(np.abs(a).max() for a, _ in pairs)
@@ -299,7 +343,8 @@ def trained(m, g, s):
 
 
 def write(name, d, s, formula):
-    d, s, out = dims(d), {"weight": [1, 0, 0, 0, 0, 0], "mask": 0.0, **s}, {}
+    d, s, out = dims(d), {"weight": [1], "mask": 0.0, **s}, {}
+    s["weight"] = s["weight"] + [0] * (7 - len(s["weight"]))
     torch.manual_seed(0)
     make = Gat if d["kind"] == GAT else Vgae
     m = make(d).double().train()
@@ -314,6 +359,7 @@ def write(name, d, s, formula):
     lines += [step_line(s, out), line("count", count)] + init + [line("loss", *map(float, terms))]
     if d["kind"] == GAT:
         lines += [line("logit", *map(float, z)) for z in out["logit"].detach()]
+        lines += [tensor("message", "message", out["message"].detach(), 904)] if d["message"] else []
     else:
         lines += [tensor("mu", "mu", out["mu"].detach(), 900), tensor("recon", "recon", out["recon"].detach(), 901)]
     errors = float32_errors(make, graphs, d, s, m)
@@ -325,6 +371,11 @@ def write(name, d, s, formula):
         lines.append(line("score", *row[:14]))
         if d["kind"] == VGAE:
             lines.append(tensor("moments", "moments", row[14:], 903))
+    if d["message"]:
+        m.eval()
+        m(g)
+        lines.append(tensor("judged", "message", m.frames(g).detach(), 905))
+        m.train()
     if "train" in s:
         lines += trained(m, g, s)
     return lines

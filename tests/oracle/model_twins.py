@@ -15,14 +15,17 @@ from gat_oracle import philox, symmetric
 
 FIELDS = ("kind n_id id_dim id_buckets id_probes n_feature x_first n_edge_feature edge_features project conv norm heads channels layers jk "
           "pool head_layers head_dim n_class n_hidden hidden[0] hidden[1] hidden[2] hidden[3] hidden[4] hidden[5] hidden[6] hidden[7] "
-          "inner_heads decoder_heads latent sigmoid neighbour edge_head masked teacher slope logvar_limit").split()
+          "inner_heads decoder_heads latent sigmoid neighbour edge_head masked teacher slope logvar_limit "
+          "n_window_feature window message group_drop").split()
 GAT, VGAE = 0, 1
 GATV1, GATV2, TRANSFORMER, GPS = range(4)
 NONE, GRAPH, BATCH, LAYER = range(4)
 CAT, LSTM, ATTENTION, MAX, LAST = range(5)
-POOL_MEAN, POOL_MAX, POOL_SUM, POOL_ATTENTION = range(4)
+POOL_MEAN, POOL_MAX, POOL_SUM, POOL_ATTENTION, POOL_MEANMAX = range(5)
+WINDOW_POOL, WINDOW_LINEAR, WINDOW_BOTH = 1, 2, 3
 GAUSSIAN, EXACT = 1, 2
-PURPOSE_MASK, PURPOSE_LATENT = 7, 8
+PURPOSE_MASK, PURPOSE_LATENT, PURPOSE_GROUP = 7, 8, 9
+GROUPS = 7
 MASKS = 7
 
 
@@ -46,6 +49,22 @@ class Entry:
             new = torch.from_numpy(v[at:at + n]).to(t.dtype)
             t.copy_(new.reshape(t.T.shape).T if flip else new.reshape(t.shape))
             at += n
+
+
+class Part(Entry):
+    """Columns a .. b - 1 of a linear layer's weight."""
+
+    def __init__(self, name, p, a, b, init):
+        super().__init__(name, [(p, None, True)], init)
+        self.a, self.b = a, b
+
+    def ours(self, gradient=False):
+        p = self.parts[0][0]
+        return (p.grad if gradient else p).detach()[:, self.a:self.b].T.reshape(-1).numpy()
+
+    def put(self, v):
+        w = self.parts[0][0].data[:, self.a:self.b]
+        w.copy_(torch.from_numpy(v).to(w.dtype).reshape(w.T.shape).T)
 
 
 def vector(name, p, init):
@@ -163,7 +182,7 @@ class Input(nn.Module):
     def __init__(self, d, rows):
         super().__init__()
         self.d, self.cols = d, d["id_dim"] + d["n_feature"] - d["x_first"]
-        self.embed = nn.Embedding(d["id_buckets"] or rows, d["id_dim"])
+        self.embed = nn.Embedding(d["id_buckets"] or rows, d["id_dim"]) if d["id_dim"] else None
         self.project = nn.Linear(self.cols, d["project"]) if d["project"] else None
         self.cols = d["project"] or self.cols
 
@@ -171,7 +190,9 @@ class Input(nn.Module):
         d, x, ident = self.d, g.x[:, self.d["x_first"]:], g.ident
         if hidden is not None:
             x, ident = torch.where(hidden[:, None], 0.0, x), torch.where(hidden, d["n_id"] + 1, ident)
-        if d["id_buckets"]:
+        if self.embed is None:
+            e = x[:, :0]
+        elif d["id_buckets"]:
             row = lambda probe: torch.remainder(ident * 2654435761 + 42 + (probe << 30), d["id_buckets"])
             e = sum(self.embed(row(k)) for k in range(d["id_probes"]))
         else:
@@ -180,7 +201,8 @@ class Input(nn.Module):
         return x if self.project is None else self.project(x)
 
     def table(self):
-        return [vector("embed.weight", self.embed.weight, "normal")] + (linear("project", self.project) if self.project else [])
+        embed = [vector("embed.weight", self.embed.weight, "normal")] if self.embed is not None else []
+        return embed + (linear("project", self.project) if self.project else [])
 
 
 class Gat(nn.Module):
@@ -193,6 +215,12 @@ class Gat(nn.Module):
                      ATTENTION: lambda: nn.Linear(D, 1), LAST: lambda: None}[d["jk"]]()
         width = L * D if d["jk"] == CAT else D
         self.gate = AttentionalAggregation(nn.Linear(width, 1)) if d["pool"] == POOL_ATTENTION else None
+        width *= 2 if d["pool"] == POOL_MEANMAX else 1
+        self.window = nn.Linear(d["n_window_feature"], D) if d["window"] & WINDOW_POOL else None
+        self.term = nn.Linear(d["n_window_feature"], d["n_class"], bias=False) if d["window"] & WINDOW_LINEAR else None
+        if d["message"]:
+            self.message = nn.ModuleList([nn.Linear(2 * D + d["n_edge_feature"], D), nn.Linear(D, 2)])
+        width += D if self.window else 0
         between = d["head_dim"] or width
         cols = [width] + [between] * (d["head_layers"] - 1) + [d["n_class"]]
         self.head = nn.ModuleList(nn.Linear(a, b) for a, b in zip(cols, cols[1:]))
@@ -202,16 +230,35 @@ class Gat(nn.Module):
         for conv in self.conv:
             x = conv(x, g)
             layers.append(x)
+        self.last = x
         if self.d["jk"] == ATTENTION:
             every = torch.stack(layers, 1)
             y = (torch.softmax(self.jump(every), 1) * every).sum(1)
         else:
             y = x if self.jump is None else self.jump(layers)
-        pool = {POOL_MEAN: global_mean_pool, POOL_MAX: global_max_pool, POOL_SUM: global_add_pool}
+        pool = {POOL_MEAN: global_mean_pool, POOL_MAX: global_max_pool, POOL_SUM: global_add_pool,
+                POOL_MEANMAX: lambda x, where: torch.cat([global_mean_pool(x, where), global_max_pool(x, where)], 1)}
         z = pooled = self.gate(y, g.batch) if self.gate else pool[self.d["pool"]](y, g.batch)
+        if self.window is not None:
+            z = torch.cat([z, torch.relu(self.window(g.w))], 1)
         for k, l in enumerate(self.head):
             z = torch.relu(l(z)) if k + 1 < len(self.head) else l(z)
+        if self.term is not None:
+            z = z + self.term(g.w)
         return z, pooled
+
+    def frames(self, g):
+        """Logits of each frame's edge, of the last forward pass."""
+        x = self.last
+        h = torch.relu(self.message[0](torch.cat([x[g.edges[0]], x[g.edges[1]], g.e], 1)))
+        return self.message[1](h)
+
+    def message_table(self):
+        first, D = self.message[0], self.d["heads"] * self.d["channels"]
+        root, w = 1 / math.sqrt(first.weight.shape[1]), first.weight
+        part = lambda name, a, b: Part(name, w, a, b, root)
+        return [part("message.src.weight", 0, D), part("message.dst.weight", D, 2 * D), part("message0.weight", 2 * D, w.shape[1]),
+                vector("message0.bias", first.bias, root)] + linear("message1", self.message[1])
 
     def table(self):
         out = self.input.table()
@@ -226,9 +273,11 @@ class Gat(nn.Module):
         if self.d["jk"] == ATTENTION:
             out += linear("jk.att", self.jump)
         out += linear("pool.gate", self.gate.gate_nn) if self.gate else []
+        out += linear("window", self.window) if self.window is not None else []
         for k, l in enumerate(self.head):
             out += linear(f"head{k}", l)
-        return out
+        out += linear("window_term", self.term, "zero") if self.term is not None else []
+        return out + (self.message_table() if self.d["message"] else [])
 
     def batch_norms(self):
         return [b for c in self.conv for b in c.batch_norms()]
@@ -267,7 +316,7 @@ class Vgae(nn.Module):
         self.mu, self.logvar = nn.Linear(hidden[-1], z), nn.Linear(hidden[-1], z)
         back = [z] + hidden[:0:-1]
         self.dec = nn.ModuleList([conv(a, b, d["decoder_heads"]) for a, b in zip(back, back[1:])] + [conv(back[-1], self.F, 1, True)])
-        self.id = nn.Linear(z, d["n_id"] + 1)
+        self.id = nn.Linear(z, d["n_id"] + 1) if d["id_dim"] else None
         self.edge = nn.ModuleList([nn.Linear(2 * z, z), nn.Linear(z, d["n_edge_feature"])]) if d["edge_head"] else None
         self.distill = nn.Linear(z, d["teacher"]) if d["teacher"] not in (0, z) else None
         last = d["n_id"] + 1 if d["neighbour"] == EXACT else z
@@ -286,7 +335,7 @@ class Vgae(nn.Module):
         return mu, logvar, z, torch.sigmoid(x) if self.d["sigmoid"] else x
 
     def noise(self, g, seed, epoch):
-        at = 1 + (self.d["project"] > 0) + sum(c.records() for c in self.enc) + 2
+        at = 1 + (self.d["project"] > 0) + (self.d["group_drop"] and self.d["edge_features"]) + sum(c.records() for c in self.enc) + 2
         return torch.from_numpy(np.concatenate([normals(n * self.d["latent"], seed, epoch, number, at).reshape(n, -1)
                                                 for number, n in zip(g.number, g.size)]))
 
@@ -303,7 +352,7 @@ class Vgae(nn.Module):
         out += linear("mu", self.mu) + linear("logvar", self.logvar)
         for k, c in enumerate(self.dec):
             out += c.table(f"dec{k}")
-        out += linear("id", self.id)
+        out += linear("id", self.id) if self.id is not None else []
         for name in ("edge", "distill", "neigh"):
             part = getattr(self, name)
             if isinstance(part, nn.ModuleList):
@@ -320,6 +369,14 @@ def hidden_nodes(g, seed, epoch, share):
     bar = int(np.float64(np.float32(share)) * 2.0 ** 32)
     return torch.from_numpy(np.concatenate([philox(seed, PURPOSE_MASK, epoch, number, np.arange(n), 0)[0] < np.uint64(bar)
                                             for number, n in zip(g.number, g.size)]))
+
+
+def hidden_groups(g, seed, epoch, share):
+    """(graphs, GROUPS): group 0 is never hidden."""
+    bar = int(np.float64(np.float32(share)) * 2.0 ** 32)
+    w = philox(seed, PURPOSE_GROUP, epoch, np.asarray(g.number)[:, None], np.arange(GROUPS)[None, :], 0)[0] < np.uint64(bar)
+    w[:, 0] = False
+    return w
 
 
 def near_mean(z, g):
