@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """README, INSTALL and the man page speak of what is there."""
+import glob
 import os
 import re
 import shutil
@@ -70,10 +71,17 @@ def version_and_help_need_no_mpi():
     return bad
 
 
+def settings_files_resolve():
+    """Those that one names on the command line; defaults.yaml and the folders beside it are layers below them."""
+    files = [p for d in ("config", "config/reference") for p in sorted(glob.glob(os.path.join(ROOT, d, "*.yaml"))) if not p.endswith("/defaults.yaml")]
+    said_of = [(os.path.relpath(p, ROOT), said(CANIDS, "config", "explain", p)) for p in files]
+    return ["%s: %d %s" % (p, code, text[-300:]) for p, (code, text) in said_of if code != 0] + ([] if len(files) > 4 else ["few files: %s" % files])
+
+
 def main():
     failed = 0
     for check in (readme_names_files_that_exist, readme_names_goals_of_the_makefile, readme_names_the_verbs_and_the_program_has_them,
-                  exit_codes_are_those_of_rc_h, man_page_is_clean, version_and_help_need_no_mpi):
+                  exit_codes_are_those_of_rc_h, man_page_is_clean, settings_files_resolve, version_and_help_need_no_mpi):
         try:
             bad = check()
         except OSError as e:
