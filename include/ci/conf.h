@@ -214,8 +214,9 @@ ci_rc ci_conf_read(const char *file, const char *const *set, size_t n, ci_conf *
 /** As ci_conf_read, and the settings of each member of a run of several models.
  *
  *  A run has members where `models` or `seeds` is not empty: each of models (empty: model.*) with each of seeds (empty:
- *  train.seed), in that order.  A member's settings come from the same sources with model.name, .scale, .auxiliary
- *  and train.seed set over all of them; its run.dir is <run.dir>/<name>_<scale>[_<auxiliary>][/seed_<n>], its models
+ *  train.seed), in that order; with models and data.injected, each model is there twice, with train.injected `without`, then
+ *  `with`.  A member's settings come from the same sources with model.name, .scale, .auxiliary
+ *  and train.seed set over all of them; its run.dir is <run.dir>/<name>_<scale>[_<auxiliary>][_injected][/seed_<n>], its models
  *  and seeds are empty.  Members share what is prepared: the base's store and captures.  Of models that are named,
  *  those without auxiliary have distill.alpha 0, and those other than a gat no train.curriculum, whatever is said of all.
  *
@@ -247,6 +248,15 @@ void ci_conf_hash(const ci_conf *c, const char *const *prefix, size_t n, char ou
  *  PREFIX/share/canids/config, else config/ of the working directory; "" when none is there, and
  *  then the table's defaults stand alone.  Static. */
 const char *ci_conf_folder(void);
+
+/** Does a training with these settings leave out fold after fold, before the model that is used: is split.folds not none, and
+ *  split.fold -1? */
+bool ci_conf_folded(const ci_conf *c);
+
+/** The settings of such a training's fold k: split.fold is k, run.dir and the folders of other models that it reads
+ *  (distill.teacher, train.difficulty, fusion.*) are fold_<k> of those, for these too must not have seen what is left out.
+ *  \return false when a folder's name grows too long */
+bool ci_conf_fold(const ci_conf *c, int32_t k, ci_conf *out);
 
 /** Whose is a capture?  The vehicle of data.vehicles whose name its file's name (behind the last '/') has in it, upper and
  *  lower case of A to Z alike; of several the longest, of equally long ones the first of the list.

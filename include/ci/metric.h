@@ -35,6 +35,18 @@ ci_rc ci_average_precision(const double *score, const uint8_t *label, int64_t n,
 ci_rc ci_youden(const double *score, const uint8_t *label, int64_t n, double *out_threshold,
                 double *out_j);
 
+/** The threshold with the greatest F1, in the middle of the gap between the two neighbouring distinct scores around the best
+ *  cut, or the lowest score where calling everything an attack is best.  Among cuts of equal F1 the highest threshold.
+ *  \param [out] out_f1  F1 at that threshold; may be NULL
+ *  \return as ci_auroc */
+ci_rc ci_most_f1(const double *score, const uint8_t *label, int64_t n, double *out_threshold, double *out_f1);
+
+/** The threshold above which, but not at which, a window is called an attack: the next double above the `share` quantile of
+ *  the benign windows' scores, linear between order statistics (numpy.quantile).
+ *  \param [in] share  in 0 .. 1
+ *  \return CI_OK; CI_EDATA when there is no benign window; CI_EARG (share); the errors above */
+ci_rc ci_above_benign(const double *score, const uint8_t *label, int64_t n, double share, double *out_threshold);
+
 typedef struct ci_counts { int64_t tp, fp, tn, fn; } ci_counts;
 
 /** Count at one threshold.  One class is fine.  \return CI_OK or the errors above */

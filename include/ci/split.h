@@ -2,7 +2,35 @@
 #define CI_SPLIT_H
 /** Training and validation graphs of a store, and what one epoch makes of them. */
 #include <stdbool.h>
+#include "ci/conf.h"
 #include "ci/store.h"
+
+/** What split.folds leaves out in turn: whole captures, so that a model is judged on windows of which it has seen nothing.
+ *
+ *      vehicle   the captures of one of data.vehicles, in their order; those of none of them are one fold more, the last, for
+ *                two of unknown vehicles may be of one
+ *      capture   one capture
+ *      attack    the captures of one kind of attack (by their names), in order of its code; those without attack are in
+ *                no fold and always learned from
+ *
+ *  A capture with injected attacks (folder role 2) is in the fold of the capture it was made from, its base: number b of the
+ *  training captures in order, from 1, where its name ends in -b<b>-c<copy>.csv.  Test captures are in no fold. */
+enum { CI_FOLDS_MAX = 256 };
+
+typedef struct ci_folds {
+    int32_t n;                   /**< 0 with split.folds: none                                       */
+    int32_t *of;                 /**< (captures of the store) fold of each, -1: of none; owned       */
+    char (*name)[CI_STORE_TEXT]; /**< (n) a vehicle, "unknown vehicle", a capture's path, an attack; owned */
+} ci_folds;
+
+/** Not collective: every rank finds the same.
+ *  \return CI_OK; CI_ECONF when there are not two folds, or more than CI_FOLDS_MAX; CI_EDATA when an injected capture has no base here, or is said to be
+ *          of another vehicle than that; CI_ENOMEM */
+ci_rc ci_folds_find(const ci_store *st, const ci_conf *conf, ci_folds *out);
+void ci_folds_release(ci_folds *f); /**< NULL-safe */
+
+/** Are captures with injected attacks learned from: are there any, and is train.injected `with`? */
+bool ci_injected_used(const ci_store *st, const ci_conf *conf);
 
 /** Blocked: each training capture is cut into `blocks` runs of windows, every `every`-th validates
  *  (the first such run is number seed mod every); on the training side of each border
@@ -18,10 +46,12 @@ typedef struct ci_split_conf {
     uint32_t seed;
     bool allow_leak;       /**< go on with a leak, stamped `leaky`; random is not made without  */
     bool need_attacks;     /**< for a classifier: both classes on both sides; else benign ones  */
+    const ci_conf *conf;   /**< split.folds, split.fold and train.injected, which leave out whole captures; borrowed; NULL: none is */
 } ci_split_conf;
 
 typedef struct ci_split {
     int64_t n_train, n_valid, n_embargo;
+    int64_t n_out;  /**< of captures that split.fold or train.injected leaves out */
     int64_t n_train_attack, n_valid_attack;
     int64_t *train; /**< (n_train) graph numbers, ascending; owned */
     int64_t *valid; /**< (n_valid); owned                          */
@@ -29,8 +59,8 @@ typedef struct ci_split {
 } ci_split;
 
 /** Not collective: every rank finds the same.  Audited: no row is in a training and a validation
- *  window (blocked), and no test capture has the content of a training capture.
- *  \return CI_OK; CI_ECONF for a leak; CI_EDATA when training or validation lacks a class that is
+ *  window (blocked), and no capture that is tested or left out with a fold has the content of one that is not.
+ *  \return CI_OK; what ci_folds_find returns; CI_ECONF for a leak, and for a fold that there is not; CI_EDATA when training or validation lacks a class that is
  *          needed; CI_ENOMEM */
 ci_rc ci_split_make(const ci_store *st, const ci_split_conf *conf, ci_split *out);
 void ci_split_release(ci_split *s); /**< NULL-safe */

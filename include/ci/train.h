@@ -20,7 +20,7 @@
  *  \return CI_OK, or CI_ECONF when settings and features do not go together */
 ci_rc ci_train_dim(const ci_conf *conf, const ci_store *st, const ci_model_dim *teacher, ci_model_dim *out);
 
-/** What makes a training this one and not another: hash of split.*, model.*, vocab.*, distill.* and of
+/** What makes a training this one and not another: hash of split.*, model.*, vocab.*, distill.*, data.vehicles and of
  *  train.* without what cannot change a weight.  train.epochs is left out where more of them go on
  *  from fewer: without a schedule or a curriculum that looks at it. */
 void ci_train_settings(const ci_conf *conf, char out[CI_SHA256_HEX]);

@@ -40,6 +40,21 @@ static void check_any(const struct whole *w)
                 FAULT(w, "seeds", "%d is in the list twice; write it once", c->seeds.item[i]);
 }
 
+/* What is left out, and what is made of it. */
+static void check_folds(const struct whole *w)
+{
+    const ci_conf *c = w->c;
+    const bool folds = !is(c->split.folds, "none");
+
+    if (is(c->split.folds, "vehicle") && c->data.vehicles.n == 0)
+        FAULT(w, "split.folds", "\"vehicle\", and no vehicle is known; name them in data.vehicles");
+    if (!folds && c->split.fold >= 0)
+        FAULT(w, "split.fold", "%d, and split.folds is none; write -1, or say what the folds are", c->split.fold);
+    if ((is(c->eval.threshold, "t1") || is(c->eval.threshold, "b998")) && !ci_conf_folded(c))
+        FAULT(w, "eval.threshold", "\"%s\" is of windows that were left out; set split.folds, with split.fold -1, or write youden",
+              c->eval.threshold);
+}
+
 static void check_optimiser(const struct whole *w)
 {
     const ci_conf *c = w->c;
@@ -117,6 +132,7 @@ void ci_conf_check(const ci_conf *c, const char (*origin)[CI_WHERE_MAX], bool mo
     const struct whole w = {c, origin, f};
 
     check_any(&w);
+    check_folds(&w);
     if (!model) return;
     check_optimiser(&w);
     check_kind(&w);

@@ -102,6 +102,8 @@ void ci_set_read(const char *const *set, size_t n, ci_layer *l, ci_faults *f);
 /** Rules that no single row can state; of those about the model only where `model` is true. */
 void ci_conf_check(const ci_conf *c, const char (*origin)[CI_WHERE_MAX], bool model, ci_faults *f);
 
+/** 2 where each of models is trained without and with the captures of data.injected, else 1. */
+int32_t ci_member_ways(const ci_conf *base);
 int32_t ci_member_count(const ci_conf *base);        /**< 0 where models and seeds are empty */
 /** What member k has over all sources: models, seeds, run.dir, model.name, .scale, .auxiliary, train.seed.
  *  \return false when its folder is too long a path */

@@ -185,7 +185,7 @@ static void member_layer(struct reader *r, const ci_conf *base, int32_t k)
 {
     static const char *const keys[] = {"models", "seeds", "run.dir", "model.name", "model.scale", "model.auxiliary",
                                        "train.seed"};
-    const ci_place place = {k / CI_MAX(1, base->seeds.n) + 1, 0};
+    const ci_place place = {k / CI_MAX(1, base->seeds.n) / ci_member_ways(base) + 1, 0};
     ci_layer *l = &r->layer[MEMBER];
 
     layer_clear(l);
@@ -194,6 +194,7 @@ static void member_layer(struct reader *r, const ci_conf *base, int32_t k)
         ci_faults_add(&r->faults, origin_of(r, "run.dir"), "run.dir", "\"%s\" is too long: the folder of each model has to fit below it",
                       base->run.dir);
     for (size_t i = 0; i < CI_COUNT(keys); i++) l->place[ci_setting_find(keys[i])] = place;
+    if (ci_member_ways(base) == 2) l->place[ci_setting_find("train.injected")] = place;
     /* What is said of all is not said of those whose name says otherwise: of these the defaults are wanted. */
     if (base->models.n && strcmp(l->value.model.auxiliary, "none") == 0) l->place[ci_setting_find("distill.alpha")] = place;
     if (base->models.n && strcmp(l->value.model.name, "gat") != 0) l->place[ci_setting_find("train.curriculum")] = place;

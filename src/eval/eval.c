@@ -10,7 +10,7 @@
 
 void ci_eval_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
 {
-    static const char *const reads[] = {"data.train", "data.test", "data.set", "data.duplicates", "window.", "features.", "vocab.",
+    static const char *const reads[] = {"data.train", "data.test", "data.set", "data.duplicates", "data.vehicles", "data.injected", "window.", "features.", "vocab.",
                                         "contract.", "split.", "model.", "train.", "distill.alpha", "distill.temperature",
                                         "distill.latent", "distill.recon", "eval.", "fusion."};
 
@@ -62,7 +62,7 @@ done:
     return rc;
 }
 
-static void scored_release(struct scored *s)
+void scored_release(struct scored *s)
 {
     free(s->graph);
     free(s->test);
@@ -70,16 +70,29 @@ static void scored_release(struct scored *s)
     free(s->output);
 }
 
-static void stamp(const ci_conf *conf, const ci_store *st, const char *store_sha, const struct judge *j, struct results *r)
+static void stamp(const ci_conf *conf, const ci_store *st, const char *store_sha, struct results *r)
 {
     ci_eval_settings(conf, r->settings);
     memcpy(r->store, store_sha, CI_SHA256_HEX);
-    judge_stamp(j, r);
     r->which = conf->eval.weights;
     r->leaky = strcmp(conf->split.allow_leak, "reference") == 0;
     r->simulated = st->head.simulated;
-    ci_log(CI_INFO, "fixed before the first test score: settings %s, code %s, %s weights, threshold %.6f", r->settings, r->code,
-           r->which, r->threshold);
+    ci_log(CI_INFO, "fixed before the first test score: settings %s, code %s, %s weights, threshold %.6f from %s%s%s", r->settings, r->code,
+           r->which, r->threshold, r->threshold_from, *r->folds ? ", folds.json " : "", r->folds);
+}
+
+/* Rank 0 reads, all know. */
+static ci_rc rule_all(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha, struct scored *all, struct results *r)
+{
+    ci_rc rc = CI_OK;
+
+    CI_TRY_ALL(comm, "eval.rule", comm->rank == 0 ? rule_choose(conf, st, store_sha, all->n_valid_attack, r) : CI_OK);
+    CI_TRY(ci_comm_bcast(comm, "eval.rule.threshold", 0, &r->threshold, sizeof r->threshold));
+    CI_TRY(ci_comm_bcast(comm, "eval.rule.from", 0, r->threshold_from, sizeof r->threshold_from));
+    CI_TRY(ci_comm_bcast(comm, "eval.rule.folds", 0, r->folds, sizeof r->folds));
+    all->odds = *r->folds;
+done:
+    return rc;
 }
 
 static ci_rc score_all(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const struct judge *j, struct scored *out)
@@ -120,8 +133,9 @@ ci_rc ci_eval(const ci_comm *comm, const ci_conf *conf, const ci_store *st, cons
 
     CI_TRY(judge_open(comm, conf, st, store_sha, &j));
     CI_TRY_ALL(comm, "eval.graphs", windows(conf, st, &all));
-    r.threshold_from = all.n_valid_attack ? "Youden-J on validation" : "the .995 quantile on validation, which has no attacks";
-    stamp(conf, st, store_sha, &j, &r);
+    judge_stamp(&j, &r);
+    CI_TRY(rule_all(comm, conf, st, store_sha, &all, &r));
+    stamp(conf, st, store_sha, &r);
     CI_TRY(score_all(comm, conf, st, &j, &all));
     ci_log(CI_INFO, "%lld test windows scored in %.2f s", (long long)all.n_test, ci_now_s() - begun);
     CI_TRY_ALL(comm, "eval.write", comm->rank == 0 ? leave(conf, st, j.fusion ? NULL : &j.one, &all, &r) : CI_OK);

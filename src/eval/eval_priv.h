@@ -20,6 +20,7 @@ struct scored {
     const char *const *output_name; /* (n_output); borrowed                            */
     const char *score_name; /* "probability of attack"                                  */
     bool probability;      /* scores are in 0 .. 1 and mean a probability              */
+    bool odds;             /* asked for: where the score would be a probability of two logits, their difference */
 };
 
 /* One line of the results: a folder, or an attack over all test folders. */
@@ -37,7 +38,8 @@ struct results {
     struct line *line; /* (n); owned */
     double threshold;
     char settings[CI_SHA256_HEX], store[CI_SHA256_HEX], weights[CI_SHA256_HEX];
-    const char *threshold_from; /* what rule, on validation                             */
+    char threshold_from[128]; /* what rule, on which windows                            */
+    char folds[CI_SHA256_HEX]; /* of folds.json; "": validation decided                 */
     const char *code, *which, *score; /* which weights: best, last; what the score is   */
     int leaky, simulated;
     int64_t best_epoch, weights_epoch;
@@ -53,9 +55,21 @@ struct judge {
 /* Open what run.dir holds, and see that it is of this store and these settings.  Collective. */
 ci_rc judge_open(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha, struct judge *j);
 void judge_release(struct judge *j);
+const char *judge_weights(const struct judge *j); /* SHA-256 */
+int64_t judge_epoch(const struct judge *j);       /* of its weights, from 1 */
+/* The settings that the training of such a model reads. */
+void trained_settings(const ci_conf *conf, char out[CI_SHA256_HEX]);
 void judge_stamp(const struct judge *j, struct results *r); /* weights, threshold, epochs */
 /* Scores and outputs of out->graph.  Collective. */
 ci_rc judge_score(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const struct judge *j, struct scored *out);
+
+void scored_release(struct scored *s);
+
+/* Were captures with injected attacks learned from: "with", "without", "-" where there are none. */
+const char *injected_name(const ci_store *st, const ci_conf *conf);
+
+/* Which rule decides, "youden", "t1" or "b998", what it is called, and of rules of folds the threshold.  Not collective: rank 0. */
+ci_rc rule_choose(const ci_conf *conf, const ci_store *st, const char *store_sha, int64_t n_valid_attack, struct results *r);
 
 /* Numbers of a line that are single ratios without an interval, in the order of the files' columns. */
 struct ratio { const char *name; double value; };

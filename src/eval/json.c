@@ -92,6 +92,7 @@ char *results_json(const struct results *r)
     ci_json_str(j, "score", r->score);
     ci_json_num(j, "threshold", r->threshold);
     ci_json_str(j, "threshold_from", r->threshold_from);
+    if (*r->folds) ci_json_str(j, "folds_sha256", r->folds);
     ci_json_bool(j, "leak_allowed", r->leaky);
     ci_json_bool(j, "simulated", r->simulated);
     for (int32_t i = 0; i < r->n; i++) {

@@ -46,12 +46,20 @@ void judge_release(struct judge *j)
     ci_fused_release(&j->both);
 }
 
+const char *judge_weights(const struct judge *j) { return j->fusion ? j->both.weights : j->one.weights; }
+int64_t judge_epoch(const struct judge *j) { return j->fusion ? j->both.at.episode : j->one.ck.at.epoch; }
+
+void trained_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
+{
+    (strcmp(conf->model.name, "dqn") == 0 ? ci_fusion_settings : ci_train_settings)(conf, out);
+}
+
 void judge_stamp(const struct judge *j, struct results *r)
 {
-    memcpy(r->weights, j->fusion ? j->both.weights : j->one.weights, sizeof r->weights);
+    memcpy(r->weights, judge_weights(j), sizeof r->weights);
     r->threshold = j->fusion ? j->both.at.threshold : j->one.ck.at.threshold;
     r->best_epoch = j->fusion ? j->both.at.best_episode : j->one.ck.at.best_epoch;
-    r->weights_epoch = j->fusion ? j->both.at.episode : j->one.ck.at.epoch;
+    r->weights_epoch = judge_epoch(j);
 }
 
 /* What the rows of outputs say of their windows. */
@@ -59,6 +67,13 @@ static void score_fill(const ci_trained *t, struct scored *s)
 {
     ci_judge(t->model, t->ck.calibration, t->ck.n_calibration, s->output, s->n, s->score);
     s->probability = t->ck.dim.kind == CI_GAT;
+    if (s->probability && s->odds) {
+        for (int64_t i = 0; i < s->n; i++) s->score[i] = (double)s->output[i * s->n_output + 1] - (double)s->output[i * s->n_output];
+        s->probability = false;
+        s->score_name = "log-odds of attack";
+        return;
+    }
+    s->odds = false;
     s->score_name = s->probability ? "probability of attack" : t->ck.n_calibration ? "largest calibrated anomaly measure" : "reconstruction error";
 }
 
@@ -69,6 +84,7 @@ static ci_rc fusion_score(const ci_comm *comm, const ci_conf *conf, const ci_sto
     out->output_name = ci_fused_outputs(&j->both, &out->n_output);
     out->output = ci_new((size_t)out->n, (size_t)out->n_output * sizeof *out->output);
     CI_TRY_ALL(comm, "eval.room", out->output ? CI_OK : ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%lld windows", (long long)out->n));
+    out->odds = false;
     CI_TRY(ci_fused_score(comm, conf, &j->both, st, out->graph, out->n, out->score, out->output));
     out->probability = strcmp(j->both.shape.method, "dqn") != 0 && strcmp(j->both.shape.method, "linucb") != 0; /* those weigh, the others learn one */
     out->score_name = out->probability ? "probability of attack" : "fused score";

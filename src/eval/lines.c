@@ -4,6 +4,7 @@
 #include <string.h>
 #include "ci/arena.h"
 #include "ci/attack.h"
+#include "ci/loss.h"
 #include "eval_priv.h"
 
 /* A line's windows, picked from the scored ones. */
@@ -39,8 +40,20 @@ done:
     return rc;
 }
 
+/* Of log-odds, as ci_judge has it of logits. */
+static void probabilities(const struct picked *p)
+{
+    for (int64_t i = 0; i < p->n; i++) {
+        const float logit[2] = {0, (float)p->score[i]};
+        float probability;
+
+        ci_softmax_attack(logit, 1, &probability);
+        p->score[i] = (double)probability;
+    }
+}
+
 static ci_rc line_add(const ci_conf *conf, const struct picked *p, const char *kind, const char *name, bool probability,
-                      struct results *r)
+                      bool odds, struct results *r)
 {
     ci_rc rc = CI_OK;
     struct line *l = &r->line[r->n];
@@ -52,8 +65,9 @@ static ci_rc line_add(const ci_conf *conf, const struct picked *p, const char *k
     r->n++; /* what it holds is released with the results */
     CI_TRY(ci_scores_compute(p->score, p->label, p->capture, p->n, r->threshold, boot, &l->s));
     CI_TRY(curves_fill(p, r->threshold, conf->eval.curve, l));
-    if (probability) CI_TRY(ci_calibration_compute(p->score, p->label, p->n, &l->cal));
-    l->calibrated = probability;
+    if (odds) probabilities(p);
+    l->calibrated = probability || odds;
+    if (l->calibrated) CI_TRY(ci_calibration_compute(p->score, p->label, p->n, &l->cal));
 done:
     return rc;
 }
@@ -71,11 +85,11 @@ ci_rc results_tabulate(const ci_conf *conf, const ci_store *st, const struct sco
     for (int32_t f = 0; f < st->head.n_folder; f++) {
         if (st->head.folder[f].role != 1) continue;
         pick(st, all, f, 0, &p);
-        CI_TRY(line_add(conf, &p, "folder", st->head.folder[f].name, all->probability, r));
+        CI_TRY(line_add(conf, &p, "folder", st->head.folder[f].name, all->probability, all->odds, r));
     }
     for (int32_t a = 1; a < ATTACKS; a++) {
         pick(st, all, -1, a, &p);
-        CI_TRY(line_add(conf, &p, "attack", ci_attack_name(a), all->probability, r));
+        CI_TRY(line_add(conf, &p, "attack", ci_attack_name(a), all->probability, all->odds, r));
     }
 done:
     free(p.score);

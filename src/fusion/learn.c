@@ -20,7 +20,7 @@ void ci_fusion_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
         "fusion.layers",   "fusion.norm",   "fusion.episodes", "fusion.sample", "fusion.steps",  "fusion.batch",
         "fusion.buffer",   "fusion.max_states", "fusion.lr", "fusion.decay",   "fusion.dropout", "fusion.gamma",
         "fusion.target",   "fusion.epsilon", "fusion.balance", "split.",       "vocab.",         "train.seed",
-        "train.precision"};
+        "train.injected",  "data.vehicles",  "train.precision"};
     const bool rounds = strcmp(conf->train.precision, "fp32") != 0; /* what both models say of windows */
 
     ci_conf_hash(conf, reads, CI_COUNT(reads) - !rounds, out);

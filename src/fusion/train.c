@@ -11,7 +11,7 @@
 static ci_rc one_open(const ci_comm *comm, const ci_conf *conf, const char *key, const char *dir, ci_model_kind kind,
                       const ci_store *st, const char *store_sha, ci_trained *out)
 {
-    static const char *const decides[] = {"split.", "train.seed"}; /* what a ci_ckpt.split is of */
+    static const char *const decides[] = {"split.", "train.seed", "train.injected", "data.vehicles"}; /* what a ci_ckpt.split is of */
     ci_rc rc = CI_OK;
     char split[CI_SHA256_HEX];
 

@@ -79,8 +79,7 @@ static int ascending(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* numpy.percentile(v, 100 share), method linear, v sorted. */
-static double percentile(const double *v, int32_t n, double share)
+double ci_percentile(const double *v, int32_t n, double share)
 {
     const double at = share * (n - 1);
     const int32_t k = (int32_t)floor(at);
@@ -130,8 +129,8 @@ ci_rc ci_metric_intervals_fill(const ranked *r, const double *score, const uint8
 
         ci_tick();
         qsort(v, (size_t)s->draws, sizeof *v, ascending);
-        s->lo[m] = percentile(v, s->draws, 0.025);
-        s->hi[m] = percentile(v, s->draws, 0.975);
+        s->lo[m] = ci_percentile(v, s->draws, 0.025);
+        s->hi[m] = ci_percentile(v, s->draws, 0.975);
     }
 done:
     free(value);

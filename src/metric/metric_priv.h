@@ -21,6 +21,9 @@ typedef struct areas { double auroc, ap; } areas;
  *  copies are not of both classes, and then *out is not written. */
 bool ci_ranked_areas(const ranked *r, const int32_t *block, const int32_t *times, areas *out);
 
+/** numpy.percentile(v, 100 share), method linear; v ascending, n > 0. */
+double ci_percentile(const double *v, int32_t n, double share);
+
 /** Both classes are there. */
 void ci_ranked_operating(const ranked *r, ci_operating *out);
 

@@ -1,34 +1,36 @@
 /* train and eval: once for each model of a run. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include "ci/arena.h"
 #include "ci/commit.h"
 #include "ci/eval.h"
 #include "ci/fusion.h"
 #include "ci/json.h"
+#include "ci/log.h"
 #include "ci/train.h"
 #include "run_priv.h"
 
 /* Is the file a step also leaves still what it left? */
-static bool output_there(const struct run *r, const char *name, struct verdict *v)
+static bool output_there(const ci_conf *c, const char *name, struct verdict *v)
 {
     char path[CI_PATH_MAX];
 
-    if (ci_path_join(path, r->conf->run.dir, name) == CI_OK && ci_commit_check(path, NULL) == CI_OK) return true;
+    if (ci_path_join(path, c->run.dir, name) == CI_OK && ci_commit_check(path, NULL) == CI_OK) return true;
     snprintf(v->why, sizeof v->why, "%s is gone or damaged", name);
     return false;
 }
 
 /* Is the report that follows a student's training there, and of these weights? */
-static bool report_there(const struct run *r, const char *weights, struct verdict *v)
+static bool report_there(const ci_conf *c, const char *weights, struct verdict *v)
 {
-    const ci_conf *c = r->conf;
     ci_json *j = NULL;
     char path[CI_PATH_MAX];
     const char *was = NULL;
     bool same;
 
     if (strcmp(c->model.name, "dqn") == 0 || !(c->distill.alpha > 0) || c->distill.cka < 2) return true;
-    if (!output_there(r, "cka.json", v)) return false;
+    if (!output_there(c, "cka.json", v)) return false;
     if (ci_path_join(path, c->run.dir, "cka.json") == CI_OK && ci_json_load(path, &j) == CI_OK)
         was = ci_json_get_str(j, "student_weights_sha256");
     same = was && strcmp(was, weights) == 0;
@@ -38,7 +40,7 @@ static bool report_there(const struct run *r, const char *weights, struct verdic
 }
 
 /* Has a training of these settings on this store come to its end? */
-static bool training_there(const struct run *r, struct verdict *v)
+static bool trained_there(const struct run *r, const ci_conf *c, struct verdict *v)
 {
     struct kept last;
     char settings[CI_SHA256_HEX];
@@ -46,31 +48,119 @@ static bool training_there(const struct run *r, struct verdict *v)
     bool same = false;
 
     snprintf(v->why, sizeof v->why, "there is no checkpoint yet");
-    if (kept_read(r->conf, "last.h5", &last) != CI_OK) return false;
-    kept_settings(r->conf, settings);
+    if (kept_read(c, "last.h5", &last) != CI_OK) return false;
+    kept_settings(c, settings);
     if (strcmp(last.settings, settings) != 0 || strcmp(last.store, r->store_sha) != 0)
         snprintf(v->why, sizeof v->why, "last.h5 is of other settings or another store");
     else if (!last.finished)
         snprintf(v->why, sizeof v->why, "last.h5 is not the end that these settings lead to");
-    else if ((stale = kept_stale(r->conf, &last)))
+    else if ((stale = kept_stale(c, &last)))
         snprintf(v->why, sizeof v->why, "%s that last.h5 was made from is another one now", stale);
     else
-        same = output_there(r, "best.h5", v) && output_there(r, "metrics.jsonl", v) && report_there(r, last.weights, v);
+        same = output_there(c, "best.h5", v) && output_there(c, "metrics.jsonl", v) && report_there(c, last.weights, v);
     if (same) snprintf(v->why, sizeof v->why, "training with these settings on this store is finished");
     return same;
 }
 
-/* Of several models some may not have begun when --resume is said; those that have must go on. */
+/* Have fold models been trained, and do the scores in folds.json come from those that are there? */
+static bool folds_there(const struct run *r, struct verdict *v)
+{
+    ci_fold_thresholds *t = ci_new(1, sizeof *t);
+    ci_conf *of_fold = ci_new(1, sizeof *of_fold);
+    struct kept best;
+    bool same = t && of_fold && ci_folds_read(r->conf, r->store_sha, t) == CI_OK;
+
+    snprintf(v->why, sizeof v->why, "there are no scores of fold models with these settings on this store yet");
+    for (int32_t k = 0; same && k < t->n; k++) {
+        same = ci_conf_fold(r->conf, k, of_fold) && trained_there(r, of_fold, v);
+        if (same && (kept_read(of_fold, "best.h5", &best) != CI_OK || strcmp(best.weights, t->weights[k]) != 0)) {
+            snprintf(v->why, sizeof v->why, "best.h5 of fold %d is not the one that folds.json is of", k);
+            same = false;
+        }
+    }
+    free(t);
+    free(of_fold);
+    return same;
+}
+
+/* Folds, and the model that is used. */
+static bool training_there(const struct run *r, struct verdict *v)
+{
+    return (!ci_conf_folded(r->conf) || folds_there(r, v)) && trained_there(r, r->conf, v);
+}
+
+/* The settings and the folder of fold k. */
+static ci_rc fold_take(const struct run *r, int32_t k, ci_conf *out)
+{
+    ci_rc rc = CI_OK;
+
+    if (!ci_conf_fold(r->conf, k, out)) CI_FAIL(CI_ECONF, "run.dir: %s is too long for its folds", r->conf->run.dir);
+    if (r->comm->rank == 0) CI_TRY(settings_keep(out, true));
+done:
+    return rc;
+}
+
+/* One training, unless it is done: the model that is used, or that of a fold.  Of several some may not have begun when --resume
+   is said; those that have must go on. */
+static ci_rc train_one(struct run *r, const ci_conf *c, bool of_many)
+{
+    ci_rc rc = CI_OK;
+    struct verdict v = {0};
+    int64_t at[2] = {0, r->resume}; /* done; must go on */
+
+    if (r->comm->rank == 0 && of_many) {
+        at[0] = trained_there(r, c, &v);
+        at[1] = r->resume && training_begun(c);
+    }
+    CI_TRY(ci_comm_bcast(r->comm, "run.train.at", 0, at, sizeof at));
+    if (at[0]) goto done;
+    CI_TRY((strcmp(c->model.name, "dqn") == 0 ? ci_fusion_train : ci_train)(r->comm, c, r->store, r->store_sha, at[1] != 0));
+done:
+    return rc;
+}
+
+/* A model for each fold, and their scores of what each has not seen. */
+static ci_rc train_folds(struct run *r)
+{
+    ci_rc rc = CI_OK;
+    ci_folds folds = {0};
+    ci_conf *of_fold = ci_new(1, sizeof *of_fold);
+
+    CI_TRY_ALL(r->comm, "run.folds.find", of_fold ? ci_folds_find(r->store, r->conf, &folds) : ci_fail(CI_ENOMEM, __FILE__, __LINE__, "settings"));
+    for (int32_t k = 0; k < folds.n; k++) {
+        CI_TRY_ALL(r->comm, "run.folds.dir", fold_take(r, k, of_fold));
+        ci_log(CI_INFO, "fold %d of %d: %s is left out", k, folds.n, folds.name[k]);
+        CI_TRY(train_one(r, of_fold, true));
+    }
+    CI_TRY(ci_folds_judge(r->comm, r->conf, r->store, r->store_sha));
+done:
+    ci_folds_release(&folds);
+    free(of_fold);
+    return rc;
+}
+
 static ci_rc train_work(struct run *r, struct attempt *a)
 {
     ci_rc rc = CI_OK;
-    int64_t must = r->resume && (r->n_member == 0 || (r->comm->rank == 0 && member_begun(r)));
+    const bool folded = ci_conf_folded(r->conf);
 
     (void)a;
-    if (r->n_member) CI_TRY(ci_comm_bcast(r->comm, "run.train.resume", 0, &must, sizeof must));
-    CI_TRY((strcmp(r->conf->model.name, "dqn") == 0 ? ci_fusion_train : ci_train)(r->comm, r->conf, r->store, r->store_sha, must));
+    if (folded) CI_TRY(train_folds(r));
+    CI_TRY(train_one(r, r->conf, r->n_member || folded));
 done:
     return rc;
+}
+
+/* Is the threshold that windows were judged by still that of the fold models? */
+static bool threshold_there(const struct run *r, const char *was, struct verdict *v)
+{
+    char path[CI_PATH_MAX], sha[CI_SHA256_HEX];
+    bool same;
+
+    if (!ci_eval_folded(r->conf)) return true;
+    same = was && ci_path_join(path, r->conf->run.dir, "folds.json") == CI_OK && ci_sha256_file(path, sha) == CI_OK && strcmp(sha, was) == 0;
+    if (!same) snprintf(v->why, sizeof v->why, "the threshold of the fold models is another one now");
+    return same;
 }
 
 /* Are the results of these weights, settings and this program? */
@@ -98,8 +188,8 @@ static bool results_there(const struct run *r, struct verdict *v)
     snprintf(v->why, sizeof v->why, same ? "the results are of these weights, settings and this program"
                           : "the weights, the settings or the program changed");
     if (stale) snprintf(v->why, sizeof v->why, "%s that the scores were made of is another one now", stale);
-    same = same && !stale && output_there(r, "results.csv", v) && output_there(r, "scores.h5", v) &&
-           (!r->conf->eval.explain || output_there(r, "explain.h5", v));
+    same = same && !stale && output_there(r->conf, "results.csv", v) && output_there(r->conf, "scores.h5", v) &&
+           (!r->conf->eval.explain || output_there(r->conf, "explain.h5", v)) && threshold_there(r, ci_json_get_str(j, "folds_sha256"), v);
     ci_json_free(&j);
     return same;
 }

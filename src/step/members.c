@@ -17,7 +17,10 @@ static bool holds(const char *dir, const char *name)
     return ci_path_join(path, dir, name) == CI_OK && access(path, F_OK) == 0;
 }
 
-bool member_begun(const struct run *r) { return holds(r->conf->run.dir, "last.h5"); }
+bool training_begun(const ci_conf *c) { return holds(c->run.dir, "last.h5"); }
+
+/* The training, or its first fold. */
+static bool any_begun(const ci_conf *c) { return training_begun(c) || (ci_conf_folded(c) && holds(c->run.dir, "fold_0/last.h5")); }
 
 static bool same_folder(const char *a, const char *b)
 {
@@ -73,8 +76,10 @@ ci_rc members_check(const struct run *r, const char *steps)
     if (r->n_member == 0) CI_TRY(needs_check(r, r->base, steps));
     for (int32_t i = 0; i < r->n_member; i++) {
         CI_TRY(needs_check(r, &r->member[i], steps));
-        begun += holds(r->member[i].run.dir, "last.h5");
+        begun += any_begun(&r->member[i]);
     }
+    if (r->resume && trains && r->n_member == 0 && ci_conf_folded(r->base) && !any_begun(r->base))
+        CI_FAIL(CI_ENOENT, "--resume: %s has no checkpoint to go on from", r->base->run.dir);
     if (r->resume && trains && r->n_member && begun == 0)
         CI_FAIL(CI_ENOENT, "--resume: no model in %s has a checkpoint to go on from", r->base->run.dir);
 done:

@@ -22,8 +22,7 @@ bool step_named(const char *steps, const char *step)
     return false;
 }
 
-/* freeze: the settings become those of the run; evaluation alone leaves them as training had them. */
-static ci_rc settings_keep(const ci_conf *conf, bool freeze)
+ci_rc settings_keep(const ci_conf *conf, bool freeze)
 {
     ci_rc rc = CI_OK;
     char path[CI_PATH_MAX];

@@ -53,8 +53,11 @@ bool step_named(const char *steps, const char *step);
  * CI_ENOENT where base is alone or --resume has nothing to go on from. */
 ci_rc members_check(const struct run *r, const char *steps);
 
-/* Rank 0: may the training of r->conf be asked to go on? */
-bool member_begun(const struct run *r);
+/* Rank 0: the folder, and resolved.yaml in it.  freeze: the settings become those of the run; evaluation alone leaves them as training had them. */
+ci_rc settings_keep(const ci_conf *conf, bool freeze);
+
+/* Rank 0: may this training be asked to go on? */
+bool training_begun(const ci_conf *c);
 
 /* What a checkpoint says of its training. */
 struct kept {

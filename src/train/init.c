@@ -90,7 +90,7 @@ void ci_train_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
         "train.gamma", "train.attack_weight", "train.recon", "train.id", "train.neighbour", "train.kl", "train.edge", "train.mask", "train.message", "train.group_drop",
         "train.monitor", "train.anomaly", "train.optimizer", "train.lr", "train.decay", "train.beta1", "train.beta2", "train.eps",
         "train.dropout", "train.unk_drop", "train.clip", "train.schedule", "train.warmup", "train.precision", "train.curriculum",
-        "train.epochs"};
+        "train.injected", "data.vehicles", "train.epochs"};
     const bool epochs = (strcmp(conf->train.schedule, "cosine") == 0 && conf->train.schedule_epochs == 0) ||
                         strcmp(conf->train.curriculum, "hard") == 0 || strcmp(conf->train.curriculum, "easy") == 0;
 
@@ -109,6 +109,7 @@ ci_split_conf ci_train_split(const ci_conf *c)
         .seed = (uint32_t)c->train.seed,
         .allow_leak = strcmp(c->split.allow_leak, "reference") == 0,
         .need_attacks = strcmp(c->model.name, "gat") == 0,
+        .conf = c,
     };
 }
 
@@ -244,7 +245,7 @@ done:
 
 static ci_rc split_init(struct trainer *t)
 {
-    static const char *const reads[] = {"split.", "train.seed"};
+    static const char *const reads[] = {"split.", "train.seed", "train.injected", "data.vehicles"};
     ci_rc rc = CI_OK;
     const ci_split_conf how = ci_train_split(t->conf);
 
