@@ -20,6 +20,8 @@ typedef enum ci_role {
     CI_INJECTED = 2, /**< data.injected: attacks that ci_sim_inject put into captures of CI_TRAIN */
 } ci_role;
 
+#define CI_INJECTED_NAME "injected" /* of the one folder of that role; it stands behind the training folders */
+
 typedef struct ci_folder {
     char name[CI_ITEM_MAX];
     int32_t role;              /**< ci_role */
@@ -40,7 +42,8 @@ typedef struct ci_count {
 } ci_count;
 
 typedef struct ci_capture {
-    char path[CI_TEXT_MAX];    /**< below data.root/data.set: "train_01_attack_free/x.csv"     */
+    char path[CI_TEXT_MAX];    /**< below data.root/data.set: "train_01_attack_free/x.csv";
+                                    of the role CI_INJECTED "injected/x.csv": ci_plan_path     */
     int32_t folder;            /**< index of its folder                                        */
     int32_t same_as;           /**< capture of equal content that is used instead, or -1       */
     int32_t fault;             /**< ci_kind: what its beginning shows to be wrong with all of it */
@@ -78,9 +81,11 @@ typedef struct ci_block {
 typedef struct ci_plan {
     char settings[CI_SHA256_HEX]; /**< hash of the settings that scan reads: data.*, window.*, features.*, vocab.*, contract.* */
     char root[CI_PATH_MAX];    /**< data.root/data.set                                         */
+    char injected[CI_PATH_MAX]; /**< folder of the captures of the role CI_INJECTED; "": none  */
     int32_t frames, stride;
     int32_t rows;              /**< frames that a window reads: ci_feature_rows                */
-    int32_t simulated;         /**< 1: manifest.json of the set says that canids sim made it   */
+    int32_t simulated;         /**< 1: manifest.json of the set says that canids sim made it;
+                                    injected captures alone do not make a set simulated        */
     int32_t n_folder, n_capture, n_block;
     ci_folder *folder;         /**< (n_folder) training folders first; owned                   */
     ci_capture *capture;       /**< (n_capture) by folder, then path; owned                    */

@@ -86,7 +86,7 @@ enum { CI_SIM_SEGMENT_S = 45, CI_SIM_SEGMENT_LEAST_S = 20 };
 
 /** Real captures, and who can read them. */
 typedef struct ci_sim_base {
-    const char (*path)[CI_TEXT_MAX];  /**< (n) below data.root/sim.base; borrowed              */
+    const char (*path)[CI_TEXT_MAX];  /**< (n) below data.root/<ci_sim_base_name>; borrowed    */
     int32_t n, n_segment;
     const ci_sim_segment *segment;    /**< (n_segment) by capture, then number; borrowed       */
     const char *reading;              /**< hash of what else decides which frames are read; borrowed */
@@ -95,24 +95,49 @@ typedef struct ci_sim_base {
     void *arg;
 } ci_sim_base;
 
-/** Inject simulated attacks into real captures: the set of conf->data.root, conf->data.set, with
+#define CI_SIM_INJECTED "train_02_with_attacks" /* folder of the captures with injected attacks */
+
+/** Does the step sim inject attacks into captures, instead of simulating vehicles too? */
+static inline bool ci_sim_injects(const ci_conf *conf) { return conf->data.injected[0] || conf->sim.base[0]; }
+
+/** The data set below data.root that is injected into: with data.injected data.set itself, else sim.base.  Borrowed. */
+static inline const char *ci_sim_base_name(const ci_conf *conf)
+{
+    return conf->data.injected[0] ? conf->data.set : conf->sim.base;
+}
+
+/** Inject simulated attacks into the training captures of a data set.  Either the set is data.set and what is made
+ *  is the folder data.injected, whose captures a scan of data.set adds to the training folders (ci/plan.h, CI_INJECTED);
+ *  or the set is sim.base and what is made is a set of its own, data.root/data.set, that has
  *
  *      train_01_attack_free/attack-free-<vehicle>-b<base>-s<segment>.csv    a segment of 45 s as it is
+ *
+ *  too, which data.injected has not, for there the captures themselves are trained on.  In both
+ *
  *      train_02_with_attacks/mixed-<vehicle>-b<base>-c<copy>.csv            one with bursts of attacks,
  *                                                     sim.copies of each base, spread over its segments
+ *
+ *  <base> counts, from 1, the captures of the training folders that are used, in order of folder and path: copies
+ *  of equal content and captures in quarantine have no number.  base_files of the manifest has them in that
+ *  order, and "base" of each of its files says which.  So b002 is of the second training capture that a store has.
+ *  <vehicle> is the entry of data.vehicles that ci_conf_vehicle finds for the base, and finds again for the injected
+ *  capture; where it finds none, what follows the last '-' of the base's name.
  *
  *  First burst after 11 to 15 s, bursts and pauses of 0.8 to 4 s; flood, fuzzing, spoofing, replay and
  *  masquerade 1:1:2:1:1 (detection.md, section 6); then all frames one at a time, 0.22 ms from one to the
  *  next at least.  Attack rows of the base are left out.  Identifiers, payloads and order of the rows that
- *  are labelled 0 are the base's; times are cut to microseconds.  <vehicle>: what follows the last '-' of
- *  the base's name.  Collective; the bytes do not depend on ranks.
+ *  are labelled 0 are the base's; times are cut to microseconds.  Collective; the bytes do not depend on ranks.
+ *
+ *  A capture starts cold.  Its first burst is behind the 2,000 frames that features relative to the past (ci/stream.h)
+ *  ask for, on a bus of 182 frames a second and more; where it is not, a warning says so.
  *
  *  manifest.json: as above with base, copies, base_reading, and base_files: path and sha256 of each.
- *  \return as ci_sim; CI_EDATA when no base is long enough; what base->read returns */
+ *  \return as ci_sim; CI_ECONF, too, when data.vehicles has names by which an injected capture would be another
+ *          vehicle's than its base; CI_EDATA when no base is long enough; what base->read returns */
 ci_rc ci_sim_inject(const ci_comm *comm, const ci_conf *conf, const ci_sim_base *base);
 
 /** Is the set there, whole, and of these settings, and is its base what it was?  Reads every file.  Not collective.
- *  \param [in] reading  of the base as it would be read now; NULL without sim.base */
+ *  \param [in] reading  of the base as it would be read now; NULL unless ci_sim_injects */
 bool ci_sim_true(const ci_conf *conf, const char *reading);
 
 #endif

@@ -24,6 +24,8 @@ static void check_any(const struct whole *w)
 {
     const ci_conf *c = w->c;
 
+    if (c->data.injected[0] && c->sim.base[0])
+        FAULT(w, "sim.base", "\"%s\", and data.injected is made of data.set; leave one of them empty", c->sim.base);
     if (c->sim.ids_min > c->sim.ids_max)
         FAULT(w, "sim.ids_min", "%d is above sim.ids_max, %d; lower it or raise the other", c->sim.ids_min, c->sim.ids_max);
     if (c->split.every > c->split.blocks)

@@ -10,6 +10,7 @@
 #include "ci/json.h"
 #include "ci/log.h"
 #include "ci/sidecar.h"
+#include "ci/sim.h"
 #include "capture_priv.h"
 
 /* A growing list of names. */
@@ -125,19 +126,60 @@ done:
     return rc;
 }
 
-static ci_rc folders_find(const ci_conf *conf, ci_plan *p)
+/* Whether the folder data.injected has captures that were made of this very set, all of them. */
+static ci_rc injected_check(const ci_conf *conf)
+{
+    ci_rc rc = CI_OK;
+    char path[CI_PATH_MAX];
+    ci_json *j = NULL;
+    const char *state, *base;
+
+    CI_TRY(ci_path_join(path, conf->data.injected, "manifest.json"));
+    rc = ci_json_load(path, &j);
+    if (rc == CI_ENOENT)
+        CI_FAIL(CI_ENOENT, "data.injected: %s is not there: `canids sim` with these settings makes it, as does `canids run` with "
+                "pipeline: sim,scan,build,train,eval", path);
+    CI_TRY(rc);
+    state = ci_json_get_str(j, "state");
+    base = ci_json_get_str(j, "base");
+    if (!state || strcmp(state, "SIMULATED") != 0 || !base || strcmp(base, conf->data.set) != 0)
+        CI_FAIL(CI_EDATA, "data.injected: %s is not of attacks injected into %s: name another folder, which `canids sim` then makes",
+                path, conf->data.set);
+    if (!ci_json_get_bool(j, "complete"))
+        CI_FAIL(CI_EDATA, "data.injected: %s: it was not finished: run `canids sim` again, with the settings that it had", path);
+done:
+    ci_json_free(&j);
+    return rc;
+}
+
+static ci_rc folder_injected(const ci_conf *conf, ci_plan *p)
+{
+    ci_rc rc = CI_OK;
+
+    if (!conf->data.injected[0]) return CI_OK;
+    CI_TRY(injected_check(conf));
+    CI_TRY(ci_path_join(p->injected, conf->data.injected, CI_SIM_INJECTED));
+    CI_TRY(folder_add(p, CI_INJECTED_NAME, CI_INJECTED, "data.injected"));
+done:
+    return rc;
+}
+
+/* \param [in] all  injected captures, too */
+static ci_rc folders_find(const ci_conf *conf, bool all, ci_plan *p)
 {
     ci_rc rc = CI_OK;
 
     if (conf->data.train.n == 0 && conf->data.test.n == 0) {
         CI_TRY(folders_present("train_", CI_TRAIN, p));
         if (p->n_folder == 0) CI_FAIL(CI_ENOENT, "%s: no folder train_* in it", p->root);
+        if (all) CI_TRY(folder_injected(conf, p));
         CI_TRY(folders_present("test_", CI_TEST, p));
     } else {
         if (conf->data.train.n == 0)
             CI_FAIL(CI_ECONF, "data.train: empty while data.test names %d folders",
                     conf->data.test.n);
         CI_TRY(folders_configured(&conf->data.train, CI_TRAIN, "data.train", p));
+        if (all) CI_TRY(folder_injected(conf, p));
         CI_TRY(folders_configured(&conf->data.test, CI_TEST, "data.test", p));
     }
 done:
@@ -183,13 +225,16 @@ done:
 
 static ci_rc captures_of_folder(ci_plan *p, int32_t folder, const char *only, ci_dialect format, size_t *cap)
 {
+    static const char *const key[] = {[CI_TRAIN] = "data.train", [CI_TEST] = "data.test", [CI_INJECTED] = "data.injected"};
     ci_rc rc = CI_OK;
+    const ci_folder *f = &p->folder[folder];
     struct names found = {0};
     char dir[CI_PATH_MAX];
     const int32_t before = p->n_capture;
 
-    CI_TRY(ci_path_join(dir, p->root, p->folder[folder].name));
-    CI_TRY(folder_check(dir, p->folder[folder].role == CI_TRAIN ? "data.train" : "data.test"));
+    if (f->role == CI_INJECTED) snprintf(dir, sizeof dir, "%s", p->injected);
+    else CI_TRY(ci_path_join(dir, p->root, f->name));
+    CI_TRY(folder_check(dir, key[f->role]));
     CI_TRY(folder_list(dir, "", &found));
     for (size_t i = 0; i < found.n; i++) {
         const ci_name_kind kind = ci_capture_name(found.name[i]);
@@ -211,7 +256,10 @@ static ci_rc names_check(const ci_plan *p)
 {
     ci_rc rc = CI_OK;
 
-    if (!ci_json_keeps(p->root)) CI_FAIL(CI_EDATA, "%s: not UTF-8, so that plan.json cannot name it; rename the folder", p->root);
+    const char *const root[] = {p->root, p->injected};
+
+    for (int k = 0; k < 2; k++)
+        if (!ci_json_keeps(root[k])) CI_FAIL(CI_EDATA, "%s: not UTF-8, so that plan.json cannot name it; rename the folder", root[k]);
     for (int32_t i = 0; i < p->n_capture; i++)
         if (!ci_json_keeps(p->capture[i].path))
             CI_FAIL(CI_EDATA, "%s/%s: not UTF-8, so that plan.json cannot name it; rename the file or its folder", p->root,
@@ -264,7 +312,7 @@ ci_rc ci_csv_list(const ci_conf *conf, const char *only, ci_plan *out)
     CI_TRY(ci_path_join(p.root, conf->data.root, conf->data.set));
     CI_TRY(folder_check(p.root, "data.set"));
     CI_TRY(simulated_look(p.root, !only, &p.simulated));
-    CI_TRY(folders_find(conf, &p));
+    CI_TRY(folders_find(conf, !only, &p));
     for (int32_t i = 0; i < p.n_folder; i++)
         CI_TRY(captures_of_folder(&p, i, only, ci_dialect_find(conf->data.format), &cap));
     CI_TRY(names_check(&p));

@@ -20,11 +20,13 @@ void ci_plan_release(ci_plan *p)
 ci_rc ci_plan_path(const ci_plan *p, int32_t capture, char out[CI_PATH_MAX])
 {
     ci_rc rc = CI_OK;
-    const int n = snprintf(out, CI_PATH_MAX, "%s/%s", p->root, p->capture[capture].path);
+    const ci_capture *c = &p->capture[capture];
+    const bool injected = p->folder[c->folder].role == CI_INJECTED;
+    const char *slash = strchr(c->path, '/'), *root = injected ? p->injected : p->root;
+    const char *path = injected && slash ? slash + 1 : c->path;
+    const int n = snprintf(out, CI_PATH_MAX, "%s/%s", root, path);
 
-    if (n >= CI_PATH_MAX)
-        CI_FAIL(CI_EDATA, "%s/%s: a path of %d bytes; %d are the most", p->root,
-                p->capture[capture].path, n, CI_PATH_MAX - 1);
+    if (n >= CI_PATH_MAX) CI_FAIL(CI_EDATA, "%s/%s: a path of %d bytes; %d are the most", root, path, n, CI_PATH_MAX - 1);
 done:
     return rc;
 }

@@ -6,7 +6,7 @@
 #include "ci/json.h"
 #include "ci/plan.h"
 
-enum { PLAN_VERSION = 3 };
+enum { PLAN_VERSION = 4 };
 
 /* The whole numbers of a count, a capture and a block by name: one table writes and reads them. */
 struct field {
@@ -161,6 +161,7 @@ static ci_json *plan_json(const ci_plan *p)
     ci_json_int(j, "version", PLAN_VERSION);
     ci_json_str(j, "settings_sha256", p->settings);
     ci_json_str(j, "root", p->root);
+    ci_json_str(j, "injected", p->injected);
     ci_json_int(j, "frames", p->frames);
     ci_json_int(j, "rows", p->rows);
     ci_json_int(j, "stride", p->stride);
@@ -298,14 +299,14 @@ static ci_rc plan_fill(const ci_json *j, const char *path, ci_plan *p)
     p->graphs = ci_json_get_int(j, "graphs");
     p->nodes = ci_json_get_int(j, "nodes");
     p->edges = ci_json_get_int(j, "edges");
-    if (!text_read(j, "settings_sha256", p->settings, sizeof p->settings) || !text_read(j, "root", p->root, sizeof p->root) || p->frames < 1 ||
-        p->rows < p->frames || p->stride < 1)
+    if (!text_read(j, "settings_sha256", p->settings, sizeof p->settings) || !text_read(j, "root", p->root, sizeof p->root) ||
+        !text_read(j, "injected", p->injected, sizeof p->injected) || p->frames < 1 || p->rows < p->frames || p->stride < 1)
         CI_FAIL(CI_EFORMAT, "%s: root, frames, rows or stride are wrong", path);
     for (int32_t i = 0; i < p->n_folder; i++) {
         const ci_json *f = ci_json_at(folders, (size_t)i);
         p->folder[i].role = (int32_t)ci_json_get_int(f, "role");
         if (!text_read(f, "name", p->folder[i].name, sizeof p->folder[i].name)
-            || (p->folder[i].role != CI_TRAIN && p->folder[i].role != CI_TEST))
+            || p->folder[i].role < CI_TRAIN || p->folder[i].role > CI_INJECTED)
             CI_FAIL(CI_EFORMAT, "%s: folder %d is wrong", path, i);
     }
     for (int32_t i = 0; i < p->n_capture; i++)

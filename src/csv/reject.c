@@ -67,11 +67,11 @@ static const char *reason_of(const ci_plan *p, const ci_reject *r)
 
 void ci_reject_text(const ci_plan *p, const ci_reject *r, char *out, size_t n)
 {
-    char value[4 * CI_REJECT_VALUE + 4];
+    char value[4 * CI_REJECT_VALUE + 4], path[CI_PATH_MAX] = "";
 
     value_escape(r, 0, value);
-    snprintf(out, n, "%s/%s:%lld:%d: %s: '%s': %s", p->root, p->capture[r->capture].path,
-             (long long)r->line, r->column, ci_kind_name((ci_kind)r->kind), value, reason_of(p, r));
+    if (ci_plan_path(p, r->capture, path) != CI_OK) snprintf(path, sizeof path, "%s", p->capture[r->capture].path);
+    snprintf(out, n, "%s:%lld:%d: %s: '%s': %s", path, (long long)r->line, r->column, ci_kind_name((ci_kind)r->kind), value, reason_of(p, r));
 }
 
 void ci_reject_value(const ci_reject *r, char *out, size_t n)

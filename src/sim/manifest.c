@@ -15,7 +15,7 @@ static bool is_trace(const char *name)
 {
     static const char head[] = ".manifest.json.";
 
-    return !strcmp(name, ".") || !strcmp(name, "..") || !strncmp(name, head, sizeof head - 1);
+    return !strcmp(name, ".") || !strcmp(name, "..") || !strcmp(name, ".lock") || !strncmp(name, head, sizeof head - 1);
 }
 
 /* A folder without a manifest must be empty: it may be somebody's recordings. */
@@ -87,8 +87,8 @@ static ci_json *settings(const ci_conf *conf, bool complete)
     ci_json_bool(j, "complete", complete);
     ci_json_int(j, "simulator", SIMULATOR);
     ci_json_int(j, "seed", conf->sim.seed);
-    if (conf->sim.base[0]) {
-        ci_json_str(j, "base", conf->sim.base);
+    if (ci_sim_injects(conf)) {
+        ci_json_str(j, "base", ci_sim_base_name(conf));
         ci_json_int(j, "copies", conf->sim.copies);
         return j;
     }
@@ -118,8 +118,8 @@ static bool same_settings(const ci_conf *conf, const ci_json *m)
 {
     if (!ci_json_get_bool(m, "complete") || ci_json_get_int(m, "simulator") != SIMULATOR) return false;
     if (ci_json_get_int(m, "seed") != conf->sim.seed) return false;
-    if (conf->sim.base[0])
-        return same_text(m, "base", conf->sim.base) && ci_json_get_int(m, "copies") == conf->sim.copies;
+    if (ci_sim_injects(conf))
+        return same_text(m, "base", ci_sim_base_name(conf)) && ci_json_get_int(m, "copies") == conf->sim.copies;
     return !ci_json_get(m, "base") && ci_json_get_int(m, "vehicles") == conf->sim.vehicles && ci_json_get_int(m, "ids_min") == conf->sim.ids_min &&
            ci_json_get_int(m, "ids_max") == conf->sim.ids_max && ci_json_get_num(m, "extended") == conf->sim.extended &&
            ci_json_get_int(m, "bitrate") == conf->sim.bitrate && ci_json_get_num(m, "seconds") == conf->sim.seconds &&
@@ -129,11 +129,11 @@ static bool same_settings(const ci_conf *conf, const ci_json *m)
            same_text(m, "unknown", conf->sim.unknown);
 }
 
-/* All files of a list, below data.root/<set>. */
-static bool same_files(const ci_conf *conf, const char *set, const ci_json *files, bool committed)
+/* All files of a list, below a folder. */
+static bool same_files(const char *dir, const ci_json *files, bool committed)
 {
-    char dir[CI_PATH_MAX], path[CI_PATH_MAX], sha[CI_SHA256_HEX];
-    bool same = ci_path_join(dir, conf->data.root, set) == CI_OK;
+    char path[CI_PATH_MAX], sha[CI_SHA256_HEX];
+    bool same = true;
 
     for (size_t i = 0; same && i < ci_json_len(files); i++) {
         const ci_json *file = ci_json_at(files, i);
@@ -147,18 +147,17 @@ static bool same_files(const ci_conf *conf, const char *set, const ci_json *file
 
 bool ci_sim_true(const ci_conf *conf, const char *reading)
 {
-    char set[CI_PATH_MAX], path[CI_PATH_MAX];
+    char set[CI_PATH_MAX], base[CI_PATH_MAX], path[CI_PATH_MAX];
     ci_json *m = NULL;
     bool same = false;
 
-    if (ci_path_join(set, conf->data.root, conf->data.set) == CI_OK &&
-        ci_path_join(path, set, "manifest.json") == CI_OK && ci_commit_check(path, NULL) == CI_OK &&
+    if (ci_sim_set(conf, set) == CI_OK && ci_path_join(base, conf->data.root, ci_sim_base_name(conf)) == CI_OK && ci_path_join(path, set, "manifest.json") == CI_OK && ci_commit_check(path, NULL) == CI_OK &&
         ci_json_load(path, &m) == CI_OK)
         same = same_settings(conf, m);
-    same = same && same_files(conf, conf->data.set, ci_json_get(m, "files"), true);
-    if (conf->sim.base[0])
+    same = same && same_files(set, ci_json_get(m, "files"), true);
+    if (ci_sim_injects(conf))
         same = same && reading && same_text(m, "base_reading", reading) &&
-               same_files(conf, conf->sim.base, ci_json_get(m, "base_files"), false);
+               same_files(base, ci_json_get(m, "base_files"), false);
     ci_json_free(&m);
     return same;
 }
@@ -200,13 +199,13 @@ static ci_rc commit_started(const ci_conf *conf, const char *path, const recordi
     return commit(path, settings(conf, false), files);
 }
 
-/* Only the first two, the training folders, when attacks are injected. */
-static ci_rc make_folders(const char *set, int n)
+/* Only the first two, the training folders, when attacks are injected; one for data.injected. */
+static ci_rc make_folders(const ci_conf *conf, const char *set)
 {
     ci_rc rc = CI_OK;
     char path[CI_PATH_MAX];
 
-    for (int k = 0; k < n; k++) {
+    for (int k = conf->data.injected[0] != 0; k < (ci_sim_injects(conf) ? 2 : 6); k++) {
         CI_TRY(ci_path_join(path, set, ci_sim_folder[k]));
         CI_TRY(ci_make_dir(path));
     }
@@ -240,7 +239,7 @@ ci_rc ci_sim_set_prepare(const ci_conf *conf, const char *set, const recording *
     CI_TRY(load_old(set, path, &old));
     CI_TRY(ci_make_dir(set));
     CI_TRY(commit_started(conf, path, r, n, old));
-    CI_TRY(make_folders(set, conf->sim.base[0] ? 2 : 6));
+    CI_TRY(make_folders(conf, set));
     if (old) CI_TRY(remove_obsolete(set, r, n, old));
 done:
     ci_json_free(&old);
@@ -254,7 +253,7 @@ static ci_rc base_files(const ci_conf *conf, const ci_sim_base *base, ci_json **
     ci_json *files = ci_json_array();
     char set[CI_PATH_MAX], path[CI_PATH_MAX], sha[CI_SHA256_HEX];
 
-    CI_TRY(ci_path_join(set, conf->data.root, conf->sim.base));
+    CI_TRY(ci_path_join(set, conf->data.root, ci_sim_base_name(conf)));
     for (int32_t k = 0; k < base->n; k++) {
         ci_json *file = ci_json_object();
 

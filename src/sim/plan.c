@@ -5,10 +5,17 @@
 #include "sim_priv.h"
 
 const char *const ci_sim_folder[6] = {
-    "train_01_attack_free", "train_02_with_attacks",
+    "train_01_attack_free", CI_SIM_INJECTED,
     "test_01_known_vehicle_known_attack", "test_02_unknown_vehicle_known_attack",
     "test_03_known_vehicle_unknown_attack", "test_04_unknown_vehicle_unknown_attack",
 };
+
+ci_rc ci_sim_set(const ci_conf *conf, char out[CI_PATH_MAX])
+{
+    if (!conf->data.injected[0]) return ci_path_join(out, conf->data.root, conf->data.set);
+    snprintf(out, CI_PATH_MAX, "%s", conf->data.injected);
+    return CI_OK;
+}
 
 const char *ci_sim_attack_name(attack a)
 {

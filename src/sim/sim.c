@@ -86,7 +86,7 @@ ci_rc ci_sim(const ci_comm *comm, const ci_conf *conf)
 
     mine_rc = check(conf);
     if (mine_rc == CI_OK) mine_rc = check_rows(conf);
-    if (mine_rc == CI_OK) mine_rc = ci_path_join(set, conf->data.root, conf->data.set);
+    if (mine_rc == CI_OK) mine_rc = ci_sim_set(conf, set);
     if (mine_rc == CI_OK) mine_rc = ci_sim_plan(conf, &r, &n);
     if (mine_rc == CI_OK && !(w = ci_new((size_t)n, sizeof *w)))
         mine_rc = ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%d files", n);

@@ -51,18 +51,21 @@ typedef enum attack {
 const char *ci_sim_attack_name(attack a); /**< as in the names of files: "none", "DoS", ... */
 
 typedef struct recording {
-    char path[128];   /**< within the set                                               */
+    char path[160];   /**< within the set                                               */
     int32_t vehicle;
     int32_t capture;  /**< from 1                                                       */
     int32_t track;    /**< from 0; two files with the same one have the same bytes      */
     attack attack;
     int64_t from_us, to_us; /**< the part of the capture that the file has              */
-    char name[32];    /**< of the vehicle, where it is not simulated: then vehicle is -1 */
+    char name[CI_ITEM_MAX]; /**< of the vehicle, where it is not simulated: then vehicle is -1 */
     int32_t base;     /**< of an injected one: which capture of the base ...            */
     int32_t segment;  /**< ... and which of all segments                                */
 } recording;
 
 extern const char *const ci_sim_folder[6];
+
+/** Where the set is that is made: data.injected, else data.root/data.set.  \return CI_OK or CI_EARG */
+ci_rc ci_sim_set(const ci_conf *conf, char out[CI_PATH_MAX]);
 
 /** The name of a vehicle: "carA". */
 void ci_sim_vehicle_name(int32_t car, char out[16]);

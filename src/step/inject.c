@@ -1,6 +1,11 @@
 /* Attacks into real captures: sim cannot read them, for it stands before csv and table. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "ci/arena.h"
 #include "ci/csv.h"
 #include "ci/scan.h"
@@ -186,7 +191,7 @@ done:
    and what their side-cars say. */
 static ci_rc reading_of(const ci_conf *of_base, const ci_plan *p, char out[CI_SHA256_HEX])
 {
-    static const char *const reads[] = {"data.train", "data.attack_free", "data.format", "contract."};
+    static const char *const reads[] = {"data.train", "data.attack_free", "data.format", "contract."}, *const vehicles[] = {"data.vehicles"};
     ci_rc rc = CI_OK;
     ci_sha256 *all = ci_sha256_begin();
     char side[CI_XXH_HEX];
@@ -194,6 +199,8 @@ static ci_rc reading_of(const ci_conf *of_base, const ci_plan *p, char out[CI_SH
     if (!all) CI_FAIL(CI_ENOMEM, "the hash of %d captures", p->n_capture);
     ci_conf_hash(of_base, reads, CI_COUNT(reads), out);
     ci_sha256_add(all, out, strlen(out));
+    if (of_base->data.vehicles.n) ci_conf_hash(of_base, vehicles, 1, out); /* are in the names of what is made */
+    if (of_base->data.vehicles.n) ci_sha256_add(all, out, strlen(out));
     for (int32_t i = 0; i < p->n_capture; i++) {
         const ci_capture *c = &p->capture[i];
 
@@ -207,19 +214,53 @@ done:
     return rc;
 }
 
+/* What is made may replace what an earlier simulation made: never the set itself. */
+static ci_rc check_apart(const ci_conf *conf)
+{
+    ci_rc rc = CI_OK;
+    char set[CI_PATH_MAX];
+    struct stat a, b;
+
+    CI_TRY(ci_path_join(set, conf->data.root, conf->data.set));
+    if (stat(set, &a) == 0 && stat(conf->data.injected, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+        CI_FAIL(CI_ECONF, "data.injected: %s is the data set itself, and would be overwritten; name another folder", conf->data.injected);
+done:
+    return rc;
+}
+
 static ci_rc check(const ci_conf *conf, ci_conf *of_base)
 {
     ci_rc rc = CI_OK;
 
     *of_base = *conf;
-    if (strcmp(conf->sim.base, conf->data.set) == 0)
+    memset(of_base->data.injected, 0, sizeof of_base->data.injected);
+    if (conf->data.injected[0]) CI_TRY(check_apart(conf));
+    else if (strcmp(conf->sim.base, conf->data.set) == 0)
         CI_FAIL(CI_ECONF, "sim.base: %s is data.set too, and would be overwritten; choose another data.set", conf->sim.base);
-    if (strchr(conf->sim.base, '/') || conf->sim.base[0] == '.')
+    else if (strchr(conf->sim.base, '/') || conf->sim.base[0] == '.')
         CI_FAIL(CI_ECONF, "sim.base: \"%s\" is no name of a folder below data.root", conf->sim.base);
     if (strlen(conf->run.dir) + sizeof "/base" > sizeof of_base->run.dir)
         CI_FAIL(CI_ECONF, "run.dir: %s is too long", conf->run.dir);
-    strcpy(of_base->data.set, conf->sim.base);
+    strcpy(of_base->data.set, ci_sim_base_name(conf));
     strcat(of_base->run.dir, "/base");
+done:
+    return rc;
+}
+
+/* Runs that share data.injected take turns; \param [out] lock  -1: nothing to unlock. */
+static ci_rc injected_take(const ci_conf *conf, int *lock)
+{
+    ci_rc rc = CI_OK;
+    char path[CI_PATH_MAX];
+
+    if (!conf->data.injected[0]) return CI_OK;
+    CI_TRY(ci_make_dir(conf->data.injected));
+    CI_TRY(ci_path_join(path, conf->data.injected, ".lock"));
+    *lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (*lock < 0) CI_FAIL(errno == EACCES ? CI_EPERM : CI_ECREATE, "%s: %s", path, strerror(errno));
+    if (flock(*lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        CI_FAIL(CI_ETEMP, "another run injects attacks into %s; wait for it, or name another folder in data.injected",
+                conf->data.injected);
 done:
     return rc;
 }
@@ -256,8 +297,10 @@ ci_rc inject_do(const ci_comm *comm, const ci_conf *conf)
     void *segment = NULL;
     size_t n = 0;
     char reading[CI_SHA256_HEX];
+    int lock = -1;
 
     CI_TRY_ALL(comm, "inject.base.check", base_start(conf, &of_base));
+    CI_TRY_ALL(comm, "inject.lock", comm->rank == 0 ? injected_take(conf, &lock) : CI_OK);
     CI_TRY(ci_scan(comm, &of_base, &b.plan));
     CI_TRY_ALL(comm, "inject.base.reading", reading_of(&of_base, &b.plan, reading));
     CI_TRY_ALL(comm, "inject.base.take", captures_take(&b));
@@ -270,6 +313,7 @@ ci_rc inject_do(const ci_comm *comm, const ci_conf *conf)
     CI_TRY(ci_sim_inject(comm, conf, &(ci_sim_base){.path = (const char(*)[CI_TEXT_MAX])b.path, .n = b.n, .segment = segment,
                                                     .n_segment = (int32_t)n, .reading = reading, .read = base_read, .arg = &b}));
 done:
+    if (lock >= 0) close(lock);
     free(segment);
     base_release(&b);
     return rc;

@@ -12,7 +12,7 @@
 static bool sim_there(const struct run *r, struct verdict *v)
 {
     char reading[CI_SHA256_HEX];
-    const bool based = r->base->sim.base[0], known = based && inject_reading(r->base, reading) == CI_OK;
+    const bool based = ci_sim_injects(r->base), known = based && inject_reading(r->base, reading) == CI_OK;
     const bool there = known == based && ci_sim_true(r->base, based ? reading : NULL);
 
     snprintf(v->why, sizeof v->why, there ? "the captures of these settings are there and whole"
@@ -23,7 +23,7 @@ static bool sim_there(const struct run *r, struct verdict *v)
 static ci_rc sim_work(struct run *r, struct attempt *a)
 {
     (void)a;
-    return r->base->sim.base[0] ? inject_do(r->comm, r->base) : ci_sim(r->comm, r->base);
+    return ci_sim_injects(r->base) ? inject_do(r->comm, r->base) : ci_sim(r->comm, r->base);
 }
 
 static bool scan_there(const struct run *r, struct verdict *v)

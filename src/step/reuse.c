@@ -113,6 +113,8 @@ static void reading(const ci_conf *conf, char out[CI_SHA256_HEX])
     memset(&c.data.train, 0, sizeof c.data.train);
     memset(&c.data.test, 0, sizeof c.data.test);
     memset(&c.data.attack_free, 0, sizeof c.data.attack_free);
+    memset(&c.data.vehicles, 0, sizeof c.data.vehicles);
+    memset(c.data.injected, 0, sizeof c.data.injected);
     c.data.expand_max = c.data.block = 0;
     c.contract.max_share = 0;
     ci_conf_hash(&c, prefix, CI_COUNT(prefix), out);

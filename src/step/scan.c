@@ -127,7 +127,7 @@ static ci_rc stamps_take(const ci_plan *p, struct timespec **out)
 
     if (!t) CI_FAIL(CI_ENOMEM, "%d captures", p->n_capture);
     for (int32_t i = 0; i < p->n_capture; i++) {
-        CI_TRY(ci_path_join(path, p->root, p->capture[i].path));
+        CI_TRY(ci_plan_path(p, i, path));
         if (stat(path, &s) != 0) CI_FAIL(ci_rc_errno(errno), "%s: %s", path, strerror(errno));
         t[i] = s.st_mtim;
     }
@@ -155,8 +155,8 @@ done:
 
 void ci_scan_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
 {
-    static const char *const reads[] = {"data.root", "data.set", "data.train", "data.test", "data.attack_free", "data.format",
-                                        "data.duplicates", "window.", "features.", "vocab.", "contract."};
+    static const char *const reads[] = {"data.root", "data.set", "data.train", "data.test", "data.attack_free", "data.injected",
+                                        "data.format", "data.duplicates", "window.", "features.", "vocab.", "contract."};
 
     ci_conf_hash(conf, reads, CI_COUNT(reads), out);
 }

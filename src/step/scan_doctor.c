@@ -46,7 +46,7 @@ ci_rc ci_scan_doctor(const ci_comm *comm, const ci_conf *conf, const char *only,
         findings = ci_scan_findings(&s);
         errors = errors_of(findings);
         ci_json_int(j, "errors", errors);
-        ci_json_put(j, "totals", ci_scan_totals(&s.plan));
+        ci_json_put(j, "totals", ci_scan_totals(&s));
         ci_json_put(j, "findings", findings);
     }
     CI_TRY(ci_comm_bcast(comm, "doctor.verdict", 0, &errors, sizeof errors));

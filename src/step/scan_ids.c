@@ -4,10 +4,7 @@
 #include "ci/arena.h"
 #include "scan_priv.h"
 
-static bool is_training(const ci_plan *p, int32_t capture)
-{
-    return p->folder[p->capture[capture].folder].role == CI_TRAIN;
-}
+static int32_t role_of(const ci_plan *p, int32_t capture) { return p->folder[p->capture[capture].folder].role; }
 
 static bool is_used(const ci_plan *p, int32_t capture) { return ci_capture_used(&p->capture[capture]); }
 
@@ -22,7 +19,7 @@ static ci_rc vocab_mine(const ci_scan_state *s, uint32_t **out, ci_lid *out_n)
     if (!id) CI_FAIL(CI_ENOMEM, "no memory for %zu identifiers", s->seen.n_done);
     for (size_t i = 0; i < s->seen.n_done; i++) {
         const ci_seen *e = &s->seen.done[i];
-        if (is_training(&s->plan, e->capture) && is_used(&s->plan, e->capture)
+        if (role_of(&s->plan, e->capture) == CI_TRAIN && is_used(&s->plan, e->capture)
             && (e->flags & needed))
             id[n++] = e->id;
     }
@@ -45,7 +42,7 @@ static ci_rc ids_of(const ci_scan_state *s, int role, uint32_t **out, size_t *ou
     for (size_t i = 0; i < s->n_all; i++) {
         const ci_seen *e = &s->all[i];
         if (is_used(&s->plan, e->capture)
-            && (role < 0 || is_training(&s->plan, e->capture) == (role == CI_TRAIN)))
+            && (role < 0 || role_of(&s->plan, e->capture) == role))
             id[n++] = e->id;
     }
     *out_n = ci_ids_unique(id, n);
@@ -82,6 +79,7 @@ static ci_rc ids_summarise(ci_scan_state *s)
     CI_TRY(ids_of(s, CI_TRAIN, &train, &n_train));
     CI_TRY(ids_of(s, CI_TEST, &s->test_only, &s->n_test_only));
     s->n_test_only = ids_without(s->test_only, s->n_test_only, train, n_train);
+    s->n_recorded = n_train + s->n_test_only;
 done:
     free(train);
     return rc;

@@ -110,6 +110,7 @@ typedef struct ci_scan_state {
     ci_vocab *vocab;        /**< owned                                                          */
     uint32_t *test_only;    /**< (n_test_only) on rank 0: ids that training never has; owned    */
     size_t n_test_only;
+    size_t n_recorded;      /**< on rank 0: identifiers of training and test captures, injected ones apart */
 } ci_scan_state;
 
 /** What is wrong with whole captures, and which of them are left out.  Not collective; the same on
@@ -165,7 +166,7 @@ ci_json *ci_scan_report(const ci_scan_state *s);
 
 const char *ci_scan_packing(const ci_capture *c); /**< "gzip"; static */
 
-ci_json *ci_scan_totals(const ci_plan *p); /**< its "totals" */
+ci_json *ci_scan_totals(const ci_scan_state *s); /**< its "totals" */
 
 /** The report as a page for a browser.  \return text to free(), NULL when memory is short */
 char *ci_scan_page(const ci_json *report, size_t *out_n);

@@ -92,6 +92,13 @@ const char *ci_scan_packing(const ci_capture *c)
     return names[c->packing];
 }
 
+static const char *role_name(const ci_plan *p, int32_t folder)
+{
+    static const char *const name[] = {[CI_TRAIN] = "train", [CI_TEST] = "test", [CI_INJECTED] = "injected"};
+
+    return name[p->folder[folder].role];
+}
+
 static ci_json *file_json(const ci_scan_state *s, int32_t i)
 {
     const ci_plan *p = &s->plan;
@@ -101,7 +108,7 @@ static ci_json *file_json(const ci_scan_state *s, int32_t i)
 
     ci_json_str(j, "path", c->path);
     ci_json_str(j, "folder", p->folder[c->folder].name);
-    ci_json_str(j, "role", p->folder[c->folder].role == CI_TRAIN ? "train" : "test");
+    ci_json_str(j, "role", role_name(p, c->folder));
     ci_json_bool(j, "used", ci_capture_used(c));
     ci_json_str(j, "same_as", c->same_as < 0 ? NULL : p->capture[c->same_as].path);
     ci_json_str(j, "attack_type", ci_attack_name(c->attack_type));
@@ -146,7 +153,8 @@ ci_count ci_scan_sum(const ci_plan *p, int32_t folder, bool used_only, int32_t *
 
     for (int32_t i = 0; i < p->n_capture; i++) {
         const ci_capture *c = &p->capture[i];
-        if ((folder >= 0 && c->folder != folder) || (used_only && !ci_capture_used(c))) continue;
+        if (folder >= 0 ? c->folder != folder : p->folder[c->folder].role == CI_INJECTED) continue;
+        if (used_only && !ci_capture_used(c)) continue;
         ci_count_append(&sum, &c->count);
         files++;
     }
@@ -164,7 +172,8 @@ static ci_json *folders_json(const ci_plan *p)
         ci_count sum = ci_scan_sum(p, i, false, &files);
 
         ci_json_str(j, "name", p->folder[i].name);
-        ci_json_str(j, "role", p->folder[i].role == CI_TRAIN ? "train" : "test");
+        ci_json_str(j, "role", role_name(p, i));
+        if (p->folder[i].role == CI_INJECTED) ci_json_str(j, "state", "SIMULATED");
         ci_json_int(j, "files", files);
         counts_put(j, &sum);
         sum = ci_scan_sum(p, i, true, &files);
@@ -173,7 +182,7 @@ static ci_json *folders_json(const ci_plan *p)
         ci_json_put(j, "used", used);
         ci_json_add(a, j);
         ci_log(CI_INFO, "%-40s %3d files %10lld rows %9lld attack %8lld graphs %8lld attack",
-               p->folder[i].name, files, (long long)sum.rows, (long long)sum.attack_rows,
+               p->folder[i].role == CI_INJECTED ? CI_INJECTED_NAME " (SIMULATED attacks)" : p->folder[i].name, files, (long long)sum.rows, (long long)sum.attack_rows,
                (long long)sum.graphs, (long long)sum.attack_graphs);
     }
     return a;
@@ -194,7 +203,7 @@ static ci_json *duplicates_json(const ci_plan *p)
             ci_json_str(j, "path", c->path);
             ci_json_str(j, "same_as", d->path);
             ci_json_bool(j, "used", ci_capture_used(c));
-            ci_json_bool(j, "leak", p->folder[c->folder].role != p->folder[d->folder].role);
+            ci_json_bool(j, "leak", (p->folder[c->folder].role == CI_TEST) != (p->folder[d->folder].role == CI_TEST));
             ci_json_add(a, j);
             break;
         }
@@ -231,15 +240,36 @@ static ci_json *test_only_json(const ci_scan_state *s)
     return j;
 }
 
-ci_json *ci_scan_totals(const ci_plan *p)
+/* Apart from what was recorded. */
+static void injected_put(ci_json *j, const ci_plan *p)
 {
+    for (int32_t i = 0; i < p->n_folder; i++) {
+        ci_json *o;
+        int32_t files;
+        ci_count sum;
+
+        if (p->folder[i].role != CI_INJECTED) continue;
+        o = ci_json_object();
+        sum = ci_scan_sum(p, i, false, &files);
+        ci_json_str(o, "state", "SIMULATED");
+        ci_json_int(o, "files", files);
+        counts_put(o, &sum);
+        ci_json_put(j, "injected", o);
+        ci_log(CI_INFO, "beside them %d files with injected attacks, SIMULATED: %lld rows, %lld graphs, %lld of attacks", files,
+               (long long)sum.rows, (long long)sum.graphs, (long long)sum.attack_graphs);
+    }
+}
+
+ci_json *ci_scan_totals(const ci_scan_state *s)
+{
+    const ci_plan *p = &s->plan;
     ci_json *j = ci_json_object();
     int32_t files;
     ci_count sum = ci_scan_sum(p, -1, false, &files);
 
     ci_json_int(j, "files", files);
     counts_put(j, &sum);
-    ci_json_int(j, "distinct_ids", p->n_id);
+    ci_json_int(j, "distinct_ids", (int64_t)s->n_recorded);
     ci_json_int(j, "vocabulary", p->n_vocab);
     sum = ci_scan_sum(p, -1, true, &files);
     ci_json_int(j, "used_files", files);
@@ -247,7 +277,8 @@ ci_json *ci_scan_totals(const ci_plan *p)
     ci_json_int(j, "used_windows", sum.graphs);
     ci_log(CI_INFO, "%d files used, %lld rows, %lld graphs, %lld nodes, %d identifiers, %d in the "
            "vocabulary", files, (long long)sum.rows, (long long)sum.graphs, (long long)sum.nodes,
-           p->n_id, p->n_vocab);
+           (int)s->n_recorded, p->n_vocab);
+    injected_put(j, p);
     return j;
 }
 
@@ -299,7 +330,7 @@ ci_json *ci_scan_report(const ci_scan_state *s)
     ci_json_str(j, "policy", s->conf->contract.policy);
     ci_json_str(j, "plan_sha256", digest);
     for (int32_t i = 0; i < p->n_capture; i++) ci_json_add(files, file_json(s, i));
-    ci_json_put(j, "totals", ci_scan_totals(p));
+    ci_json_put(j, "totals", ci_scan_totals(s));
     ci_json_put(j, "folders", folders_json(p));
     ci_json_put(j, "findings", findings_json(s));
     ci_json_put(j, "contract", contract_json(s));

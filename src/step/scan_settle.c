@@ -194,7 +194,7 @@ static ci_rc found_take(ci_scan_state *s, const ci_block_found *found, size_t n)
         c->first_edge = p->edges;
         if (capture_sum(c, found) && nothing(c)) CI_TRY(no_rows_add(s, i));
         blocks_place(p, c, found);
-        for (int32_t b = c->first_block; b < c->first_block + c->n_block; b++) {
+        for (int32_t b = c->first_block; b < c->first_block + c->n_block && p->folder[c->folder].role != CI_INJECTED; b++) {
             s->n_line += s->lines[b];
             if (c->left_out) s->n_quarantine += s->lines[b];
         }

@@ -30,11 +30,12 @@ ci_rc attempt_skip(const struct record *r, const char *step, const char *why);
  * record when rc is CI_OK. */
 ci_rc attempt_end(const struct record *r, struct attempt *a, ci_rc rc);
 
-/* Scan the set conf->sim.base, into conf->run.dir/base, and inject attacks into its training captures
- * (ci/sim.h).  Collective. */
+/* Scan the set that is injected into (ci_sim_base_name), with the results in conf->run.dir/base, and inject attacks
+ * into its training captures (ci/sim.h).  With data.injected the folder is locked meanwhile: CI_ETEMP when another
+ * run works in it.  Collective. */
 ci_rc inject_do(const ci_comm *comm, const ci_conf *conf);
 
-/* Which captures of conf->sim.base would be read, and how, as a hash.  Not collective. */
+/* Which captures of that set would be read, and how, as a hash.  Not collective. */
 ci_rc inject_reading(const ci_conf *conf, char out[CI_SHA256_HEX]);
 
 #endif
