@@ -52,6 +52,7 @@ typedef struct ci_split_conf {
 typedef struct ci_split {
     int64_t n_train, n_valid, n_embargo;
     int64_t n_out;  /**< of captures that split.fold or train.injected leaves out */
+    int64_t n_cold; /**< windows too early in their stream (ci_store_warm): in neither */
     int64_t n_train_attack, n_valid_attack;
     int64_t *train; /**< (n_train) graph numbers, ascending; owned */
     int64_t *valid; /**< (n_valid); owned                          */

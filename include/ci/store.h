@@ -12,8 +12,13 @@
  *      id_value (I) uint32          id_vocab (I) int32          every identifier of the store; its
  *                                                               number in the vocabulary, 0 unknown
  *
- *  The vocabulary is id_value where id_vocab > 0, in that order.  The rest depends on the layout, which
- *  the attribute `layout` names.  compact (kd35 alone), 72 bytes a node and 16 an edge while W < 256:
+ *  The vocabulary is id_value where id_vocab > 0, in that order.  Sets that are built from the stream (ci_feature_set.stream,
+ *  the attribute `past` says what they know of it) have, too, H columns of a window:
+ *
+ *      graph_window (G, H) float32  graph_warm (G) uint8        edge_label (E) uint8
+ *
+ *  The rest depends on the layout, which the attribute `layout` names.  compact of kd35, 72 bytes a node and 16 an edge while
+ *  W < 256:
  *
  *      node_id (N) uint16|uint32    index into id_value         node_x (N, 35) float16, scaled 2^k
  *      edge_src, edge_dst (E) uint8|uint16                      positions in the graph's nodes
@@ -23,11 +28,15 @@
  *  Edges are exact; a node's value v is the half nearest to v 2^k, ties to even, k from the feature table: off
  *  by at most 2^-11 |v|, below 2^(-14-k) by at most 2^(-25-k); beyond +-65504 2^-k it is that.
  *
+ *  compact of streamed sets (on request only), about half the bytes of float32: node_id, edge_src, edge_dst and node_x as
+ *  above, edge_x (E, K) float16, scaled as nodes are.
+ *
  *  float32: node_id, edge_src, edge_dst as above, node_x (N, F) and edge_x (E, K) float32: the features as
  *  they were computed, in the order of the feature set.
  *
  *  messages: no nodes and edges but the frames of the captures that have graphs, 20 bytes each, so that the size hardly depends
- *  on the stride; graphs are built while reading, the same ones bit for bit as a float32 store has:
+ *  on the stride; graphs are built while reading, the same ones bit for bit as a float32 store has (not for streamed sets:
+ *  their past is not in the frames of a window):
  *
  *      capture_frame (C+1) int64    first frame                 frame_time (M) int64, ns
  *      frame_id (M) uint16|uint32   index into id_value         frame_data (M, 8) uint8, 0 beyond its length
@@ -63,6 +72,7 @@ typedef struct ci_store_capture {
 /** What a store is about, without its graphs. */
 typedef struct ci_store_head {
     char set[32];                 /**< feature set                                             */
+    char past[16];                /**< features.past of a streamed set, else empty             */
     bool compat;                  /**< features.compat: reference                              */
     ci_store_layout layout;
     bool simulated;               /**< of traffic that canids sim made                         */
@@ -150,10 +160,15 @@ typedef struct ci_store {
     const uint8_t *graph_label;    /**< (G)                                                   */
     const int64_t *graph_node;     /**< (G+1)                                                 */
     const int64_t *graph_edge;     /**< (G+1)                                                 */
+    /* of streamed sets, else NULL */
+    const float *graph_window;     /**< (G, set->n_window) unscaled                           */
+    const uint8_t *graph_warm;     /**< (G) 0: too early to be judged: counts as called benign */
+    const uint8_t *edge_label;     /**< (E) 1 when the frame that the edge leads to is an attack */
     /* compact and float32; NULL in a messages store */
     const void *node_id;           /**< (N) uint16 or uint32                                  */
     const void *edge_src, *edge_dst; /**< (E) uint8 or uint16                                 */
     const uint16_t *node_half;     /**< compact: node_x (N, set->n_node) bits of float16      */
+    const uint16_t *edge_half;     /**< compact of streamed sets: edge_x (E, set->n_edge)     */
     const float *node_x, *edge_x;  /**< float32: (N, set->n_node), (E, set->n_edge)           */
     const float *edge_iat;         /**< compact (E)                                           */
     const uint8_t *edge_byte;      /**< compact (E, 8)                                        */
@@ -169,6 +184,12 @@ typedef struct ci_store {
     ci_lid max_edge;               /**< edges of the graph that has most                      */
     bool wide_id, wide_local;      /**< node_id is uint32; src, dst, freq are uint16          */
 } ci_store;
+
+/** Is graph g one to be judged?  The others, too early in their stream, count as called benign, and nothing learns from them. */
+static inline bool ci_store_warm(const ci_store *st, int64_t g)
+{
+    return !st->graph_warm || st->graph_warm[g];
+}
 
 /** Open a store whose bytes were checked (ci_commit_check).  Not collective.
  *  \return CI_OK; CI_EFORMAT (not a store, another version, offsets that cannot be); CI_ENOENT;
@@ -187,6 +208,8 @@ typedef struct ci_graph_view {
     const float *x;         /**< (n_node, set->n_node) unscaled                               */
     const ci_lid *src, *dst; /**< (n_edge) positions in the graph's nodes                     */
     const float *e;         /**< (n_edge, set->n_edge) unscaled                               */
+    const float *w;         /**< (set->n_window) unscaled; of streamed sets, else NULL        */
+    const uint8_t *edge_label; /**< (n_edge) 1: leads to an attack; of streamed sets, else NULL */
 } ci_graph_view;
 
 /** What reads graphs: room for one of them, and a builder where they are built; one a thread. */

@@ -17,10 +17,12 @@ ci_gid ci_window_at(ci_gid row, ci_gid stride);
 /** A builder's working memory for windows of W frames; one a thread. */
 typedef struct ci_builder ci_builder;
 
-/** \param [in] compat  the reference's pairs instead of ours (t to t+1, W-1 of them): for kd35 W-2,
+/** For sets that are built from the stream (ci/stream.h) it counts the windows of (and edges: W-1), and builds nothing.
+ *  \param [in] compat  the reference's pairs instead of ours (t to t+1, W-1 of them): for kd35 W-2,
  *                      one step behind (reference-system 4.4), for kd11 W, the last one with the
  *                      first frame after the window (4.3)
- *  \return CI_OK, CI_ENOMEM, or CI_ECONF when W is below 2 (3 for kd35 with compat) or above 65535 */
+ *  \return CI_OK, CI_ENOMEM, or CI_ECONF when W is below 2 (3 for kd35 with compat, 4 for streamed sets, which
+ *          have no compat) or above 65535 */
 ci_rc ci_builder_create(const ci_feature_set *set, ci_lid frames, bool compat, ci_builder **out);
 void ci_builder_destroy(ci_builder **b); /**< NULL-safe */
 
@@ -39,7 +41,7 @@ ci_lid ci_window_edges(ci_builder *b, const ci_table *t, ci_lid r, ci_lid n_node
 
 /** Build the graph of the window at row r of the table and append it.
  *  Features: reference-system.md 4.3, 4.4 and 4.6.  Accumulates in double, stores float.
- *  \return CI_OK, or CI_EARG when g has no room for the most edges it can have */
+ *  \return CI_OK, CI_EARG when g has no room for the most edges it can have; CI_ECONF for a streamed set */
 ci_rc ci_window_build(ci_builder *b, const ci_table *t, ci_lid r, ci_graphs *g);
 
 /** Append what is known of that graph without its nodes and edges: its row, its label and how many it

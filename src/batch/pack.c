@@ -34,6 +34,7 @@ static void raw_lay_out(const ci_store *st, ci_lid G, ci_arena *a, ci_batch *b)
     b->raw_src = ci_arena_take(a, R, sizeof *b->raw_src);
     b->raw_dst = ci_arena_take(a, R, sizeof *b->raw_dst);
     b->raw_e = ci_arena_take(a, R * (size_t)st->set->n_edge, sizeof *b->raw_e);
+    if (st->set->stream) b->raw_label = ci_arena_take(a, R, sizeof *b->raw_label);
 }
 
 static void lay_out(const ci_store *st, ci_lid G, ci_lid N, bool raw, ci_arena *a, ci_packer *p)
@@ -43,9 +44,11 @@ static void lay_out(const ci_store *st, ci_lid G, ci_lid N, bool raw, ci_arena *
 
     b->n_feature = F;
     b->n_edge_feature = K;
+    b->n_window_feature = st->set->n_window;
     b->first = ci_arena_take(a, (size_t)G + 1, sizeof *b->first);
     b->graph = ci_arena_take(a, (size_t)G, sizeof *b->graph);
     b->label = ci_arena_take(a, (size_t)G, sizeof *b->label);
+    if (b->n_window_feature) b->w = ci_arena_take(a, (size_t)G * (size_t)b->n_window_feature, sizeof *b->w);
     b->id = ci_arena_take(a, (size_t)N, sizeof *b->id);
     b->x = ci_arena_take(a, (size_t)N * (size_t)F, sizeof *b->x);
     b->in_first = ci_arena_take(a, (size_t)N + 1, sizeof *b->in_first);
@@ -147,6 +150,7 @@ static void raw_put(ci_packer *p, const ci_graph_view *v, ci_lid base)
         b->raw_dst[at + k] = base + v->dst[k];
     }
     ci_scaler_edges(p->scaler, v->e, v->n_edge, b->raw_e + (size_t)at * (size_t)b->n_edge_feature);
+    if (b->raw_label) memcpy(b->raw_label + at, v->edge_label, (size_t)v->n_edge);
     b->n_raw = at + v->n_edge;
     b->raw_first[b->n_graph + 1] = b->n_raw;
 }
@@ -167,6 +171,7 @@ static void graph_pack(ci_packer *p, int64_t g)
     edges_put(p, &v, base);
     for (ci_lid i = 0; i < v.n_node; i++) loop_put(b, base + i);
     if (p->raw) raw_put(p, &v, base);
+    if (b->w) ci_scaler_windows(p->scaler, v.w, 1, b->w + (size_t)b->n_graph * (size_t)b->n_window_feature);
     b->graph[b->n_graph] = g;
     b->label[b->n_graph] = st->graph_label[g];
     b->n_node = base + v.n_node;

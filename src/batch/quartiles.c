@@ -17,10 +17,21 @@ struct column {
     int64_t *count;          /* (WANTED, BUCKETS) of values by prefix and next bits; borrowed          */
 };
 
+/* The columns of nodes, of edges or of windows. */
+struct place {
+    const ci_feature *feature;
+    ci_lid n_column;
+    int64_t rows;
+    struct column *column; /* (n_column) */
+};
+
+enum { NODE, EDGE, WINDOW, PLACES };
+
 struct search {
-    ci_lid F, K;
-    struct column column[2 * CI_SCALER_MAX]; /* F of nodes, K of edges          */
-    int64_t *count;                          /* (F + K, WANTED, BUCKETS); owned */
+    struct place place[PLACES];
+    ci_lid n_column;                              /* of all places                    */
+    struct column column[PLACES * CI_SCALER_MAX];
+    int64_t *count;                               /* (n_column, WANTED, BUCKETS); owned */
 };
 
 /* Floats in ascending order have ascending keys. */
@@ -44,8 +55,10 @@ static float value_of(uint32_t key)
 /* Wanted values of one prefix are neighbours and share the first one's counts. */
 static bool first_of_prefix(const struct column *c, int i) { return i == 0 || c->prefix[i] != c->prefix[i - 1]; }
 
-static void rows_count(struct column *c, ci_lid n_column, const float *v, ci_lid rows, int pass)
+static void rows_count(const struct place *p, const float *v, ci_lid rows, int pass)
 {
+    struct column *const c = p->column;
+    const ci_lid n_column = p->n_column;
     const int known = pass ? shifts[pass - 1] : 32, shift = shifts[pass];
 
     for (ci_lid r = 0; r < rows; r++, v += n_column)
@@ -91,25 +104,34 @@ static double quartile(const struct column *c, int64_t n, int q)
     return t < 0.5 ? a + (b - a) * t : b - (b - a) * (1 - t);
 }
 
-static void columns_finish(const struct column *c, ci_lid n_column, int64_t n, double *mean, double *spread)
+static void columns_finish(const struct place *p, double *mean, double *spread)
 {
-    for (ci_lid k = 0; k < n_column; k++) {
-        mean[k] = quartile(&c[k], n, 2);
-        spread[k] = spread_floored(mean[k], quartile(&c[k], n, 3) - quartile(&c[k], n, 1));
+    for (ci_lid k = 0; p->rows > 0 && k < p->n_column; k++) {
+        const struct column *c = &p->column[k];
+        if (p->feature[k].scaling == CI_SCALE_ALL) continue;
+        mean[k] = quartile(c, p->rows, 2);
+        spread[k] = spread_floored(mean[k], quartile(c, p->rows, 3) - quartile(c, p->rows, 1));
     }
 }
 
-static void search_init(struct search *s, const ci_store *st, int64_t n_node, int64_t n_edge)
+static void search_init(struct search *s, const ci_feature_set *set, const struct scaler_rows *rows)
 {
-    s->F = st->set->n_node;
-    s->K = st->set->n_edge;
-    for (ci_lid k = 0; k < s->F + s->K; k++) column_want(&s->column[k], k < s->F ? n_node : n_edge);
-    s->count = ci_new((size_t)(s->F + s->K) * WANTED * BUCKETS, sizeof *s->count);
-    for (ci_lid k = 0; s->count && k < s->F + s->K; k++) s->column[k].count = s->count + (size_t)k * WANTED * BUCKETS;
+    const struct place place[PLACES] = {{set->node, set->n_node, rows->node, NULL}, {set->edge, set->n_edge, rows->edge, NULL},
+                                        {set->window, set->n_window, rows->window, NULL}};
+
+    for (int i = 0; i < PLACES; i++) {
+        struct place *p = &s->place[i];
+        *p = place[i];
+        p->column = s->column + s->n_column;
+        s->n_column += p->n_column;
+        for (ci_lid k = 0; k < p->n_column; k++) column_want(&p->column[k], p->rows);
+    }
+    s->count = ci_new((size_t)s->n_column * WANTED * BUCKETS, sizeof *s->count);
+    for (ci_lid k = 0; s->count && k < s->n_column; k++) s->column[k].count = s->count + (size_t)k * WANTED * BUCKETS;
 }
 
-ci_rc quartiles_fit(const ci_comm *comm, const ci_store *st, const int64_t *graph, int64_t n, int64_t n_node,
-                    int64_t n_edge, ci_scaler *out)
+ci_rc quartiles_fit(const ci_comm *comm, const ci_store *st, const int64_t *graph, int64_t n, const struct scaler_rows *rows,
+                    ci_scaler *out)
 {
     ci_rc rc = CI_OK;
     struct search *s = ci_new(1, sizeof *s);
@@ -117,25 +139,27 @@ ci_rc quartiles_fit(const ci_comm *comm, const ci_store *st, const int64_t *grap
     ci_rc mine = s ? ci_reader_create(st, &r) : CI_OK;
     size_t n_count = 0;
 
-    if (s) search_init(s, st, n_node, n_edge);
+    if (s) search_init(s, st->set, rows);
     if (mine == CI_OK && (!s || !s->count)) mine = ci_fail(CI_ENOMEM, __FILE__, __LINE__, "counts of quartiles");
     CI_TRY_ALL(comm, "scaler.quartiles.room", mine);
-    n_count = (size_t)(s->F + s->K) * WANTED * BUCKETS;
+    n_count = (size_t)s->n_column * WANTED * BUCKETS;
     for (int pass = 0; pass < (int)CI_COUNT(shifts); pass++) {
         memset(s->count, 0, n_count * sizeof *s->count);
         for (int64_t i = ci_part(n, comm->rank, comm->size); i < ci_part(n, comm->rank + 1, comm->size); i++) {
             ci_graph_view v;
-            if (st->graph_label[graph[i]]) continue;
+            if (st->graph_label[graph[i]] || !ci_store_warm(st, graph[i])) continue;
             ci_store_graph(r, graph[i], &v);
-            rows_count(s->column, s->F, v.x, v.n_node, pass);
-            rows_count(s->column + s->F, s->K, v.e, v.n_edge, pass);
+            rows_count(&s->place[NODE], v.x, v.n_node, pass);
+            rows_count(&s->place[EDGE], v.e, v.n_edge, pass);
+            rows_count(&s->place[WINDOW], v.w, 1, pass);
         }
         CI_TRY(ci_comm_sum_i64(comm, "scaler.quartiles", s->count, n_count));
-        for (ci_lid k = 0; k < s->F + s->K; k++)
-            if (k < s->F || n_edge > 0) column_narrow(&s->column[k], pass);
+        for (int i = 0; i < PLACES; i++)
+            for (ci_lid k = 0; s->place[i].rows > 0 && k < s->place[i].n_column; k++) column_narrow(&s->place[i].column[k], pass);
     }
-    columns_finish(s->column, s->F, n_node, out->node_mean, out->node_spread);
-    if (n_edge > 0) columns_finish(s->column + s->F, s->K, n_edge, out->edge_mean, out->edge_spread);
+    columns_finish(&s->place[NODE], out->node_mean, out->node_spread);
+    columns_finish(&s->place[EDGE], out->edge_mean, out->edge_spread);
+    columns_finish(&s->place[WINDOW], out->window_mean, out->window_spread);
 done:
     if (s) free(s->count);
     free(s);

@@ -6,7 +6,7 @@
 #include "ci/split.h"
 #include "batch_priv.h"
 
-/* Sums of one column: of v and of v^2, in units of 2^-24 and 2^-48 of what a half would hold (nodes), or of
+/* Sums of one column: of v and of v^2, in units of 2^-24 and 2^-48 of what a half would hold (nodes, windows), or of
  * 2^-30 s and 2^-60 (edges: a nanosecond is the smallest step of time).  Values of a compact store are whole
  * units, others are rounded to them.  Values count as at most
  * FIXED_MAX units, which no half reaches and which is 12 days of time: a clock that jumps further
@@ -14,24 +14,29 @@
 enum { NODE_BITS = 24, EDGE_BITS = 30 };
 #define FIXED_MAX 0x1p50
 
+/* Of the columns of nodes, of edges or of windows. */
 struct sums {
-    __int128 n_node, n_edge;
-    __int128 node[CI_SCALER_MAX], node2[CI_SCALER_MAX];
-    __int128 edge[CI_SCALER_MAX], edge2[CI_SCALER_MAX];
+    __int128 rows[2]; /* of benign graphs, of all */
+    __int128 sum[CI_SCALER_MAX], sum2[CI_SCALER_MAX];
 };
 
-/* Each column's unit is 2^-this. */
+/* The unit of each column is 2^-bits. */
 struct units {
-    ci_lid F, K;
-    int node[CI_SCALER_MAX], edge[CI_SCALER_MAX];
+    ci_lid n;
+    bool all[CI_SCALER_MAX]; /* attacks count too */
+    bool any_all;
+    int bits[CI_SCALER_MAX];
 };
 
-static struct units units_of(const ci_feature_set *set)
+static struct units units_of(const ci_feature *column, ci_lid n, int bits, bool scaled)
 {
-    struct units u = {.F = set->n_node, .K = set->n_edge};
+    struct units u = {.n = n};
 
-    for (ci_lid k = 0; k < u.F; k++) u.node[k] = NODE_BITS + set->node[k].log2_scale;
-    for (ci_lid k = 0; k < u.K; k++) u.edge[k] = EDGE_BITS + (set->single ? set->edge[k].log2_scale : 0);
+    for (ci_lid k = 0; k < n; k++) {
+        u.all[k] = column[k].scaling == CI_SCALE_ALL;
+        u.any_all |= u.all[k];
+        u.bits[k] = bits + (scaled ? column[k].log2_scale : 0);
+    }
     return u;
 }
 
@@ -42,24 +47,21 @@ static int64_t fixed(float v, int bits)
     return (int64_t)llrint(units > FIXED_MAX ? FIXED_MAX : units < -FIXED_MAX ? -FIXED_MAX : units);
 }
 
-static void row_add(const float *v, ci_lid n, const int *bits, __int128 *sum, __int128 *sum2)
+static void row_add(const float *v, const struct units *u, bool benign, struct sums *s)
 {
-    for (ci_lid k = 0; k < n; k++) {
-        const int64_t i = fixed(v[k], bits[k]);
-        sum[k] += i;
-        sum2[k] += (__int128)i * i;
+    for (ci_lid k = 0; k < u->n; k++) {
+        const int64_t i = fixed(v[k], u->bits[k]);
+        if (!benign && !u->all[k]) continue;
+        s->sum[k] += i;
+        s->sum2[k] += (__int128)i * i;
     }
 }
 
-static void graph_add(ci_reader *r, int64_t g, const struct units *u, struct sums *s)
+static void rows_add(const float *v, ci_lid rows, const struct units *u, bool benign, struct sums *s)
 {
-    ci_graph_view v;
-
-    ci_store_graph(r, g, &v);
-    for (ci_lid i = 0; i < v.n_node; i++) row_add(v.x + (size_t)i * (size_t)u->F, u->F, u->node, s->node, s->node2);
-    for (ci_lid i = 0; i < v.n_edge; i++) row_add(v.e + (size_t)i * (size_t)u->K, u->K, u->edge, s->edge, s->edge2);
-    s->n_node += v.n_node;
-    s->n_edge += v.n_edge;
+    for (ci_lid i = 0; i < rows; i++) row_add(v + (size_t)i * (size_t)u->n, u, benign, s);
+    if (benign) s->rows[0] += rows;
+    s->rows[1] += rows;
 }
 
 double spread_floored(double mean, double spread) { return fmax(spread, 1e-6 * fmax(1, fabs(mean))); }
@@ -75,21 +77,37 @@ static void moments(__int128 n, __int128 sum, __int128 sum2, int bits, double *m
     *spread = spread_floored(*mean, ldexp(sqrt((double)var), -bits));
 }
 
+static void moments_all(const struct sums *s, const struct units *u, double *mean, double *spread)
+{
+    for (ci_lid k = 0; k < u->n; k++)
+        if (s->rows[u->all[k]] > 0) moments(s->rows[u->all[k]], s->sum[k], s->sum2[k], u->bits[k], &mean[k], &spread[k]);
+}
+
 static ci_rc zscore_fit(const ci_comm *comm, const ci_store *st, const int64_t *graph, int64_t n, ci_scaler *out)
 {
+    enum { NODE, EDGE, WINDOW, PLACES };
     ci_rc rc = CI_OK;
-    struct sums *s = ci_new(1, sizeof *s);
-    const struct units u = units_of(st->set);
+    const ci_feature_set *set = st->set;
+    struct sums *s = ci_new(PLACES, sizeof *s);
+    const struct units u[PLACES] = {units_of(set->node, set->n_node, NODE_BITS, true), units_of(set->edge, set->n_edge, EDGE_BITS, set->single),
+                                    units_of(set->window, set->n_window, NODE_BITS, true)};
+    const bool attacks = u[NODE].any_all || u[EDGE].any_all || u[WINDOW].any_all;
     ci_reader *r = NULL;
 
     CI_TRY_ALL(comm, "scaler.room", s ? ci_reader_create(st, &r) : ci_fail(CI_ENOMEM, __FILE__, __LINE__, "sums of a scaler"));
-    for (int64_t i = ci_part(n, comm->rank, comm->size); i < ci_part(n, comm->rank + 1, comm->size); i++)
-        if (!st->graph_label[graph[i]]) graph_add(r, graph[i], &u, s);
-    CI_TRY(ci_comm_sum_i128(comm, "scaler.sums", (__int128 *)s, sizeof *s / sizeof(__int128)));
-    for (ci_lid k = 0; k < out->n_node; k++)
-        moments(s->n_node, s->node[k], s->node2[k], u.node[k], &out->node_mean[k], &out->node_spread[k]);
-    for (ci_lid k = 0; s->n_edge > 0 && k < out->n_edge; k++)
-        moments(s->n_edge, s->edge[k], s->edge2[k], u.edge[k], &out->edge_mean[k], &out->edge_spread[k]);
+    for (int64_t i = ci_part(n, comm->rank, comm->size); i < ci_part(n, comm->rank + 1, comm->size); i++) {
+        const bool benign = !st->graph_label[graph[i]];
+        ci_graph_view v;
+        if (!ci_store_warm(st, graph[i]) || (!benign && !attacks)) continue;
+        ci_store_graph(r, graph[i], &v);
+        rows_add(v.x, v.n_node, &u[NODE], benign, &s[NODE]);
+        rows_add(v.e, v.n_edge, &u[EDGE], benign, &s[EDGE]);
+        rows_add(v.w, 1, &u[WINDOW], benign, &s[WINDOW]);
+    }
+    CI_TRY(ci_comm_sum_i128(comm, "scaler.sums", (__int128 *)s, PLACES * sizeof *s / sizeof(__int128)));
+    moments_all(&s[NODE], &u[NODE], out->node_mean, out->node_spread);
+    moments_all(&s[EDGE], &u[EDGE], out->edge_mean, out->edge_spread);
+    moments_all(&s[WINDOW], &u[WINDOW], out->window_mean, out->window_spread);
 done:
     free(s);
     ci_reader_destroy(&r);
@@ -101,17 +119,31 @@ ci_scaler_kind ci_scaler_kind_of(const char *name)
     return strcmp(name, "none") == 0 ? CI_SCALER_NONE : strcmp(name, "robust") == 0 ? CI_SCALER_ROBUST : CI_SCALER_ZSCORE;
 }
 
-/* Rows of the benign graphs. */
-static void benign_count(const ci_store *st, const int64_t *graph, int64_t n, int64_t *out_node, int64_t *out_edge)
+/* Columns of the set that are scaled by benign graphs alone; the others are by all of them. */
+static ci_lid benign_columns(const ci_feature_set *set)
 {
-    *out_node = *out_edge = 0;
+    ci_lid n = 0;
+
+    for (ci_lid k = 0; k < set->n_node; k++) n += set->node[k].scaling != CI_SCALE_ALL;
+    for (ci_lid k = 0; k < set->n_edge; k++) n += set->edge[k].scaling != CI_SCALE_ALL;
+    for (ci_lid k = 0; k < set->n_window; k++) n += set->window[k].scaling != CI_SCALE_ALL;
+    return n;
+}
+
+/* Rows of the graphs that count, benign ones or all. */
+static struct scaler_rows rows_of(const ci_store *st, const int64_t *graph, int64_t n, bool all)
+{
+    struct scaler_rows r = {0, 0, 0};
+
     for (int64_t i = 0; i < n; i++)
-        if (!st->graph_label[graph[i]]) {
+        if (ci_store_warm(st, graph[i]) && (all || !st->graph_label[graph[i]])) {
             int64_t nodes, edges;
             ci_graphs_count(st, &graph[i], 1, &nodes, &edges);
-            *out_node += nodes;
-            *out_edge += edges;
+            r.node += nodes;
+            r.edge += edges;
+            r.window++;
         }
+    return r;
 }
 
 ci_rc ci_scaler_fit(const ci_comm *comm, const ci_store *st, const int64_t *graph, int64_t n,
@@ -119,17 +151,17 @@ ci_rc ci_scaler_fit(const ci_comm *comm, const ci_store *st, const int64_t *grap
 {
     ci_rc rc = CI_OK;
     const bool none = kind == CI_SCALER_NONE;
-    int64_t n_node, n_edge;
+    const ci_feature_set *set = st->set;
+    const ci_lid benign = benign_columns(set), columns = set->n_node + set->n_edge + set->n_window;
+    const struct scaler_rows rows = rows_of(st, graph, n, benign == 0);
 
-    *out = (ci_scaler){.n_node = st->set->n_node, .n_edge = st->set->n_edge, .clip = none ? 0 : CI_SCALER_CLIP};
-    for (ci_lid k = 0; k < out->n_node; k++) out->node_spread[k] = 1;
-    for (ci_lid k = 0; k < out->n_edge; k++) out->edge_spread[k] = 1;
-    benign_count(st, graph, n, &n_node, &n_edge);
-    if (n_node == 0 && !none) CI_FAIL(CI_EDATA, "no benign training window to fit the scaler on");
-    if (kind == CI_SCALER_ZSCORE) CI_TRY(zscore_fit(comm, st, graph, n, out));
-    if (kind == CI_SCALER_ROBUST) CI_TRY(quartiles_fit(comm, st, graph, n, n_node, n_edge, out));
+    *out = (ci_scaler){.n_node = set->n_node, .n_edge = set->n_edge, .n_window = set->n_window, .clip = none ? 0 : CI_SCALER_CLIP};
+    for (ci_lid k = 0; k < CI_SCALER_MAX; k++) out->node_spread[k] = out->edge_spread[k] = out->window_spread[k] = 1;
+    if (rows.node == 0 && !none) CI_FAIL(CI_EDATA, "no %straining window to fit the scaler on", benign ? "benign " : "");
+    if (kind == CI_SCALER_ZSCORE || (kind == CI_SCALER_ROBUST && benign < columns)) CI_TRY(zscore_fit(comm, st, graph, n, out));
+    if (kind == CI_SCALER_ROBUST && benign > 0) CI_TRY(quartiles_fit(comm, st, graph, n, &rows, out));
     for (ci_lid k = 0; k < out->n_node; k++)
-        if (st->set->node[k].scaling == CI_SCALE_INDEX) {
+        if (set->node[k].scaling == CI_SCALE_INDEX) {
             out->node_mean[k] = 0;
             out->node_spread[k] = CI_SCALER_NOTHING;
         }
@@ -155,4 +187,9 @@ void ci_scaler_nodes(const ci_scaler *s, const float *x, int64_t n, float *out)
 void ci_scaler_edges(const ci_scaler *s, const float *e, int64_t n, float *out)
 {
     for (int64_t i = 0; i < n; i++) row_scale(s->edge_mean, s->edge_spread, s->clip, s->n_edge, e + i * s->n_edge, out + i * s->n_edge);
+}
+
+void ci_scaler_windows(const ci_scaler *s, const float *w, int64_t n, float *out)
+{
+    for (int64_t i = 0; i < n; i++) row_scale(s->window_mean, s->window_spread, s->clip, s->n_window, w + i * s->n_window, out + i * s->n_window);
 }

@@ -60,7 +60,9 @@ done:
 
 static void put(const ci_store *st, int64_t g, bool valid, ci_split *s)
 {
-    if (valid) {
+    if (!ci_store_warm(st, g)) {
+        s->n_cold++;
+    } else if (valid) {
         s->valid[s->n_valid++] = g;
         s->n_valid_attack += st->graph_label[g];
     } else {

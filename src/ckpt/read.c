@@ -4,6 +4,7 @@
 #include <string.h>
 #include "ckpt_priv.h"
 #include "ci/commit.h"
+#include "ci/graph.h"
 #include "ci/h5.h"
 
 static ci_rc attributes_read(const ci_h5_view *v, const char *path, ci_ckpt *c)
@@ -142,6 +143,7 @@ ci_rc ci_ckpt_load(const char *path, ci_ckpt *out)
     ci_rc rc = CI_OK;
     ci_h5_view *v = NULL;
     ci_ckpt c = {0}, head = {0};
+    const ci_feature_set *set;
     const void *any;
     int64_t n, n_tensor, n_vocab, n_state, n_calibration;
 
@@ -149,6 +151,9 @@ ci_rc ci_ckpt_load(const char *path, ci_ckpt *out)
     CI_TRY(attributes_read(v, path, &head));
     CI_TRY(scaler_read(v, "scaler_node", &head.scaler.n_node, head.scaler.node_mean, head.scaler.node_spread));
     CI_TRY(scaler_read(v, "scaler_edge", &head.scaler.n_edge, head.scaler.edge_mean, head.scaler.edge_spread));
+    set = ci_feature_set_find(head.set);
+    if (set && set->n_window)
+        CI_TRY(scaler_read(v, "scaler_window", &head.scaler.n_window, head.scaler.window_mean, head.scaler.window_spread));
     CI_TRY(ci_h5_array(v, "weight", CI_TYPE_F32, -1, 1, &any, &n));
     CI_TRY(ci_h5_array(v, "exponent", CI_TYPE_I32, -1, 1, &any, &n_tensor));
     CI_TRY(ci_h5_array(v, "vocabulary", CI_TYPE_U32, -1, 1, &any, &n_vocab));

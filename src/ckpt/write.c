@@ -6,7 +6,7 @@
 #include "ci/arena.h"
 #include "ci/h5.h"
 
-enum { A_WEIGHT, A_MOMENT1, A_MOMENT2, A_EXPONENT, A_NAME, A_ROWS, A_COLS, A_FIRST, A_NODE, A_EDGE, A_VOCAB, A_SCORE, A_STATE, A_CALIBRATION, A_COUNT };
+enum { A_WEIGHT, A_MOMENT1, A_MOMENT2, A_EXPONENT, A_NAME, A_ROWS, A_COLS, A_FIRST, A_NODE, A_EDGE, A_VOCAB, A_SCORE, A_STATE, A_CALIBRATION, A_WINDOW, A_COUNT };
 
 static ci_rc tensors_write(ci_h5 *f, const ci_model *m)
 {
@@ -64,6 +64,7 @@ static ci_rc arrays_write(ci_h5 *f, const ci_ckpt *c, const ci_model *m)
     CI_TRY(ci_h5_write(f, A_SCORE, 0, SCORES, score));
     CI_TRY(ci_h5_write(f, A_STATE, 0, c->n_state, c->state));
     CI_TRY(ci_h5_write(f, A_CALIBRATION, 0, c->n_calibration, c->calibration));
+    if (s->n_window) CI_TRY(scaler_write(f, A_WINDOW, s->n_window, s->window_mean, s->window_spread));
 done:
     return rc;
 }
@@ -75,7 +76,7 @@ ci_rc ci_ckpt_write(const ci_ckpt *c, const ci_model *m, const char *path)
     ci_ckpt read = {0}; /* what a reader would see of it */
     char temp[CI_PATH_MAX] = "", *dim = ci_model_dim_text(&c->dim);
     const int64_t P = c->n, T = c->n_tensor;
-    const ci_array array[A_COUNT] = {
+    const ci_array array[A_COUNT] = { /* scaler_window, the last one, where windows have columns */
         [A_WEIGHT] = {"weight", CI_TYPE_F32, P, 1, NULL, "parameters, tensor after tensor", NULL},
         [A_MOMENT1] = {"moment1", CI_TYPE_F32, P, 1, NULL, "first moment of Adam", NULL},
         [A_MOMENT2] = {"moment2", CI_TYPE_F32, P, 1, NULL, "second moment of Adam", NULL},
@@ -90,6 +91,7 @@ ci_rc ci_ckpt_write(const ci_ckpt *c, const ci_model *m, const char *path)
         [A_SCORE] = {"score", CI_TYPE_F64, SCORES, 1, NULL, "best monitored value on validation, its loss, threshold of these weights, best of the plateau", NULL},
         [A_STATE] = {"state", CI_TYPE_F32, c->n_state, 1, NULL, "running means and variances of batch norm", NULL},
         [A_CALIBRATION] = {"calibration", CI_TYPE_F64, c->n_calibration, 2, NULL, "mean and spread on benign validation windows", NULL},
+        [A_WINDOW] = {"scaler_window", CI_TYPE_F64, c->scaler.n_window, 2, NULL, "mean and spread of window features", NULL},
     };
     const ci_attribute attribute[] = {
         {"format", "canids checkpoint", 0},
@@ -116,7 +118,7 @@ ci_rc ci_ckpt_write(const ci_ckpt *c, const ci_model *m, const char *path)
 
     if (!dim) CI_FAIL(CI_ENOMEM, "%s", path);
     CI_TRY(ci_commit_temp(path, temp));
-    CI_TRY(ci_h5_create(NULL, temp, array, A_COUNT, attribute, CI_COUNT(attribute), &f));
+    CI_TRY(ci_h5_create(NULL, temp, array, c->scaler.n_window ? A_COUNT : A_WINDOW, attribute, CI_COUNT(attribute), &f));
     CI_TRY(arrays_write(f, c, m));
     CI_TRY(ci_h5_finish(&f));
     CI_TRY(ci_ckpt_load(temp, &read));

@@ -302,7 +302,7 @@ ci_rc ci_csv_list(const ci_conf *conf, const char *only, ci_plan *out)
 {
     ci_rc rc = CI_OK;
     ci_plan p = {.frames = conf->window.frames, .stride = conf->window.stride};
-    const ci_feature_set *set = ci_feature_set_find(conf->features.set);
+    const ci_feature_set *set = ci_feature_set_of(conf->features.set, conf->features.past);
     size_t cap = 0;
 
     if (!set) CI_FAIL(CI_ECONF, "features.set: \"%s\" is unknown", conf->features.set);

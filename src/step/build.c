@@ -54,14 +54,14 @@ static bool used(const struct work *w, int32_t block)
 static ci_rc memory_start(struct work *w)
 {
     const ci_plan *p = w->plan;
-    const ci_feature_set *set = ci_feature_set_find(w->conf->features.set);
-    const int64_t chunk = w->conf->store.chunk, F = set ? set->n_node : 0, K = set ? set->n_edge : 0;
-    const int64_t node = 4 * (1 + F) + 2 * F, edge = 4 * (2 + K); /* a node's features in half precision, too: no stored form takes more */
+    const ci_feature_set *set = ci_feature_set_of(w->conf->features.set, w->conf->features.past);
+    const int64_t chunk = w->conf->store.chunk, F = set ? set->n_node : 0, K = set ? set->n_edge : 0, H = set ? set->n_window : 0;
+    const int64_t node = 4 * (1 + F) + 2 * F, edge = 4 * (2 + K) + (H > 0); /* a node's features in half precision, too: no stored form takes more */
     int64_t rows = 0;
 
     for (int32_t b = 0; b < p->n_block; b++) rows = CI_MAX(rows, p->block[b].rows);
     w->limit = guard_limit(w->comm, w->conf);
-    return guard_start(w->limit, (rows + p->rows) * 22 * 3 / 2, chunk * p->rows * (node + edge), CI_STORE_BUFFERS);
+    return guard_start(w->limit, (rows + p->rows) * 22 * 3 / 2, chunk * (p->rows * (node + edge) + 4 * H), CI_STORE_BUFFERS);
 }
 
 /* When memory becomes scarce, what is buffered goes to the disk now. */
@@ -83,7 +83,7 @@ static ci_rc work_init(struct work *w, const ci_store_head *head)
 {
     ci_rc rc = CI_OK;
     const ci_plan *p = w->plan;
-    const ci_feature_set *set = ci_feature_set_find(w->conf->features.set);
+    const ci_feature_set *set = ci_feature_set_of(w->conf->features.set, w->conf->features.past);
     const ci_lid chunk = (ci_lid)w->conf->store.chunk;
 
     if (!set) CI_FAIL(CI_ECONF, "features.set: \"%s\" is unknown", w->conf->features.set);

@@ -64,12 +64,16 @@ ci_rc ci_build_head(const ci_plan *p, const ci_conf *conf, ci_store_head *out)
     ci_store_head h = {.frames = p->frames, .stride = p->stride, .n_graph = p->graphs, .n_node = p->nodes,
                        .n_edge = p->edges};
 
+    const ci_feature_set *set = ci_feature_set_of(conf->features.set, conf->features.past);
+
+    if (!set) CI_FAIL(CI_ECONF, "features.set: \"%s\" is unknown", conf->features.set);
     if (p->graphs == 0)
         CI_FAIL(CI_ECONF, "window.frames: no capture has %d frames: no graph can be built", p->rows);
-    snprintf(h.set, sizeof h.set, "%.31s", conf->features.set);
+    snprintf(h.set, sizeof h.set, "%s", set->name);
+    if (set->stream) snprintf(h.past, sizeof h.past, "%.15s", conf->features.past);
     h.simulated = p->simulated;
     h.compat = strcmp(conf->features.compat, "reference") == 0;
-    CI_TRY(ci_store_layout_of(conf->store.layout, ci_feature_set_find(h.set), &h.layout));
+    CI_TRY(ci_store_layout_of(conf->store.layout, set, &h.layout));
     ci_plan_digest(p, h.source);
     CI_TRY(captures_fill(p, &h));
     for (int32_t i = 0; i < h.n_capture; i++) h.n_frame += h.capture[i].n_graph ? h.capture[i].rows : 0;

@@ -75,12 +75,14 @@ done:
 /* Is a store with this head what the plan and the settings lead to? */
 static bool store_fits(const struct run *r, const ci_store_head *h)
 {
+    const ci_feature_set *set = ci_feature_set_of(r->base->features.set, r->base->features.past);
     char source[CI_SHA256_HEX];
     ci_store_layout layout;
 
-    if (ci_store_layout_of(r->base->store.layout, ci_feature_set_find(r->base->features.set), &layout) != CI_OK) return false;
+    if (ci_store_layout_of(r->base->store.layout, set, &layout) != CI_OK) return false;
     ci_plan_digest(&r->plan, source);
-    return h->layout == layout && strcmp(h->source, source) == 0 && strcmp(h->set, r->base->features.set) == 0 &&
+    return h->layout == layout && strcmp(h->source, source) == 0 && strcmp(h->set, set->name) == 0 &&
+           (!set->stream || strcmp(h->past, r->base->features.past) == 0) &&
            h->compat == (strcmp(r->base->features.compat, "reference") == 0);
 }
 

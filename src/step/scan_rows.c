@@ -71,7 +71,7 @@ done:
 
 ci_rc ci_scan_builder(const ci_scan_state *s, ci_builder **out)
 {
-    return ci_builder_create(ci_feature_set_find(s->conf->features.set), s->plan.frames,
+    return ci_builder_create(ci_feature_set_of(s->conf->features.set, s->conf->features.past), s->plan.frames,
                              strcmp(s->conf->features.compat, "reference") == 0, out);
 }
 

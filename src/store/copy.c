@@ -45,7 +45,7 @@ bool ci_store_alike(const ci_store_head *a, const ci_store_head *b)
     ci_array x[CI_STORE_ARRAYS], y[CI_STORE_ARRAYS];
     const size_t n = ci_store_schema(a, x);
 
-    if (ci_store_schema(b, y) != n || a->layout != b->layout || strcmp(a->set, b->set) != 0 || a->compat != b->compat || a->frames != b->frames ||
+    if (ci_store_schema(b, y) != n || a->layout != b->layout || strcmp(a->set, b->set) != 0 || strcmp(a->past, b->past) != 0 || a->compat != b->compat || a->frames != b->frames ||
         a->stride != b->stride || !same_numbers(a, b))
         return false;
     for (size_t i = 0; i < n; i++)

@@ -93,7 +93,7 @@ ci_rc ci_store_create(const ci_comm *comm, const char *path, const ci_store_head
     ci_rc rc = CI_OK;
     ci_store_writer *w = NULL;
     const ci_feature_set *set = ci_feature_set_find(h->set);
-    const ci_attribute attribute[] = {
+    const ci_attribute attribute[] = { /* `past`, the last one, of streamed sets only */
         {"format", "canids graph store", 0},
         {"format_version", NULL, CI_STORE_VERSION},
         {"layout", ci_store_layout_name(h->layout), 0},
@@ -106,11 +106,12 @@ ci_rc ci_store_create(const ci_comm *comm, const char *path, const ci_store_head
         {"simulated", NULL, h->simulated},
         {"source_sha256", h->source, 0},
         {"title", "sliding-window graphs of CAN captures", 0},
+        {"past", h->past, 0},
     };
 
     *out = NULL;
     CI_TRY_ALL(comm, "store.create.room", writer_new(comm, path, h, &w));
-    CI_TRY(ci_h5_create(comm, w->temp, w->array, w->n_array, attribute, CI_COUNT(attribute), &w->file));
+    CI_TRY(ci_h5_create(comm, w->temp, w->array, w->n_array, attribute, CI_COUNT(attribute) - !w->set->stream, &w->file));
     CI_TRY_ALL(comm, "store.create.head", comm->rank == 0 ? head_write(w->file, h, w->frame) : CI_OK);
     *out = w;
     w = NULL;

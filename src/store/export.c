@@ -151,6 +151,14 @@ static ci_json *columns(const ci_feature *f, ci_lid n)
     return a;
 }
 
+/* Files that only streamed sets have. */
+static bool of_streams(const char *name)
+{
+    static const char *const names[] = {"graph_warm.npy", "graph_window.npy", "edge_label.npy", NULL};
+
+    return among(name, names);
+}
+
 static ci_rc note_write(const ci_store *st, ci_export_kind kind, const char *folder)
 {
     ci_rc rc = CI_OK;
@@ -172,10 +180,15 @@ static ci_rc note_write(const ci_store *st, ci_export_kind kind, const char *fol
     ci_json_int(j, "edges", h->n_edge);
     ci_json_int(j, "vocabulary", h->n_vocab);
     ci_json_str(j, "source_sha256", h->source);
-    for (; *names; names++) ci_json_add_str(files, *names);
+    for (; *names; names++)
+        if (st->set->stream || !of_streams(*names)) ci_json_add_str(files, *names);
     ci_json_put(j, "files", files);
     ci_json_put(j, "node_columns", columns(st->set->node, st->set->n_node));
     ci_json_put(j, "edge_columns", columns(st->set->edge, st->set->n_edge));
+    if (st->set->stream) {
+        ci_json_str(j, "past", h->past);
+        ci_json_put(j, "window_columns", columns(st->set->window, st->set->n_window));
+    }
     text = ci_json_text(j, true);
     if (!text) CI_FAIL(CI_ENOMEM, "%s", folder);
     CI_TRY(ci_path_join(path, folder, note));

@@ -7,7 +7,7 @@
 
 const char *const export_csv_names[] = {"captures.csv", "graphs.csv", "nodes.csv", "edges.csv", NULL};
 
-enum { CELL = 24, LINE = (128 + 4) * CELL }; /* bytes of a number with its comma; of a line of numbers */
+enum { CELL = 24, LINE = (192 + 4) * CELL }; /* bytes of a number with its comma; of a line of numbers */
 
 /* Nine digits give a float32 back; most columns are small integers, which need no printf. */
 static char *number(char *to, float v)
@@ -115,6 +115,7 @@ static ci_rc edges_put(const ci_store *st, int64_t g, const ci_graph_view *v, st
 
     for (ci_lid i = 0; i < v->n_edge; i++) {
         char *to = line + snprintf(line, sizeof line, "%lld,%d,%d", (long long)g, v->src[i], v->dst[i]);
+        if (v->edge_label) to += snprintf(to, CELL, ",%d", v->edge_label[i]);
         to = row(to, v->e + (size_t)i * (size_t)st->set->n_edge, st->set->n_edge);
         CI_TRY(export_bytes(f, line, (size_t)(to - line)));
     }
@@ -133,15 +134,18 @@ static ci_rc graphs(const ci_store *st, const char *folder)
 
     CI_TRY(ci_reader_create(st, &r));
     for (int i = 0; i < FILES; i++) CI_TRY(export_open(folder, export_csv_names[1 + i], &f[i]));
-    CI_TRY(header(&f[GRAPHS], "graph,capture,row,label,nodes,edges", NULL, 0));
+    CI_TRY(header(&f[GRAPHS], st->set->stream ? "graph,capture,row,label,nodes,edges,warm" : "graph,capture,row,label,nodes,edges",
+                  st->set->window, st->set->n_window));
     CI_TRY(header(&f[NODES], "graph,node,id,vocab", st->set->node, st->set->n_node));
-    CI_TRY(header(&f[EDGES], "graph,src,dst", st->set->edge, st->set->n_edge));
+    CI_TRY(header(&f[EDGES], st->set->stream ? "graph,src,dst,label" : "graph,src,dst", st->set->edge, st->set->n_edge));
     for (int64_t g = 0; g < st->head.n_graph; g++) {
-        int n;
+        char *to = line;
         ci_store_graph(r, g, &v);
-        n = snprintf(line, sizeof line, "%lld,%d,%lld,%d,%d,%d\n", (long long)g, st->graph_capture[g], (long long)st->graph_row[g],
-                     st->graph_label[g], v.n_node, v.n_edge);
-        CI_TRY(export_bytes(&f[GRAPHS], line, (size_t)n));
+        to += snprintf(to, sizeof line, "%lld,%d,%lld,%d,%d,%d", (long long)g, st->graph_capture[g], (long long)st->graph_row[g],
+                       st->graph_label[g], v.n_node, v.n_edge);
+        if (st->set->stream) to += snprintf(to, CELL, ",%d", st->graph_warm[g]);
+        to = row(to, v.w, st->set->n_window);
+        CI_TRY(export_bytes(&f[GRAPHS], line, (size_t)(to - line)));
         CI_TRY(nodes_put(st, g, &v, &f[NODES]));
         CI_TRY(edges_put(st, g, &v, &f[EDGES]));
         export_forget(st, g);

@@ -8,7 +8,8 @@ const char *const export_npy_names[] = {
     "graph_capture.npy", "graph_row.npy",    "graph_label.npy",    "graph_node.npy",     "graph_edge.npy",
     "node_id.npy",       "node_x.npy",       "edge_src.npy",       "edge_dst.npy",       "edge_x.npy",
     "capture_path.npy",  "capture_hash.npy", "capture_folder.npy", "capture_attack.npy", "capture_rows.npy",
-    "capture_graph.npy", "folder_name.npy",  "folder_role.npy",    "id_value.npy",       "id_vocab.npy", NULL};
+    "capture_graph.npy", "folder_name.npy",  "folder_role.npy",    "id_value.npy",       "id_vocab.npy",
+    "graph_warm.npy",    "graph_window.npy", "edge_label.npy",     NULL}; /* the last three of streamed sets */
 
 /* Open NAME.npy and write its head; cols 0: one dimension. */
 static ci_rc begin(const char *folder, const char *name, const char *kind, int64_t rows, int64_t cols, struct export_file *f)
@@ -90,10 +91,11 @@ done:
     return rc;
 }
 
-/* Nodes and edges, a graph at a time, into five files at once. */
+/* Nodes and edges, a graph at a time, into all their files at once; with them what streamed sets have beside. */
 static ci_rc graphs(const ci_store *st, const char *folder)
 {
-    enum { ID, X, SRC, DST, E, FILES };
+    enum { ID, X, SRC, DST, E, W, LABEL, FILES };
+    const int files = st->set->stream ? FILES : W;
     ci_rc rc = CI_OK;
     const int64_t nodes = st->head.n_node, edges = st->head.n_edge;
     const size_t F = (size_t)st->set->n_node, K = (size_t)st->set->n_edge;
@@ -107,8 +109,17 @@ static ci_rc graphs(const ci_store *st, const char *folder)
     CI_TRY(begin(folder, "edge_src", "<i4", edges, 0, &f[SRC]));
     CI_TRY(begin(folder, "edge_dst", "<i4", edges, 0, &f[DST]));
     CI_TRY(begin(folder, "edge_x", "<f4", edges, (int64_t)K, &f[E]));
+    if (st->set->stream) {
+        CI_TRY(whole(folder, "graph_warm", "|u1", st->head.n_graph, 1, st->graph_warm));
+        CI_TRY(begin(folder, "graph_window", "<f4", st->head.n_graph, st->set->n_window, &f[W]));
+        CI_TRY(begin(folder, "edge_label", "|u1", edges, 0, &f[LABEL]));
+    }
     for (int64_t g = 0; g < st->head.n_graph; g++) {
         ci_store_graph(r, g, &v);
+        if (st->set->stream) {
+            CI_TRY(export_bytes(&f[W], v.w, (size_t)st->set->n_window * sizeof *v.w));
+            CI_TRY(export_bytes(&f[LABEL], v.edge_label, (size_t)v.n_edge));
+        }
         CI_TRY(export_bytes(&f[ID], v.id, (size_t)v.n_node * sizeof *v.id));
         CI_TRY(export_bytes(&f[X], v.x, (size_t)v.n_node * F * sizeof *v.x));
         CI_TRY(export_bytes(&f[SRC], v.src, (size_t)v.n_edge * sizeof *v.src));
@@ -116,7 +127,7 @@ static ci_rc graphs(const ci_store *st, const char *folder)
         CI_TRY(export_bytes(&f[E], v.e, (size_t)v.n_edge * K * sizeof *v.e));
         export_forget(st, g);
     }
-    for (int i = 0; i < FILES; i++) CI_TRY(export_close(&f[i]));
+    for (int i = 0; i < files; i++) CI_TRY(export_close(&f[i]));
 done:
     for (int i = 0; i < FILES; i++) export_drop(&f[i]);
     ci_reader_destroy(&r);

@@ -38,6 +38,19 @@ done:
     return rc;
 }
 
+static ci_rc past_read(const ci_h5_view *v, const char *path, ci_store_head *h)
+{
+    ci_rc rc = CI_OK;
+    const ci_feature_set *set;
+
+    if (h->layout == CI_MESSAGES) CI_FAIL(CI_EFORMAT, "%s: features %s in the layout messages", path, h->set);
+    CI_TRY(ci_h5_text(v, "past", h->past, sizeof h->past));
+    set = ci_feature_set_of("agnostic", h->past);
+    if (!set || strcmp(set->name, h->set) != 0) CI_FAIL(CI_EFORMAT, "%s: features %s of the past \"%s\"", path, h->set, h->past);
+done:
+    return rc;
+}
+
 static ci_rc captures_read(const ci_h5_view *v, ci_store_head *h)
 {
     ci_rc rc = CI_OK;
@@ -112,6 +125,7 @@ static ci_rc built_map(ci_store *st)
     const ci_h5_view *v = st->view;
     ci_store_head *h = &st->head;
     const bool half = h->layout == CI_COMPACT;
+    const ci_lid K = st->set->n_edge;
     const ci_type local = store_local_kind(h);
     const void *x;
     int64_t N, E;
@@ -120,18 +134,30 @@ static ci_rc built_map(ci_store *st)
     CI_TRY(ci_h5_array(v, "node_id", store_id_kind(h), N, 1, &st->node_id, NULL));
     CI_TRY(ci_h5_array(v, "edge_src", local, -1, 1, &st->edge_src, &E));
     CI_TRY(ci_h5_array(v, "edge_dst", local, E, 1, &st->edge_dst, NULL));
-    if (half) {
-        st->node_half = x;
+    if (half) st->node_half = x;
+    else st->node_x = x;
+    if (store_exact(h, st->set)) {
         CI_TRY(ci_h5_array(v, "edge_iat", CI_TYPE_F32, E, 1, (const void **)&st->edge_iat, NULL));
         CI_TRY(ci_h5_array(v, "edge_freq", local, E, 1, &st->edge_freq, NULL));
         CI_TRY(ci_h5_array(v, "edge_byte", CI_TYPE_U8, E, 8, (const void **)&st->edge_byte, NULL));
         CI_TRY(ci_h5_array(v, "edge_bidir", CI_TYPE_U8, E, 1, (const void **)&st->edge_bidir, NULL));
-    } else {
-        st->node_x = x;
-        CI_TRY(ci_h5_array(v, "edge_x", CI_TYPE_F32, E, st->set->n_edge, (const void **)&st->edge_x, NULL));
-    }
+    } else if (half) CI_TRY(ci_h5_array(v, "edge_x", CI_TYPE_F16, E, K, (const void **)&st->edge_half, NULL));
+    else CI_TRY(ci_h5_array(v, "edge_x", CI_TYPE_F32, E, K, (const void **)&st->edge_x, NULL));
     h->n_node = N;
     h->n_edge = E;
+done:
+    return rc;
+}
+
+static ci_rc stream_map(ci_store *st)
+{
+    ci_rc rc = CI_OK;
+    const ci_h5_view *v = st->view;
+    const ci_store_head *h = &st->head;
+
+    CI_TRY(ci_h5_array(v, "graph_window", CI_TYPE_F32, h->n_graph, st->set->n_window, (const void **)&st->graph_window, NULL));
+    CI_TRY(ci_h5_array(v, "graph_warm", CI_TYPE_U8, h->n_graph, 1, (const void **)&st->graph_warm, NULL));
+    CI_TRY(ci_h5_array(v, "edge_label", CI_TYPE_U8, h->n_edge, 1, (const void **)&st->edge_label, NULL));
 done:
     return rc;
 }
@@ -171,6 +197,7 @@ static void forget(const ci_store *st, int64_t first)
     ci_h5_forget(v, st->graph_row + first, FORGET * (int64_t)sizeof *st->graph_row);
     ci_h5_forget(v, st->graph_capture + first, FORGET * (int64_t)sizeof *st->graph_capture);
     ci_h5_forget(v, st->graph_label + first, FORGET * (int64_t)sizeof *st->graph_label);
+    if (st->graph_warm) ci_h5_forget(v, st->graph_warm + first, FORGET * (int64_t)sizeof *st->graph_warm);
 }
 
 /* Graphs are where the offsets say, and windows within their captures. */
@@ -194,6 +221,8 @@ static ci_rc graphs_check(ci_store *st)
         if (st->graph_row[g] < 0 || st->graph_row[g] > h->capture[st->graph_capture[g]].rows - rows)
             CI_FAIL(CI_EFORMAT, "graph %lld of the store begins at row %lld of a capture of %lld", (long long)g,
                     (long long)st->graph_row[g], (long long)h->capture[st->graph_capture[g]].rows);
+        if (st->graph_warm && st->graph_warm[g] > 1)
+            CI_FAIL(CI_EFORMAT, "graph %lld of the store cannot be: graph_warm %d", (long long)g, st->graph_warm[g]);
         if (edges > st->max_edge) st->max_edge = (ci_lid)edges;
         if ((g + 1) % FORGET == 0) forget(st, g + 1 - FORGET);
     }
@@ -216,6 +245,7 @@ static ci_rc columns_map(ci_store *st)
     st->wide_id = store_id_kind(h) == CI_TYPE_U32;
     st->wide_local = store_local_kind(h) == CI_TYPE_U16;
     CI_TRY(h->layout == CI_MESSAGES ? frames_map(st) : built_map(st));
+    if (st->set->stream) CI_TRY(stream_map(st));
     CI_TRY(graphs_check(st));
 done:
     return rc;
@@ -233,6 +263,7 @@ ci_rc ci_store_open(const char *path, ci_store **out)
     CI_TRY(attributes_read(st->view, path, &st->head));
     st->set = ci_feature_set_find(st->head.set);
     if (!st->set) CI_FAIL(CI_EFORMAT, "%s: unknown feature set \"%s\"", path, st->head.set);
+    if (st->set->stream) CI_TRY(past_read(st->view, path, &st->head));
     CI_TRY(ci_h5_number(st->view, "features_version", &version));
     if (version != st->set->version)
         CI_FAIL(CI_EFORMAT, "%s: features %s of version %lld, this program computes %d; build it again", path,

@@ -65,25 +65,24 @@ done:
     return rc;
 }
 
-/* A block of nodes at a time, so that the scaled copy stays in cache. */
-static ci_rc put_halves(ci_store_writer *w, int64_t at, const ci_graphs *g)
+/* A block of rows at a time, so that the scaled copy stays in cache. */
+static ci_rc put_halves(ci_store_writer *w, size_t array, int64_t at, ci_lid rows, const float *v, const ci_feature *column, ci_lid F)
 {
     enum { ROWS = 16 };
     ci_rc rc = CI_OK;
-    const ci_lid F = w->set->n_node;
     float scaled[ROWS * 128], by[128];
 
     if (F > 128) CI_FAIL(CI_EINTERNAL, "%d columns", F);
-    for (ci_lid k = 0; k < F; k++) by[k] = __builtin_ldexpf(1, w->set->node[k].log2_scale);
-    CI_TRY(store_room(w, (size_t)g->n_node * (size_t)F * 2));
-    for (ci_lid r = 0; r < g->n_node; r += ROWS) {
-        const ci_lid n = CI_MIN(ROWS, g->n_node - r);
-        const float *x = g->x + (size_t)r * (size_t)F;
+    for (ci_lid k = 0; k < F; k++) by[k] = __builtin_ldexpf(1, column[k].log2_scale);
+    CI_TRY(store_room(w, (size_t)rows * (size_t)F * 2));
+    for (ci_lid r = 0; r < rows; r += ROWS) {
+        const ci_lid n = CI_MIN(ROWS, rows - r);
+        const float *x = v + (size_t)r * (size_t)F;
         for (ci_lid i = 0; i < n; i++)
             for (ci_lid k = 0; k < F; k++) scaled[i * F + k] = x[i * F + k] * by[k];
         ci_half_from_f32(scaled, (size_t)(n * F), (uint16_t *)w->room + (size_t)r * (size_t)F);
     }
-    CI_TRY(ci_h5_write(w->file, A_NODE_X, at, g->n_node, w->room));
+    CI_TRY(ci_h5_write(w->file, array, at, rows, w->room));
 done:
     return rc;
 }
@@ -148,9 +147,15 @@ ci_rc ci_store_put(ci_store_writer *w, int32_t capture, int64_t first_graph, int
     CI_TRY(put_ids(w, A_NODE_ID, first_node, g->n_node, g->id));
     CI_TRY(put_local(w, A_EDGE_SRC, first_edge, g->n_edge, g->src));
     CI_TRY(put_local(w, A_EDGE_DST, first_edge, g->n_edge, g->dst));
+    if (w->set->stream) {
+        CI_TRY(ci_h5_write(w->file, A_GRAPH_WINDOW, first_graph, g->n_graph, g->w));
+        CI_TRY(ci_h5_write(w->file, A_GRAPH_WARM, first_graph, g->n_graph, g->warm));
+        CI_TRY(ci_h5_write(w->file, A_EDGE_LABEL, first_edge, g->n_edge, g->edge_attack));
+    }
     if (w->layout == CI_COMPACT) {
-        CI_TRY(put_halves(w, first_node, g));
-        CI_TRY(put_exact(w, first_edge, g));
+        CI_TRY(put_halves(w, A_NODE_X, first_node, g->n_node, g->x, w->set->node, w->set->n_node));
+        if (w->set->stream) CI_TRY(put_halves(w, A_EDGE_X, first_edge, g->n_edge, g->e, w->set->edge, w->set->n_edge));
+        else CI_TRY(put_exact(w, first_edge, g));
     } else {
         CI_TRY(ci_h5_write(w->file, A_NODE_X, first_node, g->n_node, g->x));
         CI_TRY(ci_h5_write(w->file, A_EDGE_X, first_edge, g->n_edge, g->e));

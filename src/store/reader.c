@@ -8,7 +8,7 @@
 
 struct ci_reader {
     const ci_store *st;
-    float by[128];        /* compact: what a half times 2^log2_scale is multiplied with */
+    float by[128], edge_by[128]; /* compact: what a half times 2^log2_scale is multiplied with */
     int32_t *id;          /* (rows) */
     ci_graphs one;        /* room for a graph */
     ci_builder *builder;  /* messages */
@@ -48,6 +48,8 @@ ci_rc ci_reader_create(const ci_store *st, ci_reader **out)
     r->st = st;
     for (ci_lid k = 0; st->node_half && k < st->set->n_node; k++)
         r->by[k] = __builtin_ldexpf(1, -st->set->node[k].log2_scale);
+    for (ci_lid k = 0; st->edge_half && k < st->set->n_edge; k++)
+        r->edge_by[k] = __builtin_ldexpf(1, -st->set->edge[k].log2_scale);
     r->id = ci_new((size_t)rows(st), sizeof *r->id);
     if (!r->id) CI_FAIL(CI_ENOMEM, "windows of %d frames", rows(st));
     CI_TRY(ci_graphs_init(&r->one, st->set, 1, rows(st), rows(st)));
@@ -89,14 +91,11 @@ static const int32_t *ids(ci_reader *r, int64_t first, ci_lid n)
     return r->id;
 }
 
-static void halves(ci_reader *r, int64_t first, ci_lid n)
+static void halves(const uint16_t *half, ci_lid n, ci_lid F, const float *by, float *x)
 {
-    const ci_lid F = r->st->set->n_node;
-    float *x = r->one.x;
-
-    ci_half_to_f32(r->st->node_half + first * F, (size_t)n * (size_t)F, x);
+    ci_half_to_f32(half, (size_t)n * (size_t)F, x);
     for (ci_lid i = 0; i < n; i++)
-        for (ci_lid k = 0; k < F; k++) x[i * F + k] *= r->by[k];
+        for (ci_lid k = 0; k < F; k++) x[i * F + k] *= by[k];
 }
 
 /* The exact columns of kd35. */
@@ -117,17 +116,19 @@ static void stored(ci_reader *r, int64_t g, ci_graph_view *v)
 {
     const ci_store *st = r->st;
     const int64_t node = st->graph_node[g], edge = st->graph_edge[g];
+    const ci_lid F = st->set->n_node, K = st->set->n_edge;
 
     widen_local(st, st->edge_src, edge, v->n_edge, r->one.src);
     widen_local(st, st->edge_dst, edge, v->n_edge, r->one.dst);
     v->id = ids(r, node, v->n_node);
     if (st->head.layout == CI_FLOAT32) {
-        v->x = st->node_x + node * st->set->n_node;
-        v->e = st->edge_x + edge * st->set->n_edge;
+        v->x = st->node_x + node * F;
+        v->e = st->edge_x + edge * K;
         return;
     }
-    halves(r, node, v->n_node);
-    exact(r, edge, v->n_edge);
+    halves(st->node_half + node * F, v->n_node, F, r->by, r->one.x);
+    if (st->edge_half) halves(st->edge_half + edge * K, v->n_edge, K, r->edge_by, r->one.e);
+    else exact(r, edge, v->n_edge);
 }
 
 /* Identifiers as their indices: in the same order, so that the graph is the same. */
@@ -165,5 +166,7 @@ void ci_store_graph(ci_reader *r, int64_t g, ci_graph_view *out)
 
     if (st->head.layout == CI_MESSAGES) built(r, g, &v);
     else stored(r, g, &v);
+    if (st->graph_window) v.w = st->graph_window + g * st->set->n_window;
+    if (st->edge_label) v.edge_label = st->edge_label + st->graph_edge[g];
     *out = v;
 }

@@ -13,11 +13,24 @@ ci_type store_local_kind(const ci_store_head *h)
     return h->frames <= 255 ? CI_TYPE_U8 : CI_TYPE_U16;
 }
 
+bool store_exact(const ci_store_head *h, const ci_feature_set *set)
+{
+    return h->layout == CI_COMPACT && !set->stream;
+}
+
 static const int16_t *node_scale(const ci_feature_set *set)
 {
     static int16_t scale[192];
 
     for (ci_lid k = 0; k < set->n_node; k++) scale[k] = set->node[k].log2_scale;
+    return scale;
+}
+
+static const int16_t *edge_scale(const ci_feature_set *set)
+{
+    static int16_t scale[192];
+
+    for (ci_lid k = 0; k < set->n_edge; k++) scale[k] = set->edge[k].log2_scale;
     return scale;
 }
 
@@ -56,14 +69,24 @@ static void built_arrays(const ci_store_head *h, const ci_feature_set *set, ci_a
                          : (ci_array){"node_x", CI_TYPE_F32, N, set->n_node, NULL, "features of the nodes", NULL};
     out[A_EDGE_SRC] = (ci_array){"edge_src", local, E, 1, NULL, "node of a frame, position in its graph", NULL};
     out[A_EDGE_DST] = (ci_array){"edge_dst", local, E, 1, NULL, "node of the next frame, position in its graph", NULL};
-    if (!half) {
-        out[A_EDGE_X] = (ci_array){"edge_x", CI_TYPE_F32, E, set->n_edge, NULL, "features of the edges", NULL};
+    if (!store_exact(h, set)) {
+        out[A_EDGE_X] = half ? (ci_array){"edge_x", CI_TYPE_F16, E, set->n_edge, NULL, "features of the edges times 2^log2_scale", edge_scale(set)}
+                             : (ci_array){"edge_x", CI_TYPE_F32, E, set->n_edge, NULL, "features of the edges", NULL};
         return;
     }
     out[A_EDGE_IAT] = (ci_array){"edge_iat", CI_TYPE_F32, E, 1, "s", "time from one frame to the next", NULL};
     out[A_EDGE_BYTE] = (ci_array){"edge_byte", CI_TYPE_U8, E, 8, NULL, "absolute difference of byte k", NULL};
     out[A_EDGE_BIDIR] = (ci_array){"edge_bidir", CI_TYPE_U8, E, 1, NULL, "1 when the graph has an edge back", NULL};
     out[A_EDGE_FREQ] = (ci_array){"edge_freq", local, E, 1, "count", "edges of the graph with these ends", NULL};
+}
+
+static void stream_arrays(const ci_store_head *h, const ci_feature_set *set, ci_array *out)
+{
+    const int64_t G = h->n_graph;
+
+    out[A_GRAPH_WINDOW] = (ci_array){"graph_window", CI_TYPE_F32, G, set->n_window, NULL, "features of the windows", NULL};
+    out[A_GRAPH_WARM] = (ci_array){"graph_warm", CI_TYPE_U8, G, 1, NULL, "0 when too little is known yet to judge the window", NULL};
+    out[A_EDGE_LABEL] = (ci_array){"edge_label", CI_TYPE_U8, h->n_edge, 1, NULL, "1 when the frame that the edge leads to is an attack", NULL};
 }
 
 static void message_arrays(const ci_store_head *h, ci_array *out)
@@ -80,10 +103,13 @@ static void message_arrays(const ci_store_head *h, ci_array *out)
 
 size_t ci_store_schema(const ci_store_head *h, ci_array out[CI_STORE_ARRAYS])
 {
+    const ci_feature_set *set = ci_feature_set_find(h->set);
+
     shared_arrays(h, out);
     if (h->layout == CI_MESSAGES) message_arrays(h, out);
-    else built_arrays(h, ci_feature_set_find(h->set), out);
-    return h->layout == CI_MESSAGES ? A_MESSAGES : h->layout == CI_COMPACT ? A_COMPACT : A_FLOAT32;
+    else built_arrays(h, set, out);
+    if (set->stream) stream_arrays(h, set, out);
+    return h->layout == CI_MESSAGES ? A_MESSAGES : set->stream ? A_STREAM : h->layout == CI_COMPACT ? A_COMPACT : A_FLOAT32;
 }
 
 int64_t ci_store_bytes(const ci_store_head *h)
@@ -103,16 +129,16 @@ const char *ci_store_layout_name(ci_store_layout layout)
     return layouts[layout];
 }
 
-/* The compact columns of edges are those of kd35. */
+/* kd35 has exact columns of edges; halves, which err by 2^-11, are taken for a streamed set only when asked for. */
 static bool has_compact(const ci_feature_set *set)
 {
-    return strcmp(set->name, "kd35") == 0;
+    return set->stream || strcmp(set->name, "kd35") == 0;
 }
 
 ci_rc ci_store_layout_of(const char *wanted, const ci_feature_set *set, ci_store_layout *out)
 {
     ci_rc rc = CI_OK;
-    ci_store_layout layout = set && has_compact(set) ? CI_COMPACT : CI_FLOAT32;
+    ci_store_layout layout = set && has_compact(set) && !set->stream ? CI_COMPACT : CI_FLOAT32;
 
     if (!set) CI_FAIL(CI_ECONF, "features.set: there is none of this name");
     if (strcmp(wanted, "auto") != 0) {
@@ -122,6 +148,9 @@ ci_rc ci_store_layout_of(const char *wanted, const ci_feature_set *set, ci_store
     }
     if (layout == CI_COMPACT && !has_compact(set))
         CI_FAIL(CI_ECONF, "store.layout: features %s have no compact form; set it to auto, float32 or messages", set->name);
+    if (layout == CI_MESSAGES && set->stream)
+        CI_FAIL(CI_ECONF, "store.layout: features %s cannot be built from the frames of a window alone, which is what messages keeps; "
+                "set it to auto, float32 or compact", set->name);
     *out = layout;
 done:
     return rc;

@@ -10,7 +10,8 @@ enum {
 
     A_NODE_ID = A_SHARED, A_NODE_X, A_EDGE_SRC, A_EDGE_DST, A_BUILT, /* compact and float32 */
     A_EDGE_IAT = A_BUILT, A_EDGE_BYTE, A_EDGE_BIDIR, A_EDGE_FREQ, A_COMPACT,
-    A_EDGE_X = A_BUILT, A_FLOAT32,
+    A_EDGE_X = A_BUILT, A_FLOAT32, /* compact of streamed sets, too */
+    A_GRAPH_WINDOW = A_FLOAT32, A_GRAPH_WARM, A_EDGE_LABEL, A_STREAM, /* behind them */
 
     A_CAPTURE_FRAME = A_SHARED, A_FRAME_TIME, A_FRAME_ID, A_FRAME_DATA, A_FRAME_LEN, A_FRAME_LABEL, A_MESSAGES
 };
@@ -40,6 +41,7 @@ struct ci_store_writer {
 ci_rc store_room(ci_store_writer *w, size_t bytes);               /* w->room has so many */
 int32_t store_id_index(const ci_store_writer *w, uint32_t id);    /* in w->id, -1: not there */
 
+bool store_exact(const ci_store_head *h, const ci_feature_set *set); /* edges in the exact columns of kd35 */
 ci_type store_id_kind(const ci_store_head *h);    /* of node_id, frame_id: index into id_value */
 ci_type store_local_kind(const ci_store_head *h); /* of edge_src, edge_dst, edge_freq */
 

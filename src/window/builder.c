@@ -60,18 +60,19 @@ ci_rc ci_builder_create(const ci_feature_set *set, ci_lid frames, bool compat, c
 {
     ci_rc rc = CI_OK;
     ci_builder *b = NULL;
-    const ci_lid least = compat && !set->merged ? 3 : 2;
+    const ci_lid least = set->stream ? 4 : compat && !set->merged ? 3 : 2;
 
     *out = NULL;
     if (frames < least || frames > UINT16_MAX)
         CI_FAIL(CI_ECONF, "window.frames is %d, not %d to %d", frames, least, UINT16_MAX);
-    if (set->n_node != (set->merged ? KD11_NODE : KD35_NODE) || set->n_edge != (set->merged ? KD11_EDGE : KD35_EDGE))
+    if (set->stream && compat) CI_FAIL(CI_ECONF, "features.compat: reference is for kd35 and kd11, features.set is %s; set it to none", set->name);
+    if (!set->stream && (set->n_node != (set->merged ? KD11_NODE : KD35_NODE) || set->n_edge != (set->merged ? KD11_EDGE : KD35_EDGE)))
         CI_FAIL(CI_ECONF, "feature set %s cannot be built from frames", set->name);
     b = calloc(1, sizeof *b);
     if (!b) CI_FAIL(CI_ENOMEM, "builder of windows of %d frames", frames);
     *b = (ci_builder){.set = set, .frames = frames, .rows = ci_feature_rows(set, frames, compat),
                       .first_edge = compat && !set->merged, .n_edge = ci_feature_edges(set, frames, compat)};
-    b->kernel = kernel_choose(set->merged);
+    b->kernel = set->stream ? NULL : kernel_choose(set->merged);
     for (b->shift = 31; 1u << (32 - b->shift) < 2u * (uint32_t)b->rows;) b->shift--;
     if (!builder_reserve(b)) CI_FAIL(CI_ENOMEM, "builder of windows of %d frames", frames);
     nlogn_fill(b->nlogn);
@@ -208,6 +209,7 @@ ci_rc ci_window_build(ci_builder *b, const ci_table *t, ci_lid r, ci_graphs *g)
     ci_lid n_node;
     uint8_t attack;
 
+    if (!b->kernel) CI_FAIL(CI_ECONF, "features %s are built from the stream, not from a window", b->set->name);
     CI_TRY(window_begin(b, t, r, g, &n_node, &attack));
     ci_distinct_order(b, t->id + r, g->id + g->n_node);
     window_end(t, r, n_node, b->kernel(b, t, r, n_node, g), attack, g);
