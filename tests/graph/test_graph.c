@@ -63,7 +63,7 @@ static void feature_sets__are_listed_once(void **state)
 
     (void)state;
     for (const ci_feature_set *s; (s = ci_feature_set_at(n)); n++) assert_ptr_equal(ci_feature_set_find(s->name), s);
-    assert_int_equal(n, 2);
+    assert_int_equal(n, 5);
 }
 
 /** reference-system.md 4.3 and 4.4: W-1 and W-2 of W, or W pairs of W+1. */
