@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "ci/conf.h"
+#include "ci/graph.h"
 #include "ci/types.h"
 
 static ci_conf c; /* large; each test fills it anew */
@@ -114,6 +115,30 @@ static int64_t vgae_parameters(int64_t columns, int64_t ids)
     }
     n += conv(in, 1, columns, edge_columns()) + (z + 1) * ids + 2 * (z + 1) * z + (z + 1) * (gaussian ? z : ids);
     return n + (edges ? (2 * z + 1) * z + (z + 1) * 11 : 0);
+}
+
+/* GATv2, layer norm, mean | max, both uses of the window. */
+static int64_t agnostic_parameters(void)
+{
+    const ci_feature_set *set = ci_feature_set_of(c.features.set, c.features.past);
+    const int64_t out = (int64_t)c.model.heads * c.model.channels, pooled = 2 * c.model.layers * out + out, hidden = c.model.head_dim;
+    int64_t n = 0;
+
+    for (int64_t l = 0, in = set->n_node; l < c.model.layers; l++, in = out) n += conv(in, c.model.heads, out, set->n_edge) + 2 * out;
+    return n + (set->n_window + 1) * out + (pooled + 1) * hidden + 2 * (hidden + 1) + 2 * set->n_window;
+}
+
+static void conf_agnostic__sees_no_identifier(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        choose("agnostic", names[i / 2], scales[i % 2], "none");
+        assert_string_equal(c.features.set, "agnostic");
+        assert_int_equal(c.model.id_dim, 0);
+        assert_true(c.train.unk_drop == 0);
+        if (i >= 2) assert_string_equal(c.model.neighbour, "none");
+        if (i < 2) assert_int_equal(agnostic_parameters(), i ? 209574 : 41894); /* as the presets say */
+    }
 }
 
 static void conf_presets__have_the_published_numbers_of_parameters(void **state)
@@ -340,6 +365,7 @@ static void conf_members__need_room_for_their_folder(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(conf_model__resolves_and_freezes_every_combination),
+    cmocka_unit_test(conf_agnostic__sees_no_identifier),
     cmocka_unit_test(conf_presets__have_the_published_numbers_of_parameters),
     cmocka_unit_test(conf_reference__is_the_published_protocol),
     cmocka_unit_test(conf_preset__stands_between_model_and_file),

@@ -185,6 +185,12 @@ static void gradients__of_a_gps_model_are_central_differences(void **state)
     differences("gat_gps");
 }
 
+static void gradients__of_a_model_with_all_of_agnostic_are_central_differences(void **state)
+{
+    (void)state;
+    differences("gat_agnostic");
+}
+
 static ci_rc run(struct bench *t, int shard, int backward, ci_lid k)
 {
     const ci_model_pass p = {.m = t->m, .w = t->w, .wt = t->wt, .s = t->s[shard], .b = t->b[shard], .step = &t->step, .aid = &t->aid[shard],
@@ -195,7 +201,7 @@ static ci_rc run(struct bench *t, int shard, int backward, ci_lid k)
 static void passes__are_made_in_order(void **state)
 {
     (void)state;
-    static const char *const names[] = {"gat_lstm", "gat_gps", "vgae_gaussian", "vgae_exact"};
+    static const char *const names[] = {"gat_lstm", "gat_gps", "gat_agnostic", "vgae_gaussian", "vgae_exact"};
     for (size_t k = 0; k < CI_COUNT(names); k++) {
         struct bench t = bench_of(names[k], 2);
         double loss[CI_TERM_COUNT];
@@ -259,6 +265,21 @@ static void dim__as_text_and_back(void **state)
     }
 }
 
+/** Weights of 0.4 have no columns of windows. */
+static void dim__of_an_earlier_version_is_read(void **state)
+{
+    (void)state;
+    for (int k = 0; k < n_zoo; k++) {
+        char *text = ci_model_dim_text(&zoo[k].dim);
+        ci_model_dim back, want = zoo[k].dim;
+        *strstr(text, "n_window_feature=") = 0;
+        want.n_window_feature = want.window = want.message = want.group_drop = 0;
+        assert_int_equal(ci_model_dim_parse(text, &back), CI_OK);
+        assert_memory_equal(&back, &want, sizeof back);
+        free(text);
+    }
+}
+
 /** The text with line `k` left out, or with `value` in it. */
 static char *damaged(const char *text, int k, const char *value)
 {
@@ -295,6 +316,47 @@ static void dim__refuses_each_field_missing_or_no_number(void **state)
     assert_non_null(strstr(ci_message(), "depth=3"));
     free(more);
     free(text);
+}
+
+static void refused(struct bench *t, const char *says)
+{
+    assert_int_equal(run(t, 0, 0, 0), CI_EARG);
+    if (!strstr(ci_message(), says)) fail_msg("\"%s\" is not in \"%s\"", says, ci_message());
+}
+
+static void passes__refuse_what_agnostic_models_lack(void **state)
+{
+    (void)state;
+    struct bench t = bench_of("gat_agnostic", 0);
+    ci_batch *b = t.b[0];
+    ci_lid *raw = b->raw_first;
+    uint8_t *label = b->raw_label;
+    const ci_feature_set *set = t.step.set, other = {.n_node = 34, .n_edge = set->n_edge, .n_window = set->n_window};
+    float score[6 * ZOO_GRAPHS];
+
+    b->raw_first = NULL;
+    refused(&t, "without the frames' edges, which a message head needs");
+    assert_int_equal(ci_model_score(t.m, t.w, t.running, t.s[0], b, score), CI_EARG);
+    assert_int_equal(ci_model_forward(t.m, t.w, t.running, t.s[0], b), CI_OK); /* a teacher judges no frames */
+    b->raw_first = raw;
+    b->raw_label = NULL;
+    refused(&t, "without labels of its frames");
+    assert_int_equal(ci_model_score(t.m, t.w, t.running, t.s[0], b, score), CI_OK); /* labels are for learning */
+    b->raw_label = label;
+    b->n_window_feature = 8;
+    refused(&t, "with 8 columns of a window, the model has 9");
+    b->n_window_feature = 9;
+    t.step.set = &other;
+    refused(&t, "groups of 34, 11 and 9 columns for a model with 35, 11 and 9");
+    t.step.set = NULL;
+    refused(&t, "a model that knows none");
+    t.step.set = set;
+    assert_int_equal(run(&t, 0, 0, 0), CI_OK);
+    bench_close(&t);
+    t = bench_of("gat_jk_max", 0);
+    t.step.group_drop = 0.1f;
+    refused(&t, "a model that knows none");
+    bench_close(&t);
 }
 
 /** DESIGN.md, "Shapes"; reference-system.md 5.2 and 5.3; n rows of the id table, of a vgae the classes of its head. */
@@ -351,6 +413,14 @@ static void create__refuses_dimensions_that_cannot_be(void **state)
         {"vgae_exact", AT(decoder_heads), -3, "model.decoder_heads -3"},
         {"vgae_exact", AT(latent), 0, "model.latent 0"},
         {"vgae_exact", AT(teacher), -1, "-1 latent columns"},
+        {"gat_gps", AT(id_dim), 0, "no columns for 20 identifiers"},
+        {"gat_no_id", AT(id_buckets), 5, "no columns for 0 identifiers in 5 buckets"},
+        {"gat_no_id", AT(x_first), 35, "neither identifiers nor features"},
+        {"gat_no_id", AT(pool), 5, "model.pool: number 5"},
+        {"gat_no_id", AT(window), CI_WINDOW_POOL, "model.window: number 1 with 0 columns"},
+        {"gat_window_pool", AT(window), 4, "model.window: number 4"},
+        {"gat_window_pool", AT(n_window_feature), 1025, "with 1025 columns"},
+        {"vgae_no_id", AT(neighbour), CI_NEIGHBOUR_GAUSSIAN, "model.neighbour: neighbours are known by their identifiers"},
     };
     for (size_t k = 0; k < CI_COUNT(cases); k++) {
         ci_model_dim dim = zoo_find(zoo, n_zoo, cases[k].model)->dim;
@@ -392,9 +462,12 @@ int main(void)
         cmocka_unit_test(step__of_nothing_is_nothing),
         cmocka_unit_test(gradients__of_an_autoencoder_are_central_differences),
         cmocka_unit_test(gradients__of_a_gps_model_are_central_differences),
+        cmocka_unit_test(gradients__of_a_model_with_all_of_agnostic_are_central_differences),
         cmocka_unit_test(passes__are_made_in_order),
         cmocka_unit_test(passes__refuse_what_does_not_fit),
+        cmocka_unit_test(passes__refuse_what_agnostic_models_lack),
         cmocka_unit_test(dim__as_text_and_back),
+        cmocka_unit_test(dim__of_an_earlier_version_is_read),
         cmocka_unit_test(dim__refuses_each_field_missing_or_no_number),
         cmocka_unit_test(create__has_the_documented_number_of_parameters),
         cmocka_unit_test(create__refuses_dimensions_that_cannot_be),
