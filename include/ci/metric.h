@@ -147,7 +147,8 @@ ci_rc ci_calibration_compute(const double *score, const uint8_t *label, int64_t 
 /** Everything a line of the results table says. */
 typedef struct ci_scores {
     int64_t n, n_attack;
-    bool one_class;    /**< not both classes: auroc, ap, on, lo and hi are NaN; report counts    */
+    int64_t n_cold;    /**< windows that were too early to be judged, and so are called benign   */
+    bool one_class;    /**< not both classes among the others: auroc, ap, on, lo and hi are NaN; report counts    */
     double threshold;
     ci_counts at;      /**< counts at the threshold                                              */
     double auroc, ap, f1, mcc, fpr, accuracy, precision, recall, balanced_accuracy;
@@ -171,5 +172,12 @@ double ci_scores_value(const ci_scores *s, ci_metric m);
  *          CI_ENOMEM; *out is written only on CI_OK */
 ci_rc ci_scores_compute(const double *score, const uint8_t *label, const int32_t *capture,
                         int64_t n, double threshold, ci_bootstrap boot, ci_scores *out);
+
+/** As ci_scores_compute, with windows that are too early in their stream to be judged: below any threshold, whatever their
+ *  score, they are called benign in all counts and what follows from them, attacks among them are misses; auroc, ap and `on`
+ *  are of the other windows.  Source: detection.md 1.
+ *  \param [in] cold  (n) 1: such a window; NULL: there is none */
+ci_rc ci_scores_compute_cold(const double *score, const uint8_t *label, const int32_t *capture, const uint8_t *cold,
+                             int64_t n, double threshold, ci_bootstrap boot, ci_scores *out);
 
 #endif

@@ -76,6 +76,8 @@ static void stamp(const ci_conf *conf, const ci_store *st, const char *store_sha
     memcpy(r->store, store_sha, CI_SHA256_HEX);
     r->which = conf->eval.weights;
     r->leaky = strcmp(conf->split.allow_leak, "reference") == 0;
+    r->past = past_name(st);
+    r->injected = injected_name(st, conf);
     r->simulated = st->head.simulated;
     ci_log(CI_INFO, "fixed before the first test score: settings %s, code %s, %s weights, threshold %.6f from %s%s%s", r->settings, r->code,
            r->which, r->threshold, r->threshold_from, *r->folds ? ", folds.json " : "", r->folds);

@@ -41,6 +41,7 @@ struct results {
     char threshold_from[128]; /* what rule, on which windows                            */
     char folds[CI_SHA256_HEX]; /* of folds.json; "": validation decided                 */
     const char *code, *which, *score; /* which weights: best, last; what the score is   */
+    const char *past, *injected; /* what windows are judged against (features.past), whether injected attacks were learned from; "-": neither here nor there */
     int leaky, simulated;
     int64_t best_epoch, weights_epoch;
 };
@@ -67,6 +68,9 @@ void scored_release(struct scored *s);
 
 /* Were captures with injected attacks learned from: "with", "without", "-" where there are none. */
 const char *injected_name(const ci_store *st, const ci_conf *conf);
+
+/* What windows are judged against: features.past, "-" where each is judged alone by the feature set. */
+const char *past_name(const ci_store *st);
 
 /* Which rule decides, "youden", "t1" or "b998", what it is called, and of rules of folds the threshold.  Not collective: rank 0. */
 ci_rc rule_choose(const ci_conf *conf, const ci_store *st, const char *store_sha, int64_t n_valid_attack, struct results *r);

@@ -64,7 +64,7 @@ static ci_rc left_out(const ci_store *st, const ci_conf *conf, const ci_folds *f
 
         if (folds->of[i] != k || (!injected && st->head.folder[c->folder].role != 0)) continue;
         for (int64_t g = c->first_graph; g < c->first_graph + c->n_graph; g++)
-            out->graph[out->n++] = g;
+            if (ci_store_warm(st, g)) out->graph[out->n++] = g;
     }
 done:
     return rc;

@@ -46,15 +46,18 @@ static void reliability_put(ci_json *j, const ci_calibration *c)
     ci_json_put(j, "reliability", v);
 }
 
-static void line_put(ci_json *j, const struct line *l)
+static void line_put(ci_json *j, const struct results *r, const struct line *l)
 {
     const ci_scores *s = &l->s;
     struct ratio ratio[RATIOS];
 
     ci_json_str(j, "kind", l->kind);
     ci_json_str(j, "name", l->name);
+    ci_json_str(j, "past", r->past);
+    ci_json_str(j, "injected", r->injected);
     ci_json_int(j, "n", s->n);
     ci_json_int(j, "attacks", s->n_attack);
+    ci_json_int(j, "cold", s->n_cold);
     ci_json_num(j, "attack_share", s->n ? (double)s->n_attack / (double)s->n : 0);
     for (int m = 0; m < CI_METRIC_COUNT; m++) {
         ci_json *v = ci_json_object();
@@ -93,11 +96,13 @@ char *results_json(const struct results *r)
     ci_json_num(j, "threshold", r->threshold);
     ci_json_str(j, "threshold_from", r->threshold_from);
     if (*r->folds) ci_json_str(j, "folds_sha256", r->folds);
+    ci_json_str(j, "past", r->past);
+    ci_json_str(j, "injected", r->injected);
     ci_json_bool(j, "leak_allowed", r->leaky);
     ci_json_bool(j, "simulated", r->simulated);
     for (int32_t i = 0; i < r->n; i++) {
         ci_json *l = ci_json_object();
-        line_put(l, &r->line[i]);
+        line_put(l, r, &r->line[i]);
         ci_json_add(lines, l);
     }
     ci_json_put(j, "results", lines);

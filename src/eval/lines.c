@@ -11,7 +11,7 @@
 struct picked {
     int64_t n;
     double *score;
-    uint8_t *label;
+    uint8_t *label, *cold;
     int32_t *capture;
 };
 
@@ -25,6 +25,7 @@ static void pick(const ci_store *st, const struct scored *all, int32_t folder, i
         if (!all->test[i] || (folder >= 0 ? capture->folder != folder : capture->attack != attack)) continue;
         out->score[out->n] = all->score[i];
         out->label[out->n] = st->graph_label[all->graph[i]];
+        out->cold[out->n] = !ci_store_warm(st, all->graph[i]);
         out->capture[out->n++] = c;
     }
 }
@@ -40,6 +41,19 @@ done:
     return rc;
 }
 
+/* Only the windows that are judged are left: of these are curves, and scores as probabilities. */
+static void cold_drop(struct picked *p)
+{
+    int64_t n = 0;
+
+    for (int64_t i = 0; i < p->n; i++) {
+        if (p->cold[i]) continue;
+        p->score[n] = p->score[i];
+        p->label[n++] = p->label[i];
+    }
+    p->n = n;
+}
+
 /* Of log-odds, as ci_judge has it of logits. */
 static void probabilities(const struct picked *p)
 {
@@ -52,7 +66,7 @@ static void probabilities(const struct picked *p)
     }
 }
 
-static ci_rc line_add(const ci_conf *conf, const struct picked *p, const char *kind, const char *name, bool probability,
+static ci_rc line_add(const ci_conf *conf, struct picked *p, const char *kind, const char *name, bool probability,
                       bool odds, struct results *r)
 {
     ci_rc rc = CI_OK;
@@ -63,7 +77,8 @@ static ci_rc line_add(const ci_conf *conf, const struct picked *p, const char *k
     strncpy(l->kind, kind, sizeof l->kind - 1);
     strncpy(l->name, name, sizeof l->name - 1);
     r->n++; /* what it holds is released with the results */
-    CI_TRY(ci_scores_compute(p->score, p->label, p->capture, p->n, r->threshold, boot, &l->s));
+    CI_TRY(ci_scores_compute_cold(p->score, p->label, p->capture, p->cold, p->n, r->threshold, boot, &l->s));
+    cold_drop(p);
     CI_TRY(curves_fill(p, r->threshold, conf->eval.curve, l));
     if (odds) probabilities(p);
     l->calibrated = probability || odds;
@@ -79,9 +94,10 @@ ci_rc results_tabulate(const ci_conf *conf, const ci_store *st, const struct sco
 
     p.score = ci_new((size_t)all->n, sizeof *p.score);
     p.label = ci_new((size_t)all->n, sizeof *p.label);
+    p.cold = ci_new((size_t)all->n, sizeof *p.cold);
     p.capture = ci_new((size_t)all->n, sizeof *p.capture);
     r->line = ci_new((size_t)st->head.n_folder + ATTACKS, sizeof *r->line);
-    if (!p.score || !p.label || !p.capture || !r->line) CI_FAIL(CI_ENOMEM, "results");
+    if (!p.score || !p.label || !p.cold || !p.capture || !r->line) CI_FAIL(CI_ENOMEM, "results");
     for (int32_t f = 0; f < st->head.n_folder; f++) {
         if (st->head.folder[f].role != 1) continue;
         pick(st, all, f, 0, &p);
@@ -94,6 +110,7 @@ ci_rc results_tabulate(const ci_conf *conf, const ci_store *st, const struct sco
 done:
     free(p.score);
     free(p.label);
+    free(p.cold);
     free(p.capture);
     return rc;
 }

@@ -15,6 +15,8 @@ const char *injected_name(const ci_store *st, const ci_conf *conf)
     return "-";
 }
 
+const char *past_name(const ci_store *st) { return *st->head.past ? st->head.past : "-"; }
+
 /* auto: with injected attacks, some of which nothing could detect, F1 is largest at a threshold that is too low (detection.md 3). */
 static bool by_quantile(const ci_conf *conf, const ci_store *st, const ci_fold_thresholds *t)
 {

@@ -50,6 +50,9 @@ static const char *text_of(const ci_json *line, const char *key)
     return text ? text : "";
 }
 
+/* What is said of all lines of a model: of its first seed as of the others. */
+static const ci_json *root_of(const struct summary *s, int32_t model) { return s->root[model * s->n_seed]; }
+
 /* The same line of another member; NULL when it has none. */
 static const ci_json *line_of(const struct summary *s, int32_t member, const ci_json *like)
 {
@@ -103,6 +106,7 @@ static ci_json *member_json(const struct summary *s, int32_t i)
     ci_json_str(j, "folder", ci_conf_member_name(s->base, &s->member[i]));
     for (size_t k = 0; k < CI_COUNT(kept); k++) ci_json_str(j, kept[k], ci_json_get_str(s->root[i], kept[k]));
     ci_json_num(j, "threshold", ci_json_get_num(s->root[i], "threshold"));
+    ci_json_str(j, "threshold_from", ci_json_get_str(s->root[i], "threshold_from"));
     return j;
 }
 
@@ -115,8 +119,11 @@ static ci_json *cell_json(const struct summary *s, int32_t model, const ci_json 
     ci_json_str(j, "model", text);
     ci_json_str(j, "kind", ci_json_get_str(like, "kind"));
     ci_json_str(j, "name", ci_json_get_str(like, "name"));
+    ci_json_str(j, "past", text_of(root_of(s, model), "past"));
+    ci_json_str(j, "injected", text_of(root_of(s, model), "injected"));
     ci_json_int(j, "n", ci_json_get_int(like, "n"));
     ci_json_int(j, "attacks", ci_json_get_int(like, "attacks"));
+    ci_json_int(j, "cold", ci_json_get_int(like, "cold"));
     for (int m = 0; m < CI_METRIC_COUNT; m++) {
         const struct spread v = spread_of(s, model, like, (ci_metric)m);
         ci_json *o = ci_json_object(), *of = ci_json_object();
@@ -156,8 +163,9 @@ static void csv_line(FILE *f, const struct summary *s, int32_t model, const ci_j
     model_name(s, model, name);
     fprintf(f, "%s,%s,", name, text_of(like, "kind"));
     csv_field(f, text_of(like, "name"));
-    fprintf(f, ",%s,%s,%d,%lld,%lld", s->simulated ? "SIMULATED" : "recorded", s->leaky ? "LEAKY" : "honest", s->n_seed,
-            (long long)ci_json_get_int(like, "n"), (long long)ci_json_get_int(like, "attacks"));
+    fprintf(f, ",%s,%s,%s,%s,%d,%lld,%lld,%lld", s->simulated ? "SIMULATED" : "recorded", s->leaky ? "LEAKY" : "honest",
+            text_of(root_of(s, model), "past"), text_of(root_of(s, model), "injected"), s->n_seed, (long long)ci_json_get_int(like, "n"),
+            (long long)ci_json_get_int(like, "attacks"), (long long)ci_json_get_int(like, "cold"));
     for (int m = 0; m < CI_METRIC_COUNT; m++) {
         const struct spread v = spread_of(s, model, like, (ci_metric)m);
         csv_number(f, v.mean);
@@ -173,7 +181,7 @@ static char *csv_text(const struct summary *s)
     FILE *f = open_memstream(&text, &size);
 
     if (!f) return NULL;
-    fputs("model,kind,name,traffic,protocol,seeds,n,attacks", f);
+    fputs("model,kind,name,traffic,protocol,past,injected,seeds,n,attacks,cold", f);
     for (int m = 0; m < CI_METRIC_COUNT; m++)
         fprintf(f, ",%s_mean,%s_sd", ci_metric_name((ci_metric)m), ci_metric_name((ci_metric)m));
     fputc('\n', f);
@@ -198,14 +206,14 @@ static void block_print(const struct summary *s, ci_metric m, const char *title)
     const int width = s->n_seed > 1 ? 17 : 9;
     char name[CI_ITEM_MAX];
 
-    printf("\n%-24s", title);
+    printf("\n%-31s %-7s %-8s", title, "past", "injected");
     for (size_t i = 0; i < ci_json_len(s->lines); i++) {
         const ci_json *l = ci_json_at(s->lines, i);
         if (strcmp(text_of(l, "kind"), "folder") == 0) printf(" %*.*s", width, head_width(text_of(l, "name")), text_of(l, "name"));
     }
     for (int32_t k = 0; k < s->n_model; k++) {
         model_name(s, k, name);
-        printf("\n%-24s", name);
+        printf("\n%-31s %-7s %-8s", name, text_of(root_of(s, k), "past"), text_of(root_of(s, k), "injected"));
         for (size_t i = 0; i < ci_json_len(s->lines); i++) {
             const ci_json *l = ci_json_at(s->lines, i);
             const struct spread v = spread_of(s, k, l, m);
@@ -229,6 +237,8 @@ static ci_rc summary_print(const struct summary *s)
     block_print(s, CI_METRIC_AUROC, "AUROC");
     block_print(s, CI_METRIC_F1, "F1");
     block_print(s, CI_METRIC_MCC, "MCC");
+    block_print(s, CI_METRIC_FPR, "FPR");
+    block_print(s, CI_METRIC_ACCURACY, "accuracy");
     if (s->leaky) printf("\nLEAKY PROTOCOL: split.allow_leak is reference\n");
     if (fflush(stdout) != 0 || ferror(stdout)) CI_FAIL(CI_EIO, "the table could not be written to standard output");
 done:

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "ci/commit.h"
 #include "ci/json.h"
+#include "ci/types.h"
 #include "eval_priv.h"
 
 static char *csv_text(const struct results *r)
@@ -15,7 +16,7 @@ static char *csv_text(const struct results *r)
     FILE *f = open_memstream(&text, &n);
 
     if (!f) return NULL;
-    fprintf(f, "kind,name,traffic,n,attacks");
+    fprintf(f, "kind,name,traffic,past,injected,n,attacks,cold");
     for (int m = 0; m < CI_METRIC_COUNT; m++) {
         const char *name = ci_metric_name((ci_metric)m);
         fprintf(f, ",%s,%s_lo,%s_hi", name, name, name);
@@ -28,7 +29,8 @@ static char *csv_text(const struct results *r)
         const ci_scores *s = &r->line[i].s;
         fprintf(f, "%s,", r->line[i].kind);
         csv_field(f, r->line[i].name);
-        fprintf(f, ",%s,%lld,%lld", r->simulated ? "SIMULATED" : "recorded", (long long)s->n, (long long)s->n_attack);
+        fprintf(f, ",%s,%s,%s,%lld,%lld,%lld", r->simulated ? "SIMULATED" : "recorded", r->past, r->injected, (long long)s->n,
+                (long long)s->n_attack, (long long)s->n_cold);
         for (int m = 0; m < CI_METRIC_COUNT; m++) {
             csv_number(f, ci_scores_value(s, (ci_metric)m));
             csv_number(f, s->lo[m]);
@@ -65,13 +67,19 @@ static double value(const ci_json *line, ci_metric m)
     return ci_json_get_num(ci_json_get(line, ci_metric_name(m)), "value");
 }
 
+static const char *said(const ci_json *line, const char *key)
+{
+    const char *text = ci_json_get_str(line, key);
+    return text ? text : "-";
+}
+
 static void line_print(const ci_json *l)
 {
     static const ci_metric column[] = {CI_METRIC_AUROC, CI_METRIC_AP,  CI_METRIC_F1,
                                        CI_METRIC_MCC,   CI_METRIC_FPR, CI_METRIC_ACCURACY};
 
-    printf("%-46s %8lld %6.1f %%", ci_json_get_str(l, "name"), (long long)ci_json_get_int(l, "n"),
-           100 * ci_json_get_num(l, "attack_share"));
+    printf("%-39s %-7s %-8s %8lld %5lld %6.1f %%", ci_json_get_str(l, "name"), said(l, "past"), said(l, "injected"),
+           (long long)ci_json_get_int(l, "n"), (long long)CI_MAX(ci_json_get_int(l, "cold"), 0), 100 * ci_json_get_num(l, "attack_share"));
     for (size_t i = 0; i < CI_COUNT(column); i++) {
         const double v = value(l, column[i]);
         if (isfinite(v)) printf(" %8.4f", v);
@@ -98,8 +106,8 @@ ci_rc ci_eval_print(const char *run_dir)
         const char *kind = ci_json_get_str(l, "kind");
         if (!kind) CI_FAIL(CI_EFORMAT, "%s: line %zu has no kind", path, i);
         if (strcmp(kind, before) != 0)
-            printf("%s%-46s %8s %8s %8s %8s %8s %8s %8s %8s\n", i ? "\n" : "",
-                   strcmp(kind, "folder") == 0 ? "test folder" : "attack", "n", "attack", "AUROC", "AP", "F1", "MCC", "FPR",
+            printf("%s%-39s %-7s %-8s %8s %5s %8s %8s %8s %8s %8s %8s %8s\n", i ? "\n" : "",
+                   strcmp(kind, "folder") == 0 ? "test folder" : "attack", "past", "injected", "n", "cold", "attack", "AUROC", "AP", "F1", "MCC", "FPR",
                    "accuracy");
         before = kind;
         line_print(l);

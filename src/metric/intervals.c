@@ -41,12 +41,12 @@ static ci_rc blocks_cut(const int32_t *capture, int32_t n, int32_t size, struct 
     return CI_OK;
 }
 
-static void blocks_count(struct blocks *b, const double *score, const uint8_t *label, int32_t n,
+static void blocks_count(struct blocks *b, const double *score, const uint8_t *label, const uint8_t *cold, int32_t n,
                          double threshold)
 {
     for (int32_t k = 0; k < n; k++) {
         ci_counts *c = &b->at[b->of[k]];
-        const bool called = score[k] >= threshold;
+        const bool called = !(cold && cold[k]) && score[k] >= threshold;
 
         if (label[k]) *(called ? &c->tp : &c->fn) += 1;
         else *(called ? &c->fp : &c->tn) += 1;
@@ -111,15 +111,15 @@ static int32_t draw_all(const ranked *r, struct blocks *b, ci_bootstrap boot, do
     return kept;
 }
 
-ci_rc ci_metric_intervals_fill(const ranked *r, const double *score, const uint8_t *label,
-                     const int32_t *capture, ci_bootstrap boot, ci_scores *s)
+ci_rc ci_metric_intervals_fill(const ranked *r, const double *score, const uint8_t *label, const int32_t *capture,
+                               const uint8_t *cold, ci_bootstrap boot, ci_scores *s)
 {
     ci_rc rc = CI_OK;
     struct blocks b = {0};
     double *value = NULL;
 
-    CI_TRY(blocks_cut(capture, r->n, boot.block, &b));
-    blocks_count(&b, score, label, r->n, s->threshold);
+    CI_TRY(blocks_cut(capture, (int32_t)s->n, boot.block, &b));
+    blocks_count(&b, score, label, cold, (int32_t)s->n, s->threshold);
     value = ci_new((size_t)boot.draws * CI_METRIC_COUNT, sizeof *value);
     if (!value) CI_FAIL(CI_ENOMEM, "%d draws", boot.draws);
     s->n_block = b.n;

@@ -27,8 +27,8 @@ double ci_percentile(const double *v, int32_t n, double share);
 /** Both classes are there. */
 void ci_ranked_operating(const ranked *r, ci_operating *out);
 
-/** Fill lo, hi, draws and n_block.  \return CI_OK or CI_ENOMEM */
-ci_rc ci_metric_intervals_fill(const ranked *r, const double *score, const uint8_t *label,
-                     const int32_t *capture, ci_bootstrap boot, ci_scores *s);
+/** Fill lo, hi, draws and n_block of s->n windows, of which those that are not cold are ranked.  \return CI_OK or CI_ENOMEM */
+ci_rc ci_metric_intervals_fill(const ranked *r, const double *score, const uint8_t *label, const int32_t *capture,
+                               const uint8_t *cold, ci_bootstrap boot, ci_scores *s);
 
 #endif

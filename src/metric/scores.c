@@ -1,5 +1,7 @@
 #include <assert.h>
 #include <math.h>
+#include <stdlib.h>
+#include "ci/arena.h"
 #include "metric_priv.h"
 
 const char *ci_metric_name(ci_metric m)
@@ -37,8 +39,47 @@ static void ratios_fill(ci_scores *s)
     s->kappa = ci_kappa(s->at);
 }
 
+/* The windows that are not cold, ranked, and what becomes of the others. */
+static ci_rc ranked_warm(const double *score, const uint8_t *label, const uint8_t *cold, ci_scores *s, ranked *out)
+{
+    ci_rc rc = CI_OK;
+    ranked r = {0};
+    double *warm = ci_new((size_t)s->n, sizeof *warm);
+    uint8_t *is = ci_new((size_t)s->n, 1);
+    int32_t *of = ci_new((size_t)s->n, sizeof *of);
+    int64_t n = 0;
+
+    if (!warm || !is || !of) CI_FAIL(CI_ENOMEM, "%lld windows", (long long)s->n);
+    s->at = (ci_counts){0};
+    for (int64_t k = 0; k < s->n; k++) {
+        if (cold[k]) {
+            *(label[k] ? &s->at.fn : &s->at.tn) += 1;
+            continue;
+        }
+        *(score[k] >= s->threshold ? label[k] ? &s->at.tp : &s->at.fp : label[k] ? &s->at.fn : &s->at.tn) += 1;
+        warm[n] = score[k];
+        is[n] = label[k];
+        of[n++] = (int32_t)k;
+    }
+    s->n_cold = s->n - n;
+    CI_TRY(ci_ranked_build(warm, is, n, &r));
+    for (int32_t k = 0; k < r.n; k++) r.place[k] = of[r.place[k]];
+    *out = r;
+done:
+    free(warm);
+    free(is);
+    free(of);
+    return rc;
+}
+
 ci_rc ci_scores_compute(const double *score, const uint8_t *label, const int32_t *capture,
                         int64_t n, double threshold, ci_bootstrap boot, ci_scores *out)
+{
+    return ci_scores_compute_cold(score, label, capture, NULL, n, threshold, boot, out);
+}
+
+ci_rc ci_scores_compute_cold(const double *score, const uint8_t *label, const int32_t *capture, const uint8_t *cold,
+                             int64_t n, double threshold, ci_bootstrap boot, ci_scores *out)
 {
     ci_rc rc = CI_OK;
     ranked r = {0};
@@ -51,15 +92,15 @@ ci_rc ci_scores_compute(const double *score, const uint8_t *label, const int32_t
     for (int i = 0; i < CI_FPR_POINTS; i++) s.on.recall_at_fpr[i] = NAN;
     s.on.precision_at_recall = s.on.recall_at_precision = NAN;
     CI_TRY(ci_confusion(score, label, n, threshold, &s.at));
+    CI_TRY(cold ? ranked_warm(score, label, cold, &s, &r) : ci_ranked_build(score, label, n, &r));
     ratios_fill(&s);
-    CI_TRY(ci_ranked_build(score, label, n, &r));
-    s.n_attack = r.n_attack;
+    s.n_attack = s.at.tp + s.at.fn;
     s.one_class = !ci_ranked_areas(&r, NULL, NULL, &a);
     if (!s.one_class) {
         s.auroc = a.auroc;
         s.ap = a.ap;
         ci_ranked_operating(&r, &s.on);
-        if (boot.draws) CI_TRY(ci_metric_intervals_fill(&r, score, label, capture, boot, &s));
+        if (boot.draws) CI_TRY(ci_metric_intervals_fill(&r, score, label, capture, cold, boot, &s));
     }
     *out = s;
 done:

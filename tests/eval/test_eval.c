@@ -80,7 +80,8 @@ static void results_by_hand(struct line line[3], struct results *r)
     line_of("folder", "test_01_known", known_score, known_label, 4, &line[0]);
     line_of("folder", "test \"02\", benign", benign_score, benign_label, 3, &line[1]);
     line_of("attack", "dos", perfect_score, perfect_label, 5, &line[2]);
-    *r = (struct results){.n = 3, .line = line, .threshold = .5, .code = "canids test", .which = "best", .score = "probability of attack", .best_epoch = 6};
+    *r = (struct results){.n = 3, .line = line, .threshold = .5, .code = "canids test", .which = "best", .score = "probability of attack", .best_epoch = 6,
+                          .past = "prefix", .injected = "with"};
     memset(r->settings, 'a', 64);
     memset(r->store, 'b', 64);
     memset(r->weights, 'c', 64);
@@ -119,15 +120,15 @@ static void table__says_what_a_person_counts(void **state)
     text = printed(write_it, &r, &rc);
     assert_int_equal(rc, CI_OK);
     words_of(text, "test folder", words, sizeof words);
-    assert_string_equal(words, "test folder n attack AUROC AP F1 MCC FPR accuracy");
+    assert_string_equal(words, "test folder past injected n cold attack AUROC AP F1 MCC FPR accuracy");
     words_of(text, "test_01_known", words, sizeof words); /* 3 of 4 pairs; 1/2 (1 + 2/3); one of each count */
-    assert_string_equal(words, "test_01_known 4 50.0 % 0.7500 0.8333 0.5000 0.0000 0.5000 0.5000");
+    assert_string_equal(words, "test_01_known prefix with 4 0 50.0 % 0.7500 0.8333 0.5000 0.0000 0.5000 0.5000");
     words_of(text, "test \"02\"", words, sizeof words); /* two of three called attacks (.5 is at the threshold), no curve */
-    assert_string_equal(words, "test \"02\", benign 3 0.0 % - - 0.0000 0.0000 0.6667 0.3333");
+    assert_string_equal(words, "test \"02\", benign prefix with 3 0 0.0 % - - 0.0000 0.0000 0.6667 0.3333");
     words_of(text, "attack ", words, sizeof words);
-    assert_string_equal(words, "attack n attack AUROC AP F1 MCC FPR accuracy");
+    assert_string_equal(words, "attack past injected n cold attack AUROC AP F1 MCC FPR accuracy");
     words_of(text, "dos", words, sizeof words);
-    assert_string_equal(words, "dos 5 40.0 % 1.0000 1.0000 1.0000 1.0000 0.0000 1.0000");
+    assert_string_equal(words, "dos prefix with 5 0 40.0 % 1.0000 1.0000 1.0000 1.0000 0.0000 1.0000");
     assert_null(strstr(text, "SIMULATED"));
     assert_null(strstr(text, "LEAKY"));
     again = printed(print_it, run_dir(), &rc);
@@ -186,10 +187,10 @@ static void results_csv__leaves_such_fields_empty(void **state)
     free(printed(write_it, &r, &rc));
     assert_int_equal(ci_path_join(path, run_dir(), "results.csv"), CI_OK);
     text = slurp(path);
-    assert_non_null(strstr(text, "kind,name,traffic,n,attacks,auroc,auroc_lo,auroc_hi,average_precision,"));
-    assert_non_null(strstr(text, "\nfolder,test_01_known,recorded,4,2,0.75,,,0.833333333,,,0.5,,,0,,,0.5,,,0.5,,,0.5,0.5,1,1,1,1,0.5,0.5,0.5,0.5,0,0.5,0.5,0.5,0.666666667,0.5,,,best\n"));
-    assert_non_null(strstr(text, "\nfolder,\"test \"\"02\"\", benign\",recorded,3,0,,,,,,,0,,,0,,,0.666666667,,,0.333333333,,,0,0,0,2,1,0,0.333333333,0,0.166666667,0.25,0,,,,,,,,best\n"));
-    assert_non_null(strstr(text, "\nattack,dos,recorded,5,2,1,,,1,,,1,,,1,,,0,,,1,,,1,1,2,0,3,0,1,0,1,1,1,1,1,1,1,1,,,best\n"));
+    assert_non_null(strstr(text, "kind,name,traffic,past,injected,n,attacks,cold,auroc,auroc_lo,auroc_hi,average_precision,"));
+    assert_non_null(strstr(text, "\nfolder,test_01_known,recorded,prefix,with,4,2,0,0.75,,,0.833333333,,,0.5,,,0,,,0.5,,,0.5,,,0.5,0.5,1,1,1,1,0.5,0.5,0.5,0.5,0,0.5,0.5,0.5,0.666666667,0.5,,,best\n"));
+    assert_non_null(strstr(text, "\nfolder,\"test \"\"02\"\", benign\",recorded,prefix,with,3,0,0,,,,,,,0,,,0,,,0.666666667,,,0.333333333,,,0,0,0,2,1,0,0.333333333,0,0.166666667,0.25,0,,,,,,,,best\n"));
+    assert_non_null(strstr(text, "\nattack,dos,recorded,prefix,with,5,2,0,1,,,1,,,1,,,1,,,0,,,1,,,1,1,2,0,3,0,1,0,1,1,1,1,1,1,1,1,,,best\n"));
     free(text);
 }
 
@@ -322,9 +323,9 @@ static void eval__has_a_line_a_folder_and_an_attack(void **state)
     assert_true(ci_json_get_num(j, "threshold") == threshold);
     if (comm->rank == 0) {
         words_of(text, "test_02", words, sizeof words);
-        assert_int_equal(strncmp(words, "test_02 10 0.0 % - - ", 21), 0);
+        assert_int_equal(strncmp(words, "test_02 - - 10 0 0.0 % - - ", 27), 0);
         words_of(text, "test_03", words, sizeof words);
-        assert_int_equal(strncmp(words, "test_03 10 100.0 % - - ", 23), 0);
+        assert_int_equal(strncmp(words, "test_03 - - 10 0 100.0 % - - ", 29), 0);
     }
     ci_json_free(&j);
     free(text);

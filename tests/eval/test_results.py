@@ -30,7 +30,7 @@ def csv_agrees(lines, path):
         wrong.append("%d rows, %d lines" % (len(rows), len(lines)))
     for row, line in zip(rows, lines):
         want = {"kind": line["kind"], "name": line["name"], "traffic": "SIMULATED"}
-        want.update({k: str(line[k]) for k in ("n", "attacks", "tp", "fp", "tn", "fn")})
+        want.update({k: str(line[k]) for k in ("past", "injected", "n", "attacks", "cold", "tp", "fp", "tn", "fn")})
         for m in METRICS:
             for k, column in (("value", m), ("lo", m + "_lo"), ("hi", m + "_hi")):
                 v = line[m][k]
@@ -46,7 +46,7 @@ def table_agrees(lines, text):
     wrong = []
     for line in lines:
         numbers = ["-" if line[m]["value"] is None else "%.4f" % line[m]["value"] for m in METRICS]
-        want = [line["name"], str(line["n"]), "%.1f" % (100 * line["attack_share"]), "%"] + numbers
+        want = [line["name"], line["past"], line["injected"], str(line["n"]), str(line["cold"]), "%.1f" % (100 * line["attack_share"]), "%"] + numbers
         if not any(re.split(" +", row.strip()) == want for row in text.split("\n")):
             wrong.append(want)
     report(not wrong and "SIMULATED" in text, "table__says_what_results_json_says", (wrong, text))
