@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 /** Attack type of a capture: the first name of reference-system.md 1.7 (the later, longer list;
- *  behind it replay, diagnostic and mixed)
+ *  behind it replay, diagnostic, mixed, masquerade_timed and correlated)
  *  that is a part of "STEM FOLDER", upper and lower case alike; 0 when there is none.
  *  \param [in] path  "train_02_with_attacks/DoS-1.csv" */
 int32_t ci_attack_type(const char *path);

@@ -35,10 +35,28 @@
  *      suppress               such an identifier is silent
  *      masquerade             it is silent, and another sends it: at its times, with counter and
  *                             checksum as they should be, all else frozen at another value
+ *      masquerade_timed       the same by a sender with a clock of its own: at the genuine period, late by up to a
+ *                             sixteenth of it, the same for a whole burst, with jitter as wide
+ *      correlated             a masquerade of one signal: the message that has speed, engine and pedals is sent
+ *                             at its times and as it should be but for the speed, which leaves the true one, is
+ *                             another by up to 60 km/h and is back when the burst ends, never steeper than the true
+ *                             one is in a city; wheels, engine, gear and other speeds do not follow.  sim.ids_min >= 3
  *      diagnostic             requests of a tester to 7DF and 7E0 to 7E7, every 0.3 to 0.9 ms
  *
  *  The label is 1 for a frame that the attacker sent.  A frame that is suppressed cannot have one:
  *  there it is the next frame on the bus, from which on a listener could know, that is labelled 1.
+ *
+ *  What the groups of columns of `agnostic` (ci/graph.h, ci_group) can see of those that send no frame too many:
+ *
+ *      suppress          TIMING: nothing where something is due (overdue, time_z_min), NOVELTY: too small a share
+ *                        (share_z_min), EDGE: successions that were rare.  PAYLOAD: nothing but a step behind the burst
+ *      masquerade        PAYLOAD alone: the step at both ends of a burst, values and bits never seen, and between
+ *                        them too little change.  Nothing where the identifier hardly changes anyway
+ *      masquerade_timed  PAYLOAD as above; TIMING next to nothing: the step of a sixteenth of a period at both ends is less
+ *                        than the margin of earlyq and lateq, an eighth of an octave; EDGE: neighbours that change
+ *                        places with it
+ *      correlated        nothing by its design: each frame is as that identifier's are, and no column holds the payloads of
+ *                        two identifiers against one another.  Ranking at chance is the expected result
  *
  *  The bytes depend on the settings sim.* alone: integer arithmetic and Philox (vehicle, capture,
  *  stream), no floating point beyond reading the settings, no clock, no number of ranks. */

@@ -18,14 +18,15 @@ static const struct {
     {"rpm-accessory", 12}, {"rpm", 4},        {"flooding", 5},    {"malfunction", 6},
     {"double", 7},      {"triple", 8},        {"interval", 9},    {"speed-accessory", 11},
     {"speed", 10},      {"standstill", 13},   {"systematic", 14}, {"suppress", 15},
-    {"masquerade", 16},    {"replay", 17},     {"diagnostic", 18}, {"mixed", 19},
+    {"masquerade_timed", 20}, {"masquerade", 16}, {"replay", 17}, {"diagnostic", 18}, {"correlated", 21},
+    {"mixed", 19},
 };
 
 static const char *const names[] = {
     "none",     "dos",    "fuzzing",  "gear",  "rpm",             "flooding",
     "malfunction", "double", "triple", "interval", "speed",       "speed_accessory",
     "rpm_accessory", "standstill", "systematic", "suppress", "masquerade",
-    "replay",   "diagnostic", "mixed",
+    "replay",   "diagnostic", "mixed", "masquerade_timed", "correlated",
 };
 
 int32_t ci_attack_type(const char *path)

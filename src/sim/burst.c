@@ -134,7 +134,7 @@ static void burst_enter(attacker *a, int64_t b)
     if (k == ATTACK_REPLAY) a->window_us = ci_sim_between(&a->dice, LOOKBACK_US / 5, LOOKBACK_US);
     if (k == ATTACK_SPOOF_CONSTANT) draw_payload(a);
     if (k == ATTACK_SWEEP) a->sweep = 9 * ci_sim_below(&a->dice, SLOT_MAX + 1);
-    if (k == ATTACK_SUPPRESS || k == ATTACK_MASQUERADE || k == ATTACK_SPOOF_AFTER) return;
+    if ((k >= ATTACK_SUPPRESS && k <= ATTACK_CORRELATED) || k == ATTACK_SPOOF_AFTER) return;
     a->ready_us = a->start_us;
     if (a->primed) draw_frame(a);
 }
@@ -185,6 +185,21 @@ void ci_sim_attacker_next(attacker *a, int64_t now_us)
     }
     /* A replay may be late, for the bus is full: what is left of it when the burst is over is dropped. */
     if (CI_MAX(a->ready_us, now_us) >= a->end_us) burst_enter(a, a->burst + 1);
+}
+
+/* Its clock is up to a sixteenth of a period behind, the same for a whole burst, and its jitter its own. */
+int64_t ci_sim_attacker_delay(const attacker *a, const slot *s, const sender *x, int64_t t_us)
+{
+    const int64_t wide = 2 * s->jitter_us + 1;
+    int64_t b, start, end, late;
+
+    if (a->kind != ATTACK_MASQUERADE_TIMED) return 0;
+    b = ci_sim_burst_after(a, t_us);
+    if (b >= a->n_burst) return 0;
+    ci_sim_burst(a, b, &start, &end);
+    if (t_us < start) return 0;
+    late = 1 + ci_below(ci_sim_four(&a->key, STREAM_BURST + (uint32_t)b, 1).v[0], (uint32_t)(s->period_us / 16));
+    return late + CI_MAX((int64_t)ci_below(x->next_words.v[0], (uint32_t)wide) - ci_below(x->next_words.v[1], (uint32_t)wide), -late);
 }
 
 int64_t ci_sim_attacker_lookback(const attacker *a)

@@ -69,6 +69,7 @@ void ci_sim_bus_load(const ci_conf *conf, const recording *r, bus *b)
     for (int n = 0; n < BITS_MAX; n++)
         b->us[n] = ((int64_t)n * 1000000 + conf->sim.bitrate - 1) / conf->sim.bitrate;
     ci_sim_vehicle_draw(conf, r->vehicle, &b->vehicle);
+    if (r->attack == ATTACK_CORRELATED) b->vehicle.spoofed = SLOT_SPEED;
     b->drain_us = drain(b);
     b->all_us = (int64_t)(conf->sim.seconds * 1e6);
     if (conf->sim.rows) b->all_us = (int64_t)((double)conf->sim.rows * 1e9 / (double)b->vehicle.per_1000_s);
@@ -96,7 +97,11 @@ static void sift_down(bus *b, int32_t at)
 
 static int64_t seek(bus *b, int32_t k, int64_t number)
 {
-    return ci_sim_sender_seek(&b->key, &b->vehicle.slot[k], k, &b->motion, &b->sender[k], number);
+    const slot *s = &b->vehicle.slot[k];
+    sender *x = &b->sender[k];
+
+    x->genuine_us = ci_sim_sender_seek(&b->key, s, k, &b->motion, x, number);
+    return x->genuine_us + (k == b->vehicle.spoofed ? ci_sim_attacker_delay(&b->attacker, s, x, x->genuine_us) : 0);
 }
 
 /* Every slot's first message that is ready at t_us or later. */
@@ -125,10 +130,10 @@ static void make_ready(bus *b)
     sender *x = &b->sender[first.slot];
     bool send = true;
 
-    if (first.slot == b->vehicle.spoofed && b->attacker.kind >= ATTACK_SUPPRESS && b->attacker.kind <= ATTACK_MASQUERADE) {
-        const bool attacked = ci_sim_attacker_covers(&b->attacker, first.at_us);
+    if (first.slot == b->vehicle.spoofed && b->attacker.kind >= ATTACK_SUPPRESS && b->attacker.kind <= ATTACK_CORRELATED) {
+        const bool attacked = ci_sim_attacker_covers(&b->attacker, x->genuine_us);
 
-        b->forged = attacked && b->attacker.kind == ATTACK_MASQUERADE;
+        b->forged = attacked && b->attacker.kind != ATTACK_SUPPRESS;
         if (attacked && b->attacker.kind == ATTACK_SUPPRESS) {
             b->omitted = true;
             send = false;
@@ -174,17 +179,28 @@ static int frame_of_attacker(bus *b, int64_t at_us, frame *out)
     return bits;
 }
 
+/* What the attacker says in the message that waits. */
+static forgery forgery_of(bus *b, const slot *s, const sender *x)
+{
+    const attacker *a = &b->attacker;
+    const int64_t t = CI_MAX(ci_sim_due(s, x, x->waiting), 0);
+
+    if (a->kind != ATTACK_CORRELATED) return (forgery){.words = a->forged};
+    return (forgery){.speed = ci_sim_speed_other(&b->motion, a->start_us, a->end_us, t, a->forged[0] & 1)};
+}
+
 static int frame_of_slot(bus *b, int32_t k, frame *out)
 {
     const slot *s = &b->vehicle.slot[k];
     const bool forged = b->forged && k == b->vehicle.spoofed;
+    const forgery instead = forged ? forgery_of(b, s, &b->sender[k]) : (forgery){0};
 
     out->id = s->id;
     out->len = s->len;
     out->attack = forged || b->omitted;
     b->omitted = false;
     b->waiting[k / 64] &= ~((uint64_t)1 << k % 64);
-    ci_sim_payload(&b->key, s, k, &b->motion, &b->sender[k], forged ? b->attacker.forged : NULL, out->payload);
+    ci_sim_payload(&b->key, s, k, &b->motion, &b->sender[k], forged ? &instead : NULL, out->payload);
     return ci_sim_frame_bits(&s->header, out->payload, s->len);
 }
 

@@ -130,3 +130,15 @@ uint32_t ci_sim_signal(motion *m, signal_kind s, int64_t t_us, uint32_t noise)
     default: return (uint32_t)(v ? gear_of(v) + 1 : 0);
     }
 }
+
+uint32_t ci_sim_speed_other(motion *m, int64_t from_us, int64_t to_us, int64_t t_us, bool up)
+{
+    const int32_t from = (int32_t)ci_sim_signal(m, SIGNAL_SPEED, from_us, 0), to = (int32_t)ci_sim_signal(m, SIGNAL_SPEED, to_us, 0);
+    const int64_t half = CI_MAX((to_us - from_us) / 2, 1);
+    const int32_t reach = (int32_t)CI_MIN(60 * KMH * half / m->leg_us, 60 * KMH), low = CI_MIN(from, to), high = CI_MAX(from, to);
+    const bool can_up = low + reach <= 150 * KMH, can_down = high - reach >= 0;
+    const int32_t far = (up ? can_up : !can_down) ? low + reach : high - reach;
+    const int64_t into = CI_MIN(CI_MAX(t_us - from_us, 0), 2 * half);
+
+    return (uint32_t)(into < half ? between(from, far, (into << 16) / half) : between(far, to, ((into - half) << 16) / half));
+}

@@ -22,7 +22,7 @@ const char *ci_sim_attack_name(attack a)
     static const char *const name[ATTACK_COUNT + 1] = {
         "none", "DoS", "fuzzing", "systematic", "malfunction", "malfunction_random", "malfunction_constant",
         "malfunction_replayed", "malfunction_altered", "malfunction_after", "replay", "suppress", "masquerade",
-        "diagnostic", "mixed"};
+        "masquerade_timed", "correlated", "diagnostic", "mixed"};
 
     return name[a];
 }
@@ -144,6 +144,10 @@ ci_rc ci_sim_plan(const ci_conf *conf, recording **out, int32_t *out_n)
         if (seen[k % n_seen] == unseen[k / n_seen])
             CI_FAIL(CI_ECONF, "sim.unknown: %s is in sim.known too; an attack is either in training or it is not",
                     ci_sim_attack_name(seen[k % n_seen]));
+    for (int k = 0; k < n_seen + n_unseen; k++)
+        if ((k < n_seen ? seen[k] : unseen[k - n_seen]) == ATTACK_CORRELATED && conf->sim.ids_min <= SLOT_SPEED)
+            CI_FAIL(CI_ECONF, "sim.ids_min: %d; correlated takes wheels and a speed of their own, and so %d identifiers",
+                    conf->sim.ids_min, SLOT_SPEED + 1);
     CI_TRY(parts_of(conf, &p));
     p.r = ci_new((size_t)conf->sim.vehicles * (2 + 2 * (size_t)(n_seen + n_unseen)) * (size_t)p.parts, sizeof *p.r);
     if (!p.r) CI_FAIL(CI_ENOMEM, "%d vehicles", conf->sim.vehicles);

@@ -79,7 +79,7 @@ static uint32_t checksum(const slot *s, const field *f, const uint8_t *payload)
 static uint32_t event_value(const sender *x, int k) { return x->words.v[2] >> 4 * (k % 5); }
 
 void ci_sim_payload(const dice_key *key, const slot *s, int32_t number, motion *m, sender *x,
-                    const uint32_t *forged, uint8_t out[8])
+                    const forgery *forged, uint8_t out[8])
 {
     const int64_t t = CI_MAX(ci_sim_due(s, x, x->waiting), 0);
 
@@ -92,7 +92,8 @@ void ci_sim_payload(const dice_key *key, const slot *s, int32_t number, motion *
 
         if (f->kind == FIELD_COUNTER) v = x->base + (uint32_t)(s->event ? x->waiting / REPEATS : x->waiting) * f->step;
         else if (f->kind == FIELD_CHECKSUM) v = checksum(s, f, out);
-        else if (forged) v = forged[k / 2] >> 16 * (k % 2);
+        else if (forged && forged->words) v = forged->words[k / 2] >> 16 * (k % 2);
+        else if (forged && f->kind == FIELD_SIGNAL && f->signal == SIGNAL_SPEED) v = forged->speed;
         else if (f->kind == FIELD_NOISE && s->event) v = event_value(x, k);
         else if (f->kind == FIELD_NOISE) v = noise_value(key, f, stream, &x->knot[k], t, word);
         else if (f->kind == FIELD_FLAGS) v = flags_value(key, f, stream, &x->knot[k], t);

@@ -44,7 +44,8 @@ int64_t ci_sim_between(dice *d, int64_t low, int64_t high);
 typedef enum attack {
     ATTACK_NONE, ATTACK_FLOOD, ATTACK_FUZZ, ATTACK_SWEEP, ATTACK_SPOOF, ATTACK_SPOOF_RANDOM,
     ATTACK_SPOOF_CONSTANT, ATTACK_SPOOF_REPLAYED, ATTACK_SPOOF_ALTERED, ATTACK_SPOOF_AFTER,
-    ATTACK_REPLAY, ATTACK_SUPPRESS, ATTACK_MASQUERADE, ATTACK_DIAGNOSTIC, ATTACK_COUNT,
+    ATTACK_REPLAY, ATTACK_SUPPRESS, ATTACK_MASQUERADE, ATTACK_MASQUERADE_TIMED, ATTACK_CORRELATED, ATTACK_DIAGNOSTIC,
+    ATTACK_COUNT,
     ATTACK_MIXED = ATTACK_COUNT /**< several, in real traffic; cannot be asked for by name */
 } attack;
 
@@ -102,6 +103,10 @@ void ci_sim_motion_start(const dice_key *k, int64_t all_us, motion *out);
 driving ci_sim_driving(motion *m, int64_t t_us);
 uint32_t ci_sim_signal(motion *m, signal_kind s, int64_t t_us, uint32_t noise);
 
+/** A speed that the vehicle could have and has not: from the true one at from_us away, up or, where there is room,
+ *  down, and back to the true one at to_us, by at most 60 km/h a leg: as steep as the true one is in a city. */
+uint32_t ci_sim_speed_other(motion *m, int64_t from_us, int64_t to_us, int64_t t_us, bool up);
+
 /* ---- wire.c: what a frame is on the bus */
 
 enum { EXTENDED = 1 << 29 }; /**< of an identifier of 29 bits, in `id` below */
@@ -127,6 +132,8 @@ uint8_t ci_sim_crc8(const uint8_t *bytes, int n);
 /* ---- vehicle.c: what a vehicle sends */
 
 enum { SLOT_MAX = 0x7FF, FIELD_MAX = 8, SUMS = 3 };
+
+enum { SLOT_WHEELS = 1, SLOT_SPEED = 2 }; /**< slots that every vehicle has that has so many */
 
 typedef enum field_kind { FIELD_CONSTANT, FIELD_COUNTER, FIELD_NOISE, FIELD_SIGNAL, FIELD_FLAGS,
                           FIELD_CHECKSUM } field_kind;
@@ -175,6 +182,7 @@ typedef struct sender {
     int64_t phase_us;
     uint32_t base;          /**< of counters                                               */
     int64_t next;           /**< number of the next message                                */
+    int64_t genuine_us;     /**< when the next one is ready, were it not an attacker's     */
     int64_t waiting;        /**< number of the one that waits for the bus                  */
     ci_u32x4 next_words, words;
     knot knot[FIELD_MAX];
@@ -189,10 +197,16 @@ int64_t ci_sim_due(const slot *s, const sender *x, int64_t k);
 int64_t ci_sim_sender_seek(const dice_key *key, const slot *s, int32_t number, motion *m, sender *x,
                            int64_t k);
 
-/** Payload of message x->waiting.  forged NULL for the genuine one; otherwise words that replace
- *  everything but counters and checksums. */
+/** What an attacker puts in the place of what a message would say: either everything but counters and checksums, or
+ *  the speed. */
+typedef struct forgery {
+    const uint32_t *words; /**< (4) that fields are made of; NULL: the speed                */
+    uint32_t speed;
+} forgery;
+
+/** Payload of message x->waiting.  forged NULL for the genuine one. */
 void ci_sim_payload(const dice_key *key, const slot *s, int32_t number, motion *m, sender *x,
-                    const uint32_t *forged, uint8_t out[8]);
+                    const forgery *forged, uint8_t out[8]);
 
 /* ---- burst.c: when and what an attacker sends */
 
@@ -245,6 +259,10 @@ void ci_sim_attacker_prime(attacker *a);
 
 /** Is there a burst at t_us?  t_us never goes back between calls. */
 bool ci_sim_attacker_covers(attacker *a, int64_t t_us);
+
+/** How much later than the genuine message, ready at t_us, a timed masquerade's is; 0 where there is no burst.
+ *  Any order of calls. */
+int64_t ci_sim_attacker_delay(const attacker *a, const slot *s, const sender *x, int64_t t_us);
 
 /** How long before a burst the attacker records. */
 int64_t ci_sim_attacker_lookback(const attacker *a);

@@ -66,7 +66,7 @@ static void draw_slot(dice *d, slot *s, int32_t number)
     if (s->event) s->period_us = 1000 * ci_sim_between(d, 1000, 8000);
     s->jitter_us = CI_MIN(s->period_us / 50, 1000);
     s->sleeps = sleeps == 0 && number > 0;
-    if (number == 1 || number == 2) {
+    if (number == SLOT_WHEELS || number == SLOT_SPEED) {
         s->event = s->sleeps = false;
         s->period_us = 10000 * number;
         s->jitter_us = 200 * number;

@@ -183,6 +183,8 @@ static void attack_type__is_the_first_name_that_occurs(void **state)
         {"t/systematic-4.csv", 14},
         {"t/suppress-1.csv", 15},
         {"t/masquerade-1.csv", 16},
+        {"t/masquerade_timed-carA.csv", 20},
+        {"t/correlated-carA.csv", 21},
         {"t/replay-carA.csv", 17},
         {"t/diagnostic-carA.csv", 18},
         {"t/mixed-kia.csv", 19},

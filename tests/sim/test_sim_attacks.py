@@ -14,7 +14,7 @@ except ImportError as e:
 from harness import canids, fact, must, run
 
 KNOWN = "DoS,fuzzing,systematic,malfunction_random,malfunction_constant,malfunction_replayed"
-UNKNOWN = "malfunction_altered,malfunction_after,replay,suppress,masquerade,diagnostic"
+UNKNOWN = "malfunction_altered,malfunction_after,replay,suppress,masquerade,masquerade_timed,correlated,diagnostic"
 SECONDS, SHARE, BITRATE = 16, .25, 500000
 LOOKBACK_US = 1500000
 
@@ -79,7 +79,8 @@ def wide(free, ident, at):
     return free.t[free.of(ident)], 256 * d[:, at] + d[:, at + 1]
 
 
-def correlated(free):
+def four_wheels(free):
+    """Identifiers that show four things that go together, and those that are sent often."""
     ids = sorted(i for i in set(free.id.tolist()) if (free.of(i).sum() > 500))
     wheels = []
     for i in ids:
@@ -88,6 +89,11 @@ def correlated(free):
         four = [wide(free, i, k)[1] for k in (0, 2, 4, 6)]
         if all(f.std() > 0 for f in four) and numpy.corrcoef(four).min() > .98:
             wheels.append(i)
+    return wheels, ids
+
+
+def correlated(free):
+    wheels, ids = four_wheels(free)
     fact("senders__show_four_wheels_in_one_message", len(wheels) == 1, wheels)
     if len(wheels) != 1:
         return
@@ -246,6 +252,53 @@ def masquerade(c, free):
     fact("masquerade__shows_one_other_thing_beside_them", rest and len(shown[1]) == 1 and not shown[0] & shown[1], shown)
 
 
+def in_step(c, ident):
+    """Time of each frame of an identifier of 10 or 20 ms against an even step; what is sent late for a busy bus is left out by the median."""
+    t = c.t[c.of(ident)]
+    period = period_of(t)
+    return t, t - t[0] - numpy.round((t - t[0]) / period) * period, c.label[c.of(ident)], period
+
+
+def masquerade_timed(c, plain):
+    """Beside `plain`, a masquerade of the same vehicle at the genuine times."""
+    ids = set(c.id[c.label].tolist())
+    fact("masquerade_timed__is_of_the_identifier_that_masquerade_forges", ids == set(plain.id[plain.label].tolist()) and len(ids) == 1, ids)
+    ident = ids.pop()
+    first, last = burst(c)
+    t, off, label, period = in_step(c, ident)
+    fact("masquerade_timed__leaves_no_genuine_one_between", label[(t >= first) & (t <= last)].all())
+    fact("masquerade_timed__sends_as_many_as_the_genuine_sender", abs(label.sum() - (last - first) / period - 1) < 2, label.sum())
+    late = numpy.median(off[label]) - numpy.median(off[~label])
+    fact("masquerade_timed__is_late_by_less_than_a_sixteenth_of_a_period", 0 < late < period / 16 + 100, (late, period))
+    spread = [numpy.percentile(off[w], 90) - numpy.percentile(off[w], 10) for w in (label, ~label)]
+    fact("masquerade_timed__has_the_jitter_of_the_genuine_sender", .6 < spread[0] / spread[1] < 1.7, spread)
+
+
+def correlated_attack(c, free):
+    wheels, _ = four_wheels(free)
+    ids = set(c.id[c.label].tolist())
+    fact("correlated__is_of_one_identifier_and_not_the_wheels", len(ids) == 1 and len(wheels) == 1 and not ids & set(wheels), (ids, wheels))
+    ident = ids.pop()
+    t, off, label, period = in_step(c, ident)
+    first, last = burst(c)
+    speed = wide(c, ident, 0)[1] / 64
+    other = numpy.interp(t, *wide(c, wheels[0], 0)) / 64
+    fact("correlated__leaves_no_genuine_one_between", label[(t >= first) & (t <= last)].all())
+    fact("correlated__keeps_the_times", abs(numpy.median(off[label]) - numpy.median(off[~label])) < 500)
+    fact("correlated__says_what_the_wheels_say_but_in_the_attack", numpy.median(abs(speed - other)[~label]) < 2 and abs(speed - other)[label].max() > 20,
+         (numpy.median(abs(speed - other)[~label]), abs(speed - other)[label].max()))
+    step, inside = abs(numpy.diff(speed)), label[1:] | label[:-1]
+    fact("correlated__is_no_steeper_than_the_true_speed_is_elsewhere", step[inside].max() <= 1.1 * step[~inside].max(), (step[inside].max(), step[~inside].max()))
+    data = c.data[c.of(ident)].astype(int)
+    fact("correlated__goes_on_with_the_counter", set((numpy.diff(data[:, 6]) % 256).tolist()) == {1})
+    fact("correlated__keeps_the_checksum", all(oracle.crc8(bytes(d[:7].tolist())) == d[7] for d in data[label]))
+    engine, order = wide(c, ident, 2)[1], numpy.argsort(other[~label], kind="stable")
+    usual = numpy.interp(other[label], other[~label][order], engine[~label][order])  # at that speed of the wheels
+    wrong = numpy.interp(speed[label], other[~label][order], engine[~label][order])
+    far = [numpy.median(abs(engine[label] - e)) for e in (usual, wrong)]
+    fact("correlated__leaves_the_engine_to_the_genuine_speed", far[0] < 200 < far[1], far)
+
+
 def diagnostic(c):
     services = {0x10, 0x11, 0x14, 0x19, 0x22, 0x27, 0x3E}  # ISO 14229-1
     rows = rows_of(c, c.label)
@@ -263,7 +316,7 @@ def files(root):
         good = len(c.t) == 40001 == f["rows"] and f["attack_rows"] == c.label.sum() and f["bytes"] == os.path.getsize(c.path)
         fact("rows__are_as_many_as_asked_for %s" % f["path"], good and (c.label.sum() > 0) == (f["attack"] != "none"), (len(c.t), f))
     for set_, seconds in (("whole", 0), ("parts", 3.7)):
-        must(canids("sim", root, set_, sim__vehicles=2, sim__seconds=23, sim__known="DoS", sim__unknown="masquerade", sim__file_seconds=seconds))
+        must(canids("sim", root, set_, sim__vehicles=2, sim__seconds=23, sim__known="DoS", sim__unknown="masquerade,masquerade_timed,correlated", sim__file_seconds=seconds))
     for f in oracle.manifest(os.path.join(root, "whole"))["files"]:
         lines = open(os.path.join(root, "whole", f["path"])).readlines()
         parts = ["%s-%04d.csv" % (os.path.join(root, "parts", f["path"])[:-4], k + 1) for k in range(7)]
@@ -274,7 +327,7 @@ def files(root):
 def refusals(root):
     for wrong, says in (({"sim.known": "DoS,flod"}, "flod"), ({"sim.unknown": "DoS"}, "sim.known"), ({"sim.known": "DoS,DoS"}, "twice"), ({"sim.unknown": " "}, "no attack"),
                         ({"sim.bitrate": 20000}, "no room"), ({"sim.rows": 5, "sim.file_seconds": 2}, "file_seconds"), ({"sim.attack_share": .8}, "0.8"),
-                        ({"sim.rows": 4 * 10**10}, "at most"),
+                        ({"sim.rows": 4 * 10**10}, "at most"), ({"sim.unknown": "correlated", "sim.ids_min": 2}, "correlated"),
                         ({"sim.base": "never"}, "data.set"), ({"sim.base": "../x"}, "sim.base"), ({"sim.bitrate": 5}, "sim.bitrate"), ({"sim.extended": 2}, "sim.extended")):
         ran = canids("sim", root, "never", **{k.replace(".", "__"): v for k, v in wrong.items()})
         fact("sim__refuses %s" % wrong, ran.returncode == 78 and says in ran.stdout and not os.path.exists(os.path.join(root, "never")), (ran.returncode, ran.stdout[-500:]))
@@ -301,6 +354,8 @@ def main(root):
     replay(one["replay"])
     suppress(one["suppress"], free)
     masquerade(one["masquerade"], free)
+    masquerade_timed(one["masquerade_timed"], one["masquerade"])
+    correlated_attack(one["correlated"], free)
     diagnostic(one["diagnostic"])
     files(root)
     refusals(root)
