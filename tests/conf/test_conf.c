@@ -109,7 +109,7 @@ static void conf_defaults_yaml__says_what_the_table_says(void **state)
 
 static void conf_files__of_the_repository_are_read(void **state)
 {
-    static const char *const name[] = {"hcrl_sa.yaml", "set_01.yaml", "demo.yaml", "reference/hcrl_sa.yaml"};
+    static const char *const name[] = {"hcrl_sa.yaml", "set_01.yaml", "demo.yaml", "sim_attacks.yaml", "reference/hcrl_sa.yaml"};
     (void)state;
     use_shipped();
     for (size_t i = 0; i < CI_COUNT(name); i++) {

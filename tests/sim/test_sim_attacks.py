@@ -269,7 +269,7 @@ def masquerade_timed(c, plain):
     fact("masquerade_timed__leaves_no_genuine_one_between", label[(t >= first) & (t <= last)].all())
     fact("masquerade_timed__sends_as_many_as_the_genuine_sender", abs(label.sum() - (last - first) / period - 1) < 2, label.sum())
     late = numpy.median(off[label]) - numpy.median(off[~label])
-    fact("masquerade_timed__is_late_by_less_than_a_sixteenth_of_a_period", 0 < late < period / 16 + 100, (late, period))
+    fact("masquerade_timed__is_late_by_less_than_a_sixteenth_of_a_period", 50 < late < period / 16 + 100, (late, period))
     spread = [numpy.percentile(off[w], 90) - numpy.percentile(off[w], 10) for w in (label, ~label)]
     fact("masquerade_timed__has_the_jitter_of_the_genuine_sender", .6 < spread[0] / spread[1] < 1.7, spread)
 
