@@ -4,7 +4,8 @@
  *
  *      npy   graph_capture graph_row graph_label graph_node graph_edge node_id node_x edge_src edge_dst
  *            edge_x capture_path capture_hash capture_folder capture_attack capture_rows capture_graph
- *            folder_name folder_role id_value id_vocab, each NAME.npy, format 1.0, C order.  As in the
+ *            folder_name folder_role id_value id_vocab, of streamed sets graph_window graph_warm edge_label, each NAME.npy,
+ *            format 1.0, C order.  As in the
  *            store (store.h), but features are float32 without a scale, one column each in the order of
  *            the feature set, and positions and indices are int32.
  *      csv   captures.csv graphs.csv nodes.csv edges.csv: a header, then a line each; numbers have the

@@ -13,11 +13,18 @@
 #include "cmd_priv.h"
 #include "version.h"
 
-static void columns_print(const char *of, const ci_feature *f, ci_lid n)
+static const char *const scalings[] = {[CI_SCALE_Z] = "z-score", [CI_SCALE_INDEX] = "index", [CI_SCALE_ALL] = "z-all"};
+static const char *const groups[CI_GROUP_COUNT] = {
+    [CI_GROUP_NONE] = "-", [CI_GROUP_NOVELTY] = "novelty", [CI_GROUP_EDGE] = "edge", [CI_GROUP_TIMING] = "timing",
+    [CI_GROUP_RATE] = "rate", [CI_GROUP_SHAPE] = "shape", [CI_GROUP_PAYLOAD] = "payload"};
+
+static void columns_print(const ci_feature_set *s, const char *of, const ci_feature *f, ci_lid n)
 {
-    for (ci_lid i = 0; i < n; i++)
-        printf("  %s %2d  %-17s %-6s %-7s %s\n", of, i, f[i].name, f[i].unit, f[i].scaling == CI_SCALE_INDEX ? "index" : "z-score",
-               f[i].formula);
+    for (ci_lid i = 0; i < n; i++) {
+        printf("  %s %2d  %-17s %-6s %-7s ", of, i, f[i].name, f[i].unit, scalings[f[i].scaling]);
+        if (s->stream) printf("%-7s ", groups[f[i].group]);
+        printf("%s\n", f[i].formula);
+    }
 }
 
 static ci_json *columns_json(const ci_feature *f, ci_lid n)
@@ -28,7 +35,8 @@ static ci_json *columns_json(const ci_feature *f, ci_lid n)
         ci_json *j = ci_json_object();
         ci_json_str(j, "name", f[i].name);
         ci_json_str(j, "unit", f[i].unit);
-        ci_json_str(j, "scaling", f[i].scaling == CI_SCALE_INDEX ? "index" : "z-score");
+        ci_json_str(j, "scaling", scalings[f[i].scaling]);
+        ci_json_str(j, "group", groups[f[i].group]);
         ci_json_str(j, "formula", f[i].formula);
         ci_json_add(a, j);
     }
@@ -49,17 +57,21 @@ static ci_rc features_print(const struct options *o)
         ci_json_bool(j, "merged_edges", s->merged);
         ci_json_put(j, "node", columns_json(s->node, s->n_node));
         ci_json_put(j, "edge", columns_json(s->edge, s->n_edge));
+        if (s->stream) ci_json_put(j, "window", columns_json(s->window, s->n_window));
         ci_json_put(all, s->name, j);
         if (o->json) continue;
-        printf("%s, version %d: %d columns of a node, %d of an edge; %s\n", s->name, s->version, s->n_node, s->n_edge,
-               s->merged ? "pairs of frames with the same ends are one edge" : "every pair of frames is an edge");
-        columns_print("node", s->node, s->n_node);
-        columns_print("edge", s->edge, s->n_edge);
+        printf("%s, version %d: %d columns of a node, %d of an edge", s->name, s->version, s->n_node, s->n_edge);
+        if (s->stream) printf(", %d of a window", s->n_window);
+        printf("; %s\n", s->merged ? "pairs of frames with the same ends are one edge" : "every pair of frames is an edge");
+        columns_print(s, "node", s->node, s->n_node);
+        columns_print(s, "edge", s->edge, s->n_edge);
+        columns_print(s, "window", s->window, s->n_window);
     }
     text = ci_json_text(all, true);
     if (!text) CI_FAIL(CI_ENOMEM, "info");
     if (o->json) printf("%s\n", text);
-    else printf("z-score: (value - mean) / spread of the benign training windows, clipped at 10; index: embedded, 0 as a number\n");
+    else printf("z-score: (value - mean) / spread of the benign training windows, clipped at 10; index: embedded, 0 as a number; "
+                "z-all: as z-score, of all training windows\n");
 done:
     free(text);
     ci_json_free(&all);

@@ -44,6 +44,12 @@ static void store_put(const ci_store *st, ci_json *j)
     ci_json_str(j, "layout", ci_store_layout_name(h->layout));
     ci_json_str(j, "features", h->set);
     ci_json_str(j, "compat", h->compat ? "reference" : "none");
+    if (st->set->stream) {
+        int64_t warm = 0;
+        for (int64_t g = 0; g < h->n_graph; g++) warm += st->graph_warm[g];
+        ci_json_str(j, "past", h->past);
+        ci_json_int(j, "warm_graphs", warm);
+    }
     ci_json_bool(j, "simulated", h->simulated);
     ci_json_int(j, "window_frames", h->frames);
     ci_json_int(j, "window_stride", h->stride);

@@ -40,13 +40,15 @@ done:
 
 static ci_rc past_read(const ci_h5_view *v, const char *path, ci_store_head *h)
 {
+    static const char *const past[] = {"none", "run", "guard", "both", "prefix", "profile"};
     ci_rc rc = CI_OK;
-    const ci_feature_set *set;
+    bool known = false;
 
     if (h->layout == CI_MESSAGES) CI_FAIL(CI_EFORMAT, "%s: features %s in the layout messages", path, h->set);
     CI_TRY(ci_h5_text(v, "past", h->past, sizeof h->past));
-    set = ci_feature_set_of("agnostic", h->past);
-    if (!set || strcmp(set->name, h->set) != 0) CI_FAIL(CI_EFORMAT, "%s: features %s of the past \"%s\"", path, h->set, h->past);
+    for (size_t i = 0; i < CI_COUNT(past); i++) known |= strcmp(h->past, past[i]) == 0;
+    if (!known || strcmp(ci_feature_set_of("agnostic", h->past)->name, h->set) != 0)
+        CI_FAIL(CI_EFORMAT, "%s: features %s of the past \"%s\"", path, h->set, h->past);
 done:
     return rc;
 }
@@ -191,13 +193,26 @@ enum { FORGET = 65536 }; /* graphs that are looked at before their pages are let
 static void forget(const ci_store *st, int64_t first)
 {
     const ci_h5_view *v = st->view;
+    const int64_t edge = st->graph_edge[first], end = st->graph_edge[first + FORGET];
 
     ci_h5_forget(v, st->graph_node + first, FORGET * (int64_t)sizeof *st->graph_node);
     ci_h5_forget(v, st->graph_edge + first, FORGET * (int64_t)sizeof *st->graph_edge);
     ci_h5_forget(v, st->graph_row + first, FORGET * (int64_t)sizeof *st->graph_row);
     ci_h5_forget(v, st->graph_capture + first, FORGET * (int64_t)sizeof *st->graph_capture);
     ci_h5_forget(v, st->graph_label + first, FORGET * (int64_t)sizeof *st->graph_label);
-    if (st->graph_warm) ci_h5_forget(v, st->graph_warm + first, FORGET * (int64_t)sizeof *st->graph_warm);
+    if (!st->set->stream) return;
+    ci_h5_forget(v, st->graph_warm + first, FORGET * (int64_t)sizeof *st->graph_warm);
+    ci_h5_forget(v, st->edge_label + edge, end - edge);
+}
+
+static ci_rc labels_check(const ci_store *st, int64_t g)
+{
+    ci_rc rc = CI_OK;
+
+    for (int64_t e = st->graph_edge[g]; e < st->graph_edge[g + 1]; e++)
+        if (st->edge_label[e] > 1) CI_FAIL(CI_EFORMAT, "graph %lld of the store cannot be: edge_label %d", (long long)g, st->edge_label[e]);
+done:
+    return rc;
 }
 
 /* Graphs are where the offsets say, and windows within their captures. */
@@ -223,6 +238,7 @@ static ci_rc graphs_check(ci_store *st)
                     (long long)st->graph_row[g], (long long)h->capture[st->graph_capture[g]].rows);
         if (st->graph_warm && st->graph_warm[g] > 1)
             CI_FAIL(CI_EFORMAT, "graph %lld of the store cannot be: graph_warm %d", (long long)g, st->graph_warm[g]);
+        if (st->edge_label) CI_TRY(labels_check(st, g));
         if (edges > st->max_edge) st->max_edge = (ci_lid)edges;
         if ((g + 1) % FORGET == 0) forget(st, g + 1 - FORGET);
     }

@@ -22,6 +22,7 @@ typedef struct made_capture {
 typedef struct made {
     uint32_t seed;
     int32_t frames, stride;
+    const char *past;      /**< of a streamed set; NULL: kd35 */
     bool compat;
     ci_store_layout layout;      /**< compact or float32 */
     bool merged;           /**< the number of edges differs from graph to graph */
@@ -37,6 +38,11 @@ typedef struct made {
 MADE ci_u32x4 made_draw(const made *m, int64_t g, uint32_t what, uint32_t i)
 {
     return ci_philox(m->seed, 97, (uint32_t)g, what, i, 0);
+}
+
+MADE const ci_feature_set *made_set(const made *m)
+{
+    return m->past ? ci_feature_set_of("agnostic", m->past) : ci_feature_set_find("kd35");
 }
 
 MADE int32_t made_edges(const made *m)
@@ -63,7 +69,7 @@ MADE uint8_t made_label(const made *m, int64_t g)
 /** Column k of a node: legal values of all sizes, exact zeros and ends of the range among them. */
 MADE float made_x(const made *m, int64_t g, int32_t node, int32_t k, const ci_feature_set *set)
 {
-    const ci_u32x4 r = made_draw(m, g, 1, (uint32_t)(node * 64 + k));
+    const ci_u32x4 r = made_draw(m, g, 1, (uint32_t)(node * (set->stream ? 192 : 64) + k));
     const float most = __builtin_ldexpf(60000, -set->node[k].log2_scale);
 
     if (r.v[1] % 16 == 0) return 0;
@@ -71,6 +77,30 @@ MADE float made_x(const made *m, int64_t g, int32_t node, int32_t k, const ci_fe
     if (k == 5 && r.v[1] % 97 == 1) return most; /* outliers, to be clipped at 10 spreads */
     if (k == 5) return (float)r.v[0] * 0x1p-32f;
     return (r.v[1] % 2 ? most : most / 256) * ((float)(r.v[0] >> 8) * 0x1p-24f);
+}
+
+/** Column k of place `what` of a streamed set, i a number in the graph: of both signs, of all sizes, zeros among them, and
+ *  columns that hardly ever move. */
+MADE float made_stream(const made *m, int64_t g, uint32_t what, int32_t i, int32_t k)
+{
+    const ci_u32x4 r = made_draw(m, g, what, (uint32_t)(i * 192 + k));
+
+    if (r.v[1] % 16 == 0 || (k % 5 == 1 && r.v[1] % 64 != 1)) return 0;
+    return ((float)(r.v[0] >> 8) * 0x1p-24f - 0.5f) * (r.v[1] % 2 ? 60 : 0.5f) + (made_label(m, g) ? 3 : 0);
+}
+
+/** What graph number `at` of `out` has as one of a streamed set: its window, whether it is warm (the first two of seven are
+ *  not), its edges and their labels. */
+MADE void made_streamed(const made *m, int64_t g, ci_lid at, ci_lid edge, int32_t n_edge, ci_graphs *out)
+{
+    const int32_t K = out->set->n_edge, H = out->set->n_window;
+
+    out->warm[at] = g % 7 > 1;
+    for (int32_t k = 0; k < H; k++) out->w[(size_t)at * (size_t)H + (size_t)k] = made_stream(m, g, 6, 0, k);
+    for (int32_t i = 0; i < n_edge; i++) {
+        out->edge_attack[edge + i] = made_label(m, g) && made_draw(m, g, 8, (uint32_t)i).v[0] % 3 == 0;
+        for (int32_t k = 0; k < K; k++) out->e[(size_t)(edge + i) * (size_t)K + (size_t)k] = made_stream(m, g, 7, i, k);
+    }
 }
 
 /** Graph g behind those that are in `out` already. */
@@ -91,11 +121,13 @@ MADE void made_append(const made *m, int64_t g, int64_t row, ci_graphs *out)
         float *e = out->e + (size_t)(edge + i) * (size_t)K;
         out->src[edge + i] = (ci_lid)ci_below(r.v[0], (uint32_t)n);
         out->dst[edge + i] = (ci_lid)ci_below(r.v[1], (uint32_t)n);
+        if (out->set->stream) continue;
         e[0] = (float)r.v[2] * 1e-9f;
         for (int k = 0; k < 8; k++) e[1 + k] = (float)(q.v[k / 4] >> 8 * (k % 4) & 255);
         e[9] = (float)(q.v[2] & 1);
         e[10] = (float)(1 + ci_below(q.v[3], (uint32_t)n_edge));
     }
+    if (out->set->stream) made_streamed(m, g, out->n_graph, edge, n_edge, out);
     out->row[out->n_graph] = row;
     out->attack[out->n_graph] = made_label(m, g);
     out->n_graph++;
@@ -112,7 +144,9 @@ MADE int64_t made_row(const made *m, int64_t window)
 
 MADE void made_head(const made *m, ci_store_head *h)
 {
-    *h = (ci_store_head){.set = "kd35", .compat = m->compat, .layout = m->layout, .simulated = m->seed % 2 == 0, .frames = m->frames, .stride = m->stride, .n_id = m->n_id};
+    *h = (ci_store_head){.compat = m->compat, .layout = m->layout, .simulated = m->seed % 2 == 0, .frames = m->frames, .stride = m->stride, .n_id = m->n_id};
+    snprintf(h->set, sizeof h->set, "%s", made_set(m)->name);
+    if (m->past) snprintf(h->past, sizeof h->past, "%s", m->past);
     memset(h->source, 'a', CI_SHA256_HEX - 1);
     h->folder = ci_new(MADE_CAPTURES, sizeof *h->folder);
     h->capture = ci_new(MADE_CAPTURES, sizeof *h->capture);
@@ -160,7 +194,7 @@ MADE void made_write_in(const ci_comm *comm, const made *m, int64_t chunk, const
     int64_t node = 0, edge = 0, run = 0;
 
     made_head(m, &h);
-    assert_int_equal(ci_graphs_init(&g, ci_feature_set_find("kd35"), (ci_lid)chunk, m->max_node, made_edges(m)), CI_OK);
+    assert_int_equal(ci_graphs_init(&g, made_set(m), (ci_lid)chunk, m->max_node, made_edges(m)), CI_OK);
     assert_int_equal(ci_store_create(comm, path, &h, &w), CI_OK);
     for (int32_t c = 0; c < h.n_capture; c++)
         for (int64_t i = 0; i < h.capture[c].n_graph; i += chunk, run++) {
@@ -202,6 +236,11 @@ MADE void made_read(const ci_store *st, int64_t g, ci_graphs *out)
     out->n_edge = out->edge_first[1] = v.n_edge;
     out->row[0] = st->graph_row[g];
     out->attack[0] = st->graph_label[g];
+    if (st->set->stream) {
+        memcpy(out->w, v.w, (size_t)st->set->n_window * sizeof *v.w);
+        memcpy(out->edge_attack, v.edge_label, (size_t)v.n_edge);
+        out->warm[0] = st->graph_warm[g];
+    } else assert_true(!v.w && !v.edge_label);
     ci_reader_destroy(&r);
     assert_null(r);
 }
