@@ -15,7 +15,7 @@ static struct bounds bounds_of(const ci_feature *f)
                                         "last_position", "duration"};
 
     for (size_t i = 0; i < CI_COUNT(share); i++)
-        if (strcmp(f->name, share[i]) == 0) return (struct bounds){0, 1, 0x3f800000};
+        if (strcmp(f->name, share[i]) == 0 && strcmp(f->unit, "1") == 0) return (struct bounds){0, 1, 0x3f800000};
     if (strcmp(f->unit, "count") == 0 || strcmp(f->unit, "index") == 0 || strcmp(f->unit, "frames") == 0)
         return (struct bounds){0, FLT_MAX, 0x7f7fffff};
     return (struct bounds){-FLT_MAX, FLT_MAX, 0};

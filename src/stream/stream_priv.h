@@ -1,6 +1,7 @@
 #ifndef CI_STREAM_PRIV_H
 #define CI_STREAM_PRIV_H
 /** What the files of stream/ share: how a profile lies in memory. */
+#include <string.h>
 #include "ci/profile.h"
 #include "ci/stream.h"
 
@@ -25,7 +26,7 @@ struct known {
     uint32_t id;
     uint16_t lengths;          /**< bit k: a frame had k bytes                                   */
     uint8_t n_last;            /**< 0, 1, 2: how many of last[] there are                        */
-    uint8_t last_odd;          /**< last[0] was not learned                                      */
+    uint8_t last_odd;          /**< last[0] was odd                                              */
     int64_t n, n_interval, n_pair; /**< frames; sum of interval; pairs of frames that flips are of */
     uint32_t interval[CI_BINS]; /**< log2 ns                                                     */
     uint32_t flips[64];
@@ -49,7 +50,7 @@ struct ci_profile {
     uint16_t *order;           /**< (cap_id) positions in known[], identifiers ascending; owned   */
 
     bool any;                  /**< there was a frame: first_ns, last_ns                         */
-    bool last_odd;             /**< the last one was not learned                                 */
+    bool last_odd;             /**< the last one was odd                                         */
     int64_t first_ns, last_ns;
     int32_t first, last;       /**< positions of their identifiers, -1: not kept                  */
     int64_t n_gap, gap[CI_BINS];
@@ -61,6 +62,7 @@ struct ci_profile {
     /* what follows from the above; ci_profile_settle */
     uint16_t narrow[NARROW];   /**< position + 1, 0: none                                         */
     uint16_t wide[WIDE];       /**< open hash of the others                                       */
+    bool settled;              /**< at[] and below[] are those of interval[]                      */
 };
 
 /** Room for n identifiers.  \return CI_OK or CI_ENOMEM */
@@ -71,5 +73,197 @@ void ci_profile_settle(ci_profile *p);
 
 /** Position of an identifier, -1: it has none. */
 int32_t ci_profile_find(const ci_profile *p, uint32_t id);
+
+/** Give an identifier that has none the next position, -1 when CI_PROFILE_IDS have one.  \return CI_OK or CI_ENOMEM */
+ci_rc ci_profile_keep(ci_profile *p, uint32_t id, int32_t *out);
+
+void ci_known_requantile(struct known *v);    /**< at[] and below[], from where they were        */
+void ci_profile_requantile(ci_profile *p);    /**< all of them; then it is settled                */
+
+/* ---- logarithms and bins */
+
+enum { LOGS = 16384 };
+
+struct logs {
+    double inverse[128], log[128];       /**< of 1 + i/128                                        */
+    double whole[LOGS], half[LOGS], quarter[LOGS]; /**< log2 k (0 at 0), of k + 1/2, of k + 1/4   */
+    double inverse_centre[CI_BINS];      /**< 2^-centre of a bin                                  */
+    int64_t overdue[CI_BINS];            /**< largest whole number up to 2^(centre + 1/2)         */
+};
+void ci_logs_fill(struct logs *l);
+
+extern const double ci_sixteenth[16];    /**< 2^(k/16)                                            */
+
+/** log2 x for x >= 2^-1022, whole for powers of 2. */
+static inline double ci_log2(const struct logs *l, double x)
+{
+    uint64_t bits;
+    double m;
+
+    memcpy(&bits, &x, sizeof bits);
+    const double e = (double)((int64_t)(bits >> 52) - 1023);
+    const unsigned i = (unsigned)(bits >> 45) & 127;
+    bits = (bits & 0x000FFFFFFFFFFFFFu) | 0x3FF0000000000000u;
+    memcpy(&m, &bits, sizeof m);
+    const double r = m * l->inverse[i] - 1; /* below 1/128 */
+    double p = 1.44269504088896338700 / 7;
+    p = p * r - 1.44269504088896338700 / 6;
+    p = p * r + 1.44269504088896338700 / 5;
+    p = p * r - 1.44269504088896338700 / 4;
+    p = p * r + 1.44269504088896338700 / 3;
+    p = p * r - 1.44269504088896338700 / 2;
+    p = p * r + 1.44269504088896338700;
+    return e + (l->log[i] + r * p);
+}
+
+static inline double ci_log2_whole(const struct logs *l, int64_t k) { return k < LOGS ? l->whole[k] : ci_log2(l, (double)k); }
+static inline double ci_log2_half(const struct logs *l, int64_t k) { return k < LOGS ? l->half[k] : ci_log2(l, (double)k + 0.5); }
+static inline double ci_log2_quarter(const struct logs *l, int64_t k) { return k < LOGS ? l->quarter[k] : ci_log2(l, (double)k + 0.25); }
+static inline double ci_log2_ns(const struct logs *l, int64_t ns) { return ci_log2(l, (double)CI_MAX(ns, 512)); }
+static inline double ci_centre(int bin) { return 9 + (2 * bin + 1) / 16.0; }
+
+int ci_bin(int64_t ns);   /**< of intervals and gaps: floor(8 (log2 ns - 9)), within 0 and CI_BINS - 1  */
+int ci_bin16(int64_t ns); /**< of durations, in sixteenths                                             */
+
+/* ---- learning */
+
+/** Frames as columns, as in ci_table; borrowed. */
+struct frames {
+    const int64_t *t_ns;
+    const uint32_t *id;
+    const uint64_t *data;
+    const uint8_t *len, *attack;
+};
+
+/** What is learned of a frame. */
+struct note {
+    uint64_t x;        /**< bits that flipped                                                     */
+    int32_t k, u;      /**< positions of its identifier, of that of the frame before; -1: none     */
+    uint8_t bin, gap;  /**< of its interval, of its gap                                           */
+    bool pair, next;   /**< there is an interval and flips, a gap, of frames that are not odd     */
+    bool odd;
+};
+
+/** Is a frame odd by what is known of its identifier?  dt and x, the bits that flipped, when it has a last frame. */
+bool ci_known_odd(const struct known *v, bool has_last, int64_t dt, uint64_t x, uint8_t len);
+
+enum learning { LEARN, LEARN_GUARDED, FOLLOW };
+
+/** Learn frames [0, n) of f, as one step: which are odd is judged by what is known at its beginning; from frame `judged` on.
+ *  \param [out] note  (n) working memory  \param [out] out_odd  odd frames
+ *  \return CI_OK or CI_ENOMEM */
+ci_rc ci_learn(ci_profile *p, enum learning how, const struct frames *f, ci_lid n, ci_lid judged, struct note *note, ci_lid *out_odd);
+
+/* ---- a window by itself */
+
+/** One node of a window, by the window alone. */
+struct own_node {
+    ci_lid c, first;   /**< frames; its first interval among those of all nodes                   */
+    ci_lid zero, length_changes, runs, alternations, fast;
+    int64_t ham;       /**< bits that differ between neighbouring frames                          */
+    double cv, least;  /**< columns interval_cv, interval_least                                   */
+};
+
+/** A pair of neighbours that a window has. */
+struct pair {
+    uint16_t u, v;
+    ci_lid at;         /**< in count[]                                                            */
+};
+
+enum { DENSE = 128 };  /**< up to this many nodes, pairs are counted in a matrix                   */
+
+struct window {
+    ci_lid W;
+    struct frames f;         /**< of the window                                                   */
+
+    /* numbering */
+    uint64_t seen[NARROW / 64];
+    uint16_t rank[NARROW];   /**< node of each identifier below NARROW                            */
+    uint32_t *wide;          /**< (room) open hash of the other identifiers                       */
+    uint16_t *wide_node;     /**< (room) their nodes, 65535: no identifier here                   */
+    uint32_t room;           /**< a power of 2, at least 2 W                                      */
+    ci_lid n_node;
+    uint32_t *id;            /**< (W) identifiers, ascending                                      */
+    uint16_t *node;          /**< (W) of each frame                                               */
+    struct own_node *own;    /**< (W)                                                             */
+
+    /* frames */
+    int32_t *prev, *prev2;   /**< (W) the frame of this node before, the one before that; -1       */
+    int32_t *last;           /**< (W) of each node, working memory                                */
+    int64_t *interval;       /**< (W) by node: its intervals in order of time, then ascending      */
+    int64_t *gap, *spare;    /**< (W), ascending; working memory                                  */
+    double gap_median;       /**< log2 ns                                                         */
+
+    /* pairs of neighbours */
+    ci_lid n_pair;
+    struct pair *pair;       /**< (W) distinct ones                                               */
+    uint16_t *count;         /**< (DENSE^2, or room) times each is there; 0 between windows         */
+    uint32_t *key;           /**< (room) of count[] as an open hash                               */
+    ci_lid *pair_at;         /**< (W) of frame i and the one before, in count[]                    */
+};
+
+ci_rc ci_window_create(ci_lid W, struct window **out);
+void ci_window_destroy(struct window **w);
+
+/** Number the nodes of the window that begins at f and count its pairs of neighbours. */
+void ci_window_number(struct window *w, const struct frames *f);
+ci_lid ci_window_pairs(const struct window *w, ci_lid u, ci_lid v); /**< edges from node u to node v */
+
+/** After that: the columns of the window by itself, in the order of agnostic-none, and own[]. */
+void ci_window_own(struct window *w, const struct logs *l, double out[OWN]);
+
+void ci_sort(int64_t *v, int64_t *spare, ci_lid n); /**< ascending; none below 0 */
+
+/* ---- a window against the past */
+
+enum { FRAME = 15, AGAINST = 11, FROM_GAP = 1 + FRAME, NODE_PAST = 2 * FRAME + 4, WINDOW_PAST = 3 * FRAME + AGAINST + OWN };
+
+/** What frame i of a window is to the one of its identifier before it, wherever that was. */
+struct relation {
+    int64_t dt;
+    double log2_dt;
+    uint64_t x;          /**< bits that differ                                                    */
+    bool has_last, alt;  /**< there is such a frame; column alt                                   */
+};
+
+/** A node of a window against what is known. */
+struct node_past {
+    const struct known *v;
+    int32_t k;           /**< its position, -1: none                                              */
+    double idsurp, median, q01, q99, flip_base, log2_n1;
+    double share, time;  /**< frames expected by either rule                                       */
+    double expected, share_z, time_z; /**< columns, the last two not clipped                      */
+    double sum[FRAME], most[FRAME];
+};
+
+/** Working memory for windows of W frames, of one past at a time. */
+struct past {
+    struct relation *relation; /**< (W)                                                           */
+    struct node_past *node;    /**< (W)                                                           */
+    double (*frame)[FRAME];    /**< (W) columns of each frame                                      */
+    double *gap;               /**< (W) columns of the edges                                       */
+    double window[WINDOW_PAST];
+    ci_lid node_of[CI_PROFILE_IDS]; /**< node + 1 of known identifiers, 0 between windows          */
+};
+
+ci_rc ci_past_create(ci_lid W, struct past **out);
+void ci_past_destroy(struct past **a);
+
+/** The relations of the frames of w, whose own columns are there; last frames before the window are p's. */
+void ci_past_relate(struct past *a, const struct window *w, const struct logs *l, const ci_profile *p);
+
+/** After that: all else of the past, of the window and its own columns. */
+void ci_past_fill(struct past *a, const struct window *w, const struct logs *l, ci_profile *p, const double own[OWN]);
+void ci_past_window(struct past *a, const struct window *w, const struct logs *l, const ci_profile *p, const double own[OWN], ci_lid odd);
+
+static inline double ci_clip(double x, double at) { return CI_MIN(CI_MAX(x, -at), at); }
+
+/* ---- a graph */
+
+/* A window is appended to g, which has room for it, in between of begin and end: first all columns of a past are 0. */
+void ci_graph_begin(ci_graphs *g, const struct window *w, ci_gid row, bool warm);
+void ci_graph_none(ci_graphs *g, const struct window *w, const struct logs *l, const double own[OWN]);
+void ci_graph_past(ci_graphs *g, const struct window *w, const struct past *a, int which); /**< columns of past number `which` */
+void ci_graph_end(ci_graphs *g, const struct window *w);
 
 #endif

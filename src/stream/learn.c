@@ -1,0 +1,109 @@
+/* Frames -> a profile.  A step is gone through twice: what each frame is to the one before it, then the counts, for
+ * frames of a step are judged by what was known before it. */
+#include "stream_priv.h"
+
+static const struct known unknown = {.id = 0};
+
+bool ci_known_odd(const struct known *v, bool has_last, int64_t dt, uint64_t x, uint8_t len)
+{
+    if (v->n == 0) return true;
+    if (v->n >= 5 && !(v->lengths >> len & 1)) return true;
+    if (!has_last) return false;
+    if (v->n_pair >= 20 && __builtin_popcountll(x & ~v->flipped) >= 3) return true;
+    /* log2 dt < q01 - 5/8, where no power of 2 is: whole sixteenths of an octave decide it */
+    return v->n_interval >= 5 && ci_bin16(dt) < 2 * v->at[0] - 9;
+}
+
+/* What frame i is to the ones before it, which then are the last ones. */
+static ci_rc follow(ci_profile *p, const struct frames *f, ci_lid i, bool judge, struct note *out)
+{
+    ci_rc rc = CI_OK;
+    const struct seen now = {f->t_ns[i], f->data[i], f->len[i]};
+    int32_t k = ci_profile_find(p, f->id[i]);
+
+    if (k < 0) CI_TRY(ci_profile_keep(p, f->id[i], &k));
+    struct known *const v = k < 0 ? NULL : &p->known[k];
+    const bool has_last = v && v->n_last > 0;
+    const int64_t dt = has_last ? now.t_ns - v->last[0].t_ns : 0;
+    const uint64_t x = has_last ? now.data ^ v->last[0].data : 0;
+    const bool odd = judge && ci_known_odd(v ? v : &unknown, has_last, dt, x, now.len);
+
+    *out = (struct note){.x = x, .k = k, .u = -1, .odd = odd, .pair = has_last && !v->last_odd && !odd, .next = p->any && !p->last_odd && !odd};
+    if (out->pair) out->bin = (uint8_t)ci_bin(dt);
+    if (out->next) {
+        out->gap = (uint8_t)ci_bin(now.t_ns - p->last_ns);
+        out->u = p->last;
+    }
+    if (v) {
+        v->last[1] = v->last[0];
+        v->last[0] = now;
+        v->n_last = (uint8_t)CI_MIN(v->n_last + 1, 2);
+        v->last_odd = odd;
+    }
+    if (!p->any) {
+        p->any = true;
+        p->first_ns = now.t_ns;
+        p->first = k;
+    }
+    p->last_ns = now.t_ns;
+    p->last = k;
+    p->last_odd = odd;
+done:
+    return rc;
+}
+
+static void bytes_count(struct known *v, uint64_t data, uint8_t len)
+{
+    const uint64_t beyond = len ? len < 8 ? ~0ull << 8 * len : 0 : ~0ull, low = data | beyond, high = data & ~beyond;
+    uint8_t a[8], b[8];
+
+    memcpy(a, &low, sizeof a);
+    memcpy(b, &high, sizeof b);
+    for (int i = 0; i < 8; i++) {
+        v->least[i] = CI_MIN(v->least[i], a[i]);
+        v->most[i] = CI_MAX(v->most[i], b[i]);
+    }
+}
+
+static void count(ci_profile *p, const struct frames *f, ci_lid i, const struct note *a, bool gaps)
+{
+    if (a->odd) return;
+    p->n++;
+    if (a->next && gaps) {
+        p->n_gap++;
+        p->gap[a->gap]++;
+    }
+    if (a->k < 0) {
+        p->dropped++;
+        return;
+    }
+    struct known *const v = &p->known[a->k];
+    if (v->n++ == 0) v->first = (struct seen){f->t_ns[i], f->data[i], f->len[i]};
+    v->lengths |= (uint16_t)(1u << f->len[i]);
+    bytes_count(v, f->data[i], f->len[i]);
+    if (a->u >= 0) p->follows[(size_t)a->u * (size_t)p->cap_id + (size_t)a->k]++;
+    if (!a->pair) return;
+    v->n_pair++;
+    v->flipped |= a->x;
+    for (uint64_t x = a->x; x; x &= x - 1) v->flips[__builtin_ctzll(x)]++;
+    v->interval[a->bin]++;
+    v->n_interval++;
+    for (int j = 0; j < 3; j++) v->below[j] += a->bin < v->at[j];
+    if (p->settled) ci_known_requantile(v);
+}
+
+ci_rc ci_learn(ci_profile *p, enum learning how, const struct frames *f, ci_lid n, ci_lid judged, struct note *note, ci_lid *out_odd)
+{
+    ci_rc rc = CI_OK;
+    ci_lid n_odd = 0;
+
+    if (how == LEARN_GUARDED && judged < n && !p->settled) ci_profile_requantile(p);
+    for (ci_lid i = 0; i < n; i++) {
+        CI_TRY(follow(p, f, i, how == LEARN_GUARDED && i >= judged, &note[i]));
+        n_odd += note[i].odd;
+    }
+    for (ci_lid i = 0; i < n && how != FOLLOW; i++) count(p, f, i, &note[i], n_odd < 3);
+done:
+    *out_odd = n_odd;
+    return rc;
+}
