@@ -40,7 +40,8 @@
  *  Where nothing more is learned, the last two frames of each identifier and the last one of the bus still follow.
  *
  *  With S < W windows overlap; of these only every m-th, m = ceil(W/S), is added to what is known of windows: window k, k a
- *  multiple of m, when window k+m begins.  The column odd has no frame CI_STREAM_WARM to wait for: a warm window's frames
+ *  multiple of m, when the frames before window k+m are there.  Of an identifier that is not kept (ci/profile.h) the
+ *  previous frames are those in the window alone.  The column odd has no frame CI_STREAM_WARM to wait for: a warm window's frames
  *  are judged.
  *
  *  A window is `warm`, and its columns but those of agnostic-none are not all 0, when: none: always; run, guard,
@@ -88,7 +89,8 @@ ci_rc ci_stream_push(ci_stream *s, const ci_table *t, ci_lid from, ci_lid to, ci
 /** The capture has no more frames: those behind the last whole step are learned, too (as frames; they are no window). */
 ci_rc ci_stream_end(ci_stream *s);
 
-/** What is known now, as a profile of its own: for tests and for tools.  Borrowed, until the next call. */
+/** What is known now, as a profile of its own: of both what run knows, of none nothing.  Frames behind the last whole step
+ *  are not in it before the end.  Borrowed, until the next call. */
 const ci_profile *ci_stream_known(const ci_stream *s);
 bool ci_stream_odd(const ci_stream *s); /**< guard: was a frame of the last step odd? */
 
