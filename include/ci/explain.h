@@ -8,7 +8,8 @@
  *      vgae   t = recon: the mean square error over the graph's nodes and features, which the features enter
  *             both as what is seen and as what is to be reconstructed
  *
- *  An edge is an in-edge of ci_batch: a self-loop that the packer adds is an input by itself. */
+ *  An edge is an in-edge of ci_batch: a self-loop that the packer adds is an input by itself.  The columns of a window count in t as
+ *  they are; their own gradient is not given. */
 #include "ci/model.h"
 
 typedef struct ci_explainer ci_explainer; /**< one thread's */

@@ -198,7 +198,7 @@ static void announce(const struct trainer *t)
     const ci_split *s = &t->split;
 
     ci_log(CI_INFO, "%s %s: %lld parameters, identifiers %d; kernels %s, %d rank%s of %d thread%s", t->conf->model.name,
-           t->conf->model.scale, (long long)t->ck.n, t->st->head.n_vocab, ci_model_isa(t->model), t->comm->size,
+           t->conf->model.scale, (long long)t->ck.n, t->ck.n_vocab, ci_model_isa(t->model), t->comm->size,
            t->comm->size == 1 ? "" : "s", t->n_thread, t->n_thread == 1 ? "" : "s");
     ci_log(CI_INFO, "split: %lld training windows (%lld attacks), %lld validation (%lld), %lld embargoed%s%s",
            (long long)s->n_train, (long long)s->n_train_attack, (long long)s->n_valid, (long long)s->n_valid_attack,

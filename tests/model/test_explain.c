@@ -11,7 +11,7 @@
 #include "ci/random.h"
 #include "ci/types.h"
 
-enum { G = 3, MAX_NODE = 24, MAX_EDGE = 90, F = 6, K = 5, IDS = 9 };
+enum { G = 3, MAX_NODE = 24, MAX_EDGE = 90, F = 6, K = 5, W = 4, IDS = 9 };
 
 /* A shard of three graphs of 1, 6 and 11 nodes, made by formula. */
 struct shard {
@@ -20,7 +20,7 @@ struct shard {
     int64_t graph[G];
     uint8_t label[G];
     int32_t id[MAX_NODE];
-    float x[MAX_NODE * F], e[MAX_EDGE * K], raw_e[MAX_EDGE * K];
+    float x[MAX_NODE * F], e[MAX_EDGE * K], raw_e[MAX_EDGE * K], w[G * W];
 };
 
 static uint32_t seed = 7;
@@ -53,7 +53,7 @@ static void shard_make(struct shard *s)
     memset(s, 0, sizeof *s);
     *b = (ci_batch){.n_graph = G, .n_feature = F, .n_edge_feature = K, .first = s->first, .graph = s->graph, .label = s->label,
                     .id = s->id, .x = s->x, .in_first = s->in_first, .in_src = s->in_src, .e = s->e, .raw_first = s->raw_first,
-                    .raw_src = s->raw_src, .raw_dst = s->raw_dst, .raw_e = s->raw_e};
+                    .raw_src = s->raw_src, .raw_dst = s->raw_dst, .raw_e = s->raw_e, .n_window_feature = W, .w = s->w};
     for (int g = 0; g < G; g++) {
         s->graph[g] = g;
         for (ci_lid i = 0; i < size[g]; i++) node_add(s, s->first[g], size[g], s->first[g] + i);
@@ -64,6 +64,7 @@ static void shard_make(struct shard *s)
     assert_true(b->n_node <= MAX_NODE && b->n_edge <= MAX_EDGE);
     for (uint32_t k = 0; k < MAX_NODE * F; k++) s->x[k] = number(1, k);
     for (uint32_t k = 0; k < MAX_EDGE * K; k++) s->e[k] = number(2, k);
+    for (uint32_t k = 0; k < G * W; k++) s->w[k] = number(4, k);
 }
 
 static const ci_model_dim gat = {.kind = CI_GAT, .n_id = IDS, .id_dim = 16, .id_probes = 1, .n_feature = F, .n_edge_feature = K, .edge_features = 1,
@@ -232,6 +233,22 @@ static void explain__is_the_gradient_of_a_classifier(void **state)
     }
 }
 
+static void explain__is_the_gradient_of_a_classifier_of_unknown_vehicles(void **state)
+{
+    ci_model_dim dim = gat;
+
+    (void)state;
+    dim.n_id = dim.id_dim = 0;
+    dim.n_window_feature = W;
+    dim.window = CI_WINDOW_BOTH;
+    dim.pool = CI_POOL_MEANMAX;
+    dim.norm = CI_NORM_LAYER;
+    dim.message = dim.group_drop = 1;
+    check(&dim, 2, "conv0", "no identifiers");
+    dim.project = 16;
+    check(&dim, 2, "conv0", "no identifiers, projected");
+}
+
 static void explain__is_the_gradient_of_a_reconstruction_error(void **state)
 {
     ci_model_dim dim = vgae;
@@ -279,6 +296,7 @@ static void explain__refuses_a_shard_that_does_not_fit(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(explain__is_the_gradient_of_a_classifier),
+    cmocka_unit_test(explain__is_the_gradient_of_a_classifier_of_unknown_vehicles),
     cmocka_unit_test(explain__is_the_gradient_of_a_reconstruction_error),
     cmocka_unit_test(explain__refuses_a_shard_that_does_not_fit),
 };

@@ -109,6 +109,30 @@ static void teacher__of_other_data_is_refused(void **state)
     }
 }
 
+/* A model that sees no identifiers has no vocabulary that could be another. */
+static void teacher__without_identifiers_fits_any_vocabulary(void **state)
+{
+    ci_ckpt c = {0};
+    char path[CI_PATH_MAX];
+
+    (void)state;
+    small_conf("blind", (const char *const[]){"model.id_dim=0", "train.steps=2", "train.epochs=1", NULL}, &conf);
+    assert_int_equal(ci_train(comm, &conf, store, sha, false), CI_OK);
+    assert_int_equal(ci_path_join(path, path_of("blind"), "best.h5"), CI_OK);
+    assert_int_equal(ci_ckpt_read_all(comm, path, &c), CI_OK);
+    assert_int_equal(c.n_vocab, 0);
+    ci_ckpt_release(&c);
+    small_conf("taught", (const char *const[]){"distill.alpha=0.5", teacher("blind"), "train.steps=2", "train.epochs=1", NULL}, &conf);
+    assert_int_equal(ci_train(comm, &conf, store, sha, false), CI_OK);
+}
+
+static void message_head__without_labels_of_frames_is_refused(void **state)
+{
+    (void)state;
+    refused((const char *const[]){"features.set=agnostic", "model.id_dim=0", "model.message_head=mlp", NULL}, CI_ECONF,
+            "a store of features kd35 has not", "write none");
+}
+
 static void teacher__of_columns_scaled_otherwise_is_refused(void **state)
 {
     (void)state;
@@ -234,6 +258,8 @@ static void train__that_is_not_finite_names_tensor_step_and_rank(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(teacher__missing_or_of_another_kind_is_refused),
     cmocka_unit_test(teacher__of_other_data_is_refused),
+    cmocka_unit_test(teacher__without_identifiers_fits_any_vocabulary),
+    cmocka_unit_test(message_head__without_labels_of_frames_is_refused),
     cmocka_unit_test(teacher__of_columns_scaled_otherwise_is_refused),
     cmocka_unit_test(teacher__whose_tensors_are_not_those_of_its_shapes_is_refused),
     cmocka_unit_test(teacher__that_is_corrupt_is_refused),
