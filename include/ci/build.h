@@ -6,8 +6,14 @@
 #include "ci/plan.h"
 #include "ci/store.h"
 
+/** What the store of this plan and these settings is built from, as a hash: ci_plan_digest and, of streamed sets, what they know
+ *  of the past (features.past, prefix_s, the profiles).  Not collective.
+ *  \return CI_OK; of features.past: profile CI_ENOENT, CI_EFORMAT, CI_EPERM, CI_EIO (a profile), CI_ECONF (a capture's vehicle is
+ *          not known); CI_ENOMEM */
+ci_rc ci_build_source(const ci_plan *p, const ci_conf *conf, char out[CI_SHA256_HEX]);
+
 /** What the store of this plan and these settings will be about.  Not collective.
- *  \return CI_OK, CI_ECONF (no complete window, feature set without a layout), CI_ENOMEM */
+ *  \return CI_OK, CI_ECONF (no complete window, feature set without a layout), CI_ENOMEM; as ci_build_source */
 ci_rc ci_build_head(const ci_plan *p, const ci_conf *conf, ci_store_head *out);
 
 /** Build conf->run.dir/store.h5, and build.json that says how.  Collective: ranks take contiguous runs of

@@ -2,9 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 #include "ci/arena.h"
-#include "ci/build.h"
+#include "build_priv.h"
 #include "ci/vocab.h"
-#include "ci/window.h"
 
 static ci_rc ids_fill(const ci_plan *p, ci_store_head *h)
 {
@@ -58,13 +57,29 @@ done:
     return rc;
 }
 
+ci_rc ci_build_source(const ci_plan *p, const ci_conf *conf, char out[CI_SHA256_HEX])
+{
+    ci_rc rc = CI_OK;
+    const ci_feature_set *set = ci_feature_set_of(conf->features.set, conf->features.past);
+    struct known k = {0};
+    char text[2 * CI_SHA256_HEX];
+
+    ci_plan_digest(p, out);
+    if (!set || !set->stream) goto done;
+    CI_TRY(known_of_plan(conf, p, &k));
+    snprintf(text, sizeof text, "%s\n%s", out, k.all);
+    ci_sha256_of(text, strlen(text), out);
+done:
+    known_release(&k);
+    return rc;
+}
+
 ci_rc ci_build_head(const ci_plan *p, const ci_conf *conf, ci_store_head *out)
 {
     ci_rc rc = CI_OK;
+    const ci_feature_set *set = ci_feature_set_of(conf->features.set, conf->features.past);
     ci_store_head h = {.frames = p->frames, .stride = p->stride, .n_graph = p->graphs, .n_node = p->nodes,
                        .n_edge = p->edges};
-
-    const ci_feature_set *set = ci_feature_set_of(conf->features.set, conf->features.past);
 
     if (!set) CI_FAIL(CI_ECONF, "features.set: \"%s\" is unknown", conf->features.set);
     if (p->graphs == 0)
@@ -74,7 +89,7 @@ ci_rc ci_build_head(const ci_plan *p, const ci_conf *conf, ci_store_head *out)
     h.simulated = p->simulated;
     h.compat = strcmp(conf->features.compat, "reference") == 0;
     CI_TRY(ci_store_layout_of(conf->store.layout, set, &h.layout));
-    ci_plan_digest(p, h.source);
+    CI_TRY(ci_build_source(p, conf, h.source));
     CI_TRY(captures_fill(p, &h));
     for (int32_t i = 0; i < h.n_capture; i++) h.n_frame += h.capture[i].n_graph ? h.capture[i].rows : 0;
     CI_TRY(ids_fill(p, &h));

@@ -80,7 +80,7 @@ static bool store_fits(const struct run *r, const ci_store_head *h)
     ci_store_layout layout;
 
     if (ci_store_layout_of(r->base->store.layout, set, &layout) != CI_OK) return false;
-    ci_plan_digest(&r->plan, source);
+    if (ci_build_source(&r->plan, r->base, source) != CI_OK) return false;
     return h->layout == layout && strcmp(h->source, source) == 0 && strcmp(h->set, set->name) == 0 &&
            (!set->stream || strcmp(h->past, r->base->features.past) == 0) &&
            h->compat == (strcmp(r->base->features.compat, "reference") == 0);

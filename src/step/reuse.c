@@ -1,4 +1,5 @@
 /* Captures whose bytes did not change keep their graphs: which ones, and under what settings. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "build_priv.h"
@@ -7,14 +8,14 @@
 #include "ci/log.h"
 
 /* Captures of the previous store by hash. */
-struct known {
+struct earlier {
     const char *hash;
     int32_t number;
 };
 
 static int by_hash(const void *a, const void *b)
 {
-    const struct known *x = a, *y = b;
+    const struct earlier *x = a, *y = b;
     const int c = strcmp(x->hash, y->hash);
 
     return c ? c : x->number - y->number;
@@ -22,7 +23,7 @@ static int by_hash(const void *a, const void *b)
 
 static int find_hash(const void *hash, const void *known)
 {
-    return strcmp(hash, ((const struct known *)known)->hash);
+    return strcmp(hash, ((const struct earlier *)known)->hash);
 }
 
 /* Equal bytes give equal rows only where they are read alike, so what was counted is held against it too. */
@@ -42,15 +43,15 @@ static ci_rc match(const ci_plan *p, const ci_store *st, struct reuse *r)
 {
     ci_rc rc = CI_OK;
     const int32_t n = st->head.n_capture;
-    struct known *known = ci_new((size_t)n, sizeof *known);
+    struct earlier *known = ci_new((size_t)n, sizeof *known);
     char hash[CI_XXH_HEX];
 
     if (!known) CI_FAIL(CI_ENOMEM, "%d captures", n);
-    for (int32_t i = 0; i < n; i++) known[i] = (struct known){st->head.capture[i].hash, i};
+    for (int32_t i = 0; i < n; i++) known[i] = (struct earlier){st->head.capture[i].hash, i};
     qsort(known, (size_t)n, sizeof *known, by_hash);
     for (int32_t i = 0; i < p->n_capture; i++) {
         const ci_capture *c = &p->capture[i];
-        const struct known *k;
+        const struct earlier *k;
         ci_xxh_hex(c->hash, hash);
         k = r->skip[i] ? NULL : bsearch(hash, known, (size_t)n, sizeof *known, find_hash);
         if (!k || !same(st, k->number, c)) continue;
@@ -102,11 +103,16 @@ void reuse_release(struct reuse *r)
 }
 
 /* Settings that decide what the bytes of a capture mean: those of the data and its contract, but not where the
- * captures are, what each is used for, how they are cut, and when all of them are refused. */
-static void reading(const ci_conf *conf, char out[CI_SHA256_HEX])
+ * captures are, what each is used for, how they are cut, and when all of them are refused; of streamed sets also what they know
+ * of the past. */
+static ci_rc reading(const ci_conf *conf, const ci_store_head *h, char out[CI_SHA256_HEX])
 {
     static const char *const prefix[] = {"data.", "contract."};
+    ci_rc rc = CI_OK;
+    const ci_feature_set *set = ci_feature_set_of(conf->features.set, conf->features.past);
     ci_conf c = *conf;
+    struct known k = {0};
+    char text[2 * CI_SHA256_HEX];
 
     memset(c.data.root, 0, sizeof c.data.root);
     memset(c.data.set, 0, sizeof c.data.set);
@@ -118,17 +124,23 @@ static void reading(const ci_conf *conf, char out[CI_SHA256_HEX])
     c.data.expand_max = c.data.block = 0;
     c.contract.max_share = 0;
     ci_conf_hash(&c, prefix, CI_COUNT(prefix), out);
+    if (!set || !set->stream) goto done;
+    CI_TRY(known_of_head(conf, h, &k));
+    snprintf(text, sizeof text, "%s\n%s", out, k.settings);
+    ci_sha256_of(text, strlen(text), out);
+done:
+    known_release(&k);
+    return rc;
 }
 
-bool reuse_reads_same(const ci_conf *conf, const char *store_sha)
+bool reuse_reads_same(const ci_conf *conf, const ci_store_head *h, const char *store_sha)
 {
     ci_json *j = NULL;
     char path[CI_PATH_MAX], now[CI_SHA256_HEX];
     const char *was, *of;
     bool good = false;
 
-    reading(conf, now);
-    if (ci_path_join(path, conf->run.dir, "build.json") == CI_OK && ci_commit_check(path, NULL) == CI_OK &&
+    if (reading(conf, h, now) == CI_OK && ci_path_join(path, conf->run.dir, "build.json") == CI_OK && ci_commit_check(path, NULL) == CI_OK &&
         ci_json_load(path, &j) == CI_OK) {
         was = ci_json_get_str(j, "reading_sha256");
         of = ci_json_get_str(j, "store_tree_sha256");
@@ -139,13 +151,13 @@ bool reuse_reads_same(const ci_conf *conf, const char *store_sha)
     return good;
 }
 
-ci_rc reuse_record(const ci_conf *conf, const struct reuse *r, const ci_store_head *h, const char *store_sha)
+ci_rc reuse_record(const ci_conf *conf, const struct reuse *r, const ci_store_head *h, int64_t dropped, const char *store_sha)
 {
     ci_rc rc = CI_OK;
     ci_json *j = ci_json_object();
     char path[CI_PATH_MAX], digest[CI_SHA256_HEX], *text = NULL;
 
-    reading(conf, digest);
+    CI_TRY(reading(conf, h, digest));
     ci_json_str(j, "store_tree_sha256", store_sha);
     ci_json_str(j, "reading_sha256", digest);
     ci_json_int(j, "reading_version", CI_PLAN_READING);
@@ -153,6 +165,7 @@ ci_rc reuse_record(const ci_conf *conf, const struct reuse *r, const ci_store_he
     if (r) ci_json_int(j, "captures_taken_over", r->captures);
     ci_json_int(j, "graphs", h->n_graph);
     if (r) ci_json_int(j, "graphs_taken_over", r->graphs);
+    if (dropped >= 0) ci_json_int(j, "frames_dropped", dropped);
     CI_TRY(ci_path_join(path, conf->run.dir, "build.json"));
     text = ci_json_text(j, true);
     if (!text) CI_FAIL(CI_ENOMEM, "%s", path);
@@ -165,5 +178,5 @@ done:
 
 ci_rc ci_build_recorded(const ci_conf *conf, const ci_store_head *h, const char *store_sha)
 {
-    return reuse_reads_same(conf, store_sha) ? CI_OK : reuse_record(conf, NULL, h, store_sha);
+    return reuse_reads_same(conf, h, store_sha) ? CI_OK : reuse_record(conf, NULL, h, -1, store_sha);
 }
