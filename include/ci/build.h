@@ -4,6 +4,7 @@
 #include "ci/comm.h"
 #include "ci/conf.h"
 #include "ci/plan.h"
+#include "ci/profile.h"
 #include "ci/store.h"
 
 /** What the store of this plan and these settings is built from, as a hash: ci_plan_digest and, of streamed sets, what they know
@@ -34,5 +35,13 @@ ci_rc ci_build(const ci_comm *comm, const ci_conf *conf, const ci_plan *p, const
  *  \param [in] h  of a store that is what these settings lead to
  *  \return CI_OK; CI_EIO, CI_ECREATE, CI_ENOMEM */
 ci_rc ci_build_recorded(const ci_conf *conf, const ci_store_head *h, const char *store_sha);
+
+/** Learn a profile from captures without attacks, one after the other, each a recording of its own, in windows of conf->window:
+ *  ranks share the captures, and the profile does not depend on their number.  Collective.
+ *  \param [in]  capture, n  paths below data.root/data.set, or any
+ *  \param [out] out  on CI_OK on rank 0 the caller's, to ci_profile_destroy; NULL elsewhere
+ *  \return CI_OK; CI_ENOENT: no such capture; CI_EDATA: a line breaks the contract, or a row is an attack (with the row); CI_EIO,
+ *          CI_EPERM, CI_ECONF, CI_ENOMEM, CI_ETEMP */
+ci_rc ci_build_profile(const ci_comm *comm, const ci_conf *conf, const char *const *capture, size_t n, ci_profile **out);
 
 #endif

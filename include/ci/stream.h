@@ -73,8 +73,9 @@ void ci_stream_destroy(ci_stream **s); /**< NULL-safe; leaves *s NULL */
  *  \return CI_OK, CI_ENOMEM */
 ci_rc ci_stream_begin(ci_stream *s, const ci_profile *known);
 
-/** Begin inside a capture, at frame `row`, a multiple of S; S >= W, and not guard or both.
- *  \param [in] before  of all frames before `row`, the ci_stream_known of a stream with CI_PAST_RUN that was given those (merged, where they were several streams'); copied
+/** Begin inside a capture, at frame `row`, a multiple of S; with CI_PAST_NONE anywhere, else S >= W, and not guard or both.
+ *  \param [in] before  of all frames before `row`, the ci_stream_known of a stream with CI_PAST_RUN that was given those (merged, where they were several streams'); copied;
+ *                      not looked at with CI_PAST_NONE
  *  \param [in] known   as above; for CI_PAST_PREFIX what the prefix says, when `row` is behind it
  *  \return CI_OK, CI_ENOMEM; CI_EARG for what cannot begin there */
 ci_rc ci_stream_resume(ci_stream *s, const ci_profile *before, const ci_profile *known, ci_gid row);

@@ -6,9 +6,10 @@
 #include "ci/comm.h"
 #include "ci/conf.h"
 #include "ci/hash.h"
+#include "ci/log.h"
 #include "ci/rc.h"
 
-enum { SET_MAX = 256, FILES_MAX = 64 };
+enum { SET_MAX = 256, FILES_MAX = 1024 };
 
 struct options {
     const char *verb;
@@ -17,7 +18,7 @@ struct options {
     size_t n_file;
     const char *set[SET_MAX]; /* key.path=value */
     size_t n_set;
-    const char *to, *out;     /* convert: dialect, file; export: npy or csv, its folder */
+    const char *to, *out;     /* convert: dialect, file; export: npy or csv, its folder; profile: out, its file */
     const char *format;       /* dialect of the captures; also in set, as data.format */
     bool json, resume, help, version, features;
 };
@@ -42,6 +43,14 @@ ci_rc doctor_settings(const struct options *o, ci_conf *c, struct doctor *out);
 ci_rc doctor_run(const ci_comm *comm, const ci_conf *conf, const struct options *o, const struct doctor *d, bool *out_stops);
 
 ci_rc verb_export(const struct options *o);
+/* What the verbs that need ranks share: how much is logged; deadline, trace and injections; the end of a failure that all
+ * ranks know of. */
+ci_level job_level(const char *name);
+void job_comm(ci_comm *comm, const ci_conf *c);
+void job_give_up(const ci_comm *comm, ci_rc rc) __attribute__((noreturn));
+
+ci_rc profile_complete(const struct options *o); /* CI_OK or CI_EUSAGE */
+int verb_profile(int *argc, char ***argv, const struct options *o);
 int verb_job(int *argc, char ***argv, const struct options *o); /* the verbs that need ranks; returns the exit code */
 
 /* Against its record when there is one; a copy without a record is read all the same, and its identity is "". */

@@ -1,4 +1,5 @@
-/* What a store, a checkpoint or a fusion model is. */
+/* What a store, a checkpoint, a fusion model or a profile is. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "ci/commit.h"
 #include "ci/fusion.h"
 #include "ci/json.h"
+#include "ci/profile.h"
 #include "ci/store.h"
 #include "cmd_priv.h"
 
@@ -131,6 +133,61 @@ done:
     return rc;
 }
 
+static bool begins_as_profile(const char *path)
+{
+    static const char magic[] = "canids profile";
+    char begins[sizeof magic] = "";
+    FILE *f = fopen(path, "rb");
+    const bool read = f && fread(begins, 1, sizeof begins, f) == sizeof begins;
+
+    if (f) fclose(f);
+    return read && memcmp(begins, magic, sizeof magic) == 0;
+}
+
+static double seconds(double log2_ns) { return exp2(log2_ns) * 1e-9; }
+
+static ci_rc profile_put(const char *path, ci_json *j)
+{
+    ci_rc rc = CI_OK;
+    ci_profile *p = NULL;
+    ci_profile_about a;
+    ci_json *list = ci_json_array();
+
+    CI_TRY(ci_profile_read(path, &p));
+    a = ci_profile_tell(p);
+    ci_json_str(j, "kind", "profile");
+    ci_json_int(j, "version", CI_PROFILE_VERSION);
+    ci_json_int(j, "window_frames", a.frames);
+    ci_json_int(j, "window_stride", a.stride);
+    ci_json_int(j, "frames", a.n);
+    ci_json_int(j, "frames_dropped", a.dropped);
+    ci_json_int(j, "windows", a.n_window);
+    ci_json_int(j, "successions", a.n_edge);
+    ci_json_int(j, "memory_bytes", a.bytes);
+    ci_json_int(j, "identifiers", a.n_id);
+    for (int32_t i = 0; i < a.n_id; i++) {
+        ci_json *one = ci_json_object();
+        char text[9];
+        uint32_t id;
+        int64_t n;
+        double q01, median, q99;
+        ci_profile_id(p, i, &id, &n, &q01, &median, &q99);
+        snprintf(text, sizeof text, id >> 31 ? "%08X" : "%03X", (unsigned)(id & 0x7fffffff));
+        ci_json_str(one, "id", text);
+        ci_json_int(one, "frames", n);
+        ci_json_num(one, "interval_s_q01", seconds(q01));
+        ci_json_num(one, "interval_s_median", seconds(median));
+        ci_json_num(one, "interval_s_q99", seconds(q99));
+        ci_json_add(list, one);
+    }
+    ci_json_put(j, "ids", list);
+    list = NULL;
+done:
+    ci_json_free(&list);
+    ci_profile_destroy(&p);
+    return rc;
+}
+
 static ci_rc read_it(const char *path, ci_json *j)
 {
     ci_rc rc = CI_OK;
@@ -193,7 +250,7 @@ static ci_rc print_it(const struct options *o)
         goto done;
     }
     CI_TRY(check(o->file, j));
-    CI_TRY(read_it(o->file, j));
+    CI_TRY(strcmp(o->verb, "profile") == 0 || begins_as_profile(o->file) ? profile_put(o->file, j) : read_it(o->file, j));
     if (stat(o->file, &s) == 0) ci_json_int(j, "bytes", s.st_size);
     text = ci_json_text(j, !o->json);
     if (!text) CI_FAIL(CI_ENOMEM, "%s", o->file);

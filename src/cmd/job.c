@@ -11,7 +11,7 @@
 #include "ci/signal.h"
 #include "cmd_priv.h"
 
-static ci_level level_of(const char *name)
+ci_level job_level(const char *name)
 {
     static const char *const names[] = {"error", "warn", "info", "debug"};
 
@@ -20,7 +20,7 @@ static ci_level level_of(const char *name)
     return CI_INFO;
 }
 
-static void inject(ci_comm *comm, const ci_conf *c)
+void job_comm(ci_comm *comm, const ci_conf *c)
 {
     static const struct {
         const char *name;
@@ -30,6 +30,8 @@ static void inject(ci_comm *comm, const ci_conf *c)
     for (size_t i = 0; i < CI_COUNT(kinds); i++)
         if (strcmp(c->inject.kind, kinds[i].name) == 0)
             ci_comm_inject(comm, kinds[i].kind, c->inject.rank, c->inject.site, c->inject.pass, c->inject.seconds);
+    ci_comm_deadline(comm, c->comm.deadline_s);
+    if (c->comm.trace[0]) ci_comm_trace(comm, c->comm.trace);
     if (c->inject.crash_point > 0 && comm->rank == c->inject.rank) ci_commit_crash_at(c->inject.crash_point);
 }
 
@@ -75,18 +77,15 @@ static ci_rc settings(ci_comm *comm, const struct options *o, struct job *j, str
     CI_TRY(ci_comm_bcast(comm, "job.settings.tell", 0, out, sizeof *out));
     CI_TRY(members_tell(comm, j));
     if (look) CI_TRY(ci_comm_bcast(comm, "job.doctor.tell", 0, doctor, sizeof *doctor));
-    ci_log_setup(comm->rank, comm->size, look ? CI_WARN : level_of(out->run.log)); /* doctor prints what it has to say */
-    ci_comm_deadline(comm, out->comm.deadline_s);
-    if (out->comm.trace[0]) ci_comm_trace(comm, out->comm.trace);
-    inject(comm, out);
+    ci_log_setup(comm->rank, comm->size, look ? CI_WARN : job_level(out->run.log)); /* doctor prints what it has to say */
+    job_comm(comm, out);
 done:
     return rc;
 }
 
 /* A failure that all ranks know of.  HDF5 or a peer may be in a state that nothing can end in order:
  * rank 0 says what happened and takes the job down, the others give it the time to. */
-static void give_up(const ci_comm *comm, ci_rc rc) __attribute__((noreturn));
-static void give_up(const ci_comm *comm, ci_rc rc)
+void job_give_up(const ci_comm *comm, ci_rc rc)
 {
     unsigned left = comm->rank != 0 ? 5 : 0;
 
@@ -118,7 +117,7 @@ int verb_job(int *argc, char ***argv, const struct options *o)
 done:
     if (job) free(job->member);
     free(job);
-    if (rc != CI_OK && comm) give_up(comm, rc);
+    if (rc != CI_OK && comm) job_give_up(comm, rc);
     ci_comm_stop(&comm);
     code = ended(rc);
     return code == 0 && stops ? ci_rc_exit(CI_EDATA) : code; /* the findings have said why */

@@ -46,5 +46,6 @@ int main(int argc, char **argv)
     if (strcmp(o.verb, "export") == 0) return ended(verb_export(&o));
     if (strcmp(o.verb, "config") == 0) return ended(verb_config(&o));
     if (strcmp(o.verb, "convert") == 0) return ended(verb_convert(&o));
+    if (strcmp(o.verb, "profile") == 0) return verb_profile(&argc, &argv, &o);
     return verb_job(&argc, &argv, &o);
 }

@@ -16,7 +16,8 @@ static const struct {
     {"run", "FILE.yaml", "all steps of `pipeline` in order, skipping what is already true"},
     {"doctor", "[DATA|FILE.yaml]", "what a scan would find in a set, a folder or a file, as advice (--json)"},
     {"convert", "FILE ...", "captures of any dialect as one of four columns or of candump: --to, --out"},
-    {"inspect", "FILE", "say what a store, a checkpoint or a run directory is (--json)"},
+    {"profile", "learn|merge|inspect", "what is normal on a bus: learn FILE.yaml -o FILE CAPTURE ..., merge -o FILE A B ..., inspect FILE"},
+    {"inspect", "FILE", "say what a store, a checkpoint, a profile or a run directory is (--json)"},
     {"export", "STORE", "a store as NPY or CSV files in a new folder (--to npy|csv --out FOLDER)"},
     {"info", "", "program, libraries, machine (--json); --features: what the columns are"},
     {"config", "[explain] [FILE]", "every setting, its value and where it came from"},
@@ -27,9 +28,10 @@ static const char options_help[] =
     "  --set KEY=VALUE   override one setting, any number of times (train.epochs=5)\n"
     "  --format NAME     the dialect of the captures, short for --set data.format=NAME\n"
     "  --resume          train, run: there must be a checkpoint to go on from\n"
-    "  --json            doctor, inspect, info: one JSON object\n"
+    "  --json            doctor, inspect, profile inspect, info: one JSON object\n"
     "  --to, --out       convert: four-column or candump; the file, - (standard output) unless it is said\n"
     "                    export: npy or csv; the folder\n"
+    "  --out, -o         profile learn and merge: the file\n"
     "  --features        info: every feature set, its columns, units and formulas\n"
     "  --help, --version\n"
     "\n"
@@ -87,7 +89,7 @@ static ci_rc operand_add(struct options *o, const char *text)
         o->verb = text;
     } else if (strcmp(o->verb, "config") == 0 && strcmp(text, "explain") == 0 && !o->file) {
         /* the one thing that config does, said */
-    } else if (!o->file || (strcmp(o->verb, "convert") == 0 && o->n_file < FILES_MAX)) {
+    } else if (!o->file || ((strcmp(o->verb, "convert") == 0 || strcmp(o->verb, "profile") == 0) && o->n_file < FILES_MAX)) {
         if (!o->file) o->file = text;
         o->files[o->n_file++] = text;
     } else {
@@ -132,16 +134,18 @@ static ci_rc complete(const struct options *o)
     if (o->help || o->version) goto done;
     if (!o->verb) CI_FAIL(CI_EUSAGE, "a verb is missing; canids --help lists them");
     if (strcmp(o->verb, "info") == 0 && o->file) CI_FAIL(CI_EUSAGE, "info takes no file, not \"%s\"", o->file);
-    if (o->json && strcmp(o->verb, "doctor") != 0 && strcmp(o->verb, "inspect") != 0 && strcmp(o->verb, "info") != 0)
+    if (o->json && strcmp(o->verb, "profile") != 0 && strcmp(o->verb, "doctor") != 0 && strcmp(o->verb, "inspect") != 0 && strcmp(o->verb, "info") != 0)
         CI_FAIL(CI_EUSAGE, "--json is for doctor, inspect and info, not for %s", o->verb);
     if (o->resume && strcmp(o->verb, "train") != 0 && strcmp(o->verb, "run") != 0)
         CI_FAIL(CI_EUSAGE, "--resume is for train and run, not for %s", o->verb);
     if (strcmp(o->verb, "inspect") == 0 && !o->file) CI_FAIL(CI_EUSAGE, "inspect wants a file");
     if (o->features && strcmp(o->verb, "info") != 0) CI_FAIL(CI_EUSAGE, "--features is for info, not for %s", o->verb);
-    if ((o->to || o->out) && strcmp(o->verb, "export") != 0 && strcmp(o->verb, "convert") != 0)
+    if ((o->to || o->out) && strcmp(o->verb, "export") != 0 && strcmp(o->verb, "convert") != 0 &&
+        (o->to || strcmp(o->verb, "profile") != 0))
         CI_FAIL(CI_EUSAGE, "%s is for convert and export, not for %s", o->to ? "--to" : "--out", o->verb);
     CI_TRY(export_complete(o));
     CI_TRY(convert_complete(o));
+    CI_TRY(profile_complete(o));
 done:
     return rc;
 }
@@ -159,7 +163,7 @@ ci_rc options_read(int argc, char **argv, struct options *out)
         else if (strcmp(a, "--resume") == 0) o.resume = true;
         else if (strcmp(a, "--features") == 0) o.features = true;
         else if (strcmp(a, "--to") == 0) o.to = ++i < argc ? argv[i] : "";
-        else if (strcmp(a, "--out") == 0) o.out = ++i < argc ? argv[i] : "";
+        else if (strcmp(a, "--out") == 0 || strcmp(a, "-o") == 0) o.out = ++i < argc ? argv[i] : "";
         else if (strcmp(a, "--set") == 0) CI_TRY(set_add(&o, ++i < argc ? argv[i] : NULL));
         else if (strncmp(a, "--set=", 6) == 0) CI_TRY(set_add(&o, a + 6));
         else if (strcmp(a, "--format") == 0) CI_TRY(format_add(&o, ++i < argc ? argv[i] : NULL));

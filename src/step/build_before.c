@@ -5,7 +5,7 @@
 #include <string.h>
 #include "build_priv.h"
 #include "ci/arena.h"
-#include "ci/signal.h"
+#include "ci/log.h"
 #include "ci/tick.h"
 
 /* What every rank knows of every other one's part, from the plan. */
@@ -32,35 +32,6 @@ static struct part part_of(const struct work *w, int32_t rank)
     return a;
 }
 
-ci_rc stream_learn(struct work *w, ci_stream *s, int32_t block, int32_t end, int64_t from, int64_t to)
-{
-    ci_rc rc = CI_OK;
-    const ci_plan *p = w->plan;
-    int32_t last = end - 1;
-
-    while (last > block && p->block[last].rows == 0) last--;
-    for (int32_t b = block; b <= last && from < to; b++) {
-        const int64_t own = p->block[b].first_row + p->block[b].rows;
-        ci_lid taken;
-        int64_t stop;
-        if (p->block[b].rows == 0 || (b < last && from >= own)) continue;
-        CI_TRY(ci_table_load(w->loader, p, b, b < last ? 0 : (ci_lid)CI_MAX(to - own, 0), &w->table));
-        ci_tick();
-        if (ci_signal_seen()) CI_FAIL(CI_ETEMP, "stopped by signal %d while building; the same command builds again", ci_signal_seen());
-        stop = CI_MIN(to, w->table.first_row + w->table.n);
-        while (from < stop) {
-            CI_TRY(ci_stream_push(s, &w->table, (ci_lid)(from - w->table.first_row), (ci_lid)(stop - w->table.first_row), NULL, &taken));
-            if (taken <= 0) CI_FAIL(CI_EINTERNAL, "a stream took no row");
-            from += taken;
-        }
-    }
-    if (from < to)
-        CI_FAIL(CI_EDATA, "%s changed since it was scanned: row %lld of %lld is not there; scan again",
-                p->capture[p->block[block].capture].path, (long long)from, (long long)to);
-done:
-    return rc;
-}
-
 /* What this rank's part of its last capture teaches those behind it. */
 static ci_rc own_learn(struct work *w, const struct part *mine, ci_profile **out)
 {
@@ -75,7 +46,7 @@ static ci_rc own_learn(struct work *w, const struct part *mine, ci_profile **out
         t = stretch_of(p, p->block[mine->end - 1].capture, mine->first, mine->end);
         CI_TRY(ci_stream_create(ci_feature_set_of(w->conf->features.set, ci_past_name(CI_PAST_RUN)), CI_PAST_RUN, p->frames, p->stride, 0, &s));
         CI_TRY(ci_stream_begin(s, NULL));
-        CI_TRY(stream_learn(w, s, t.block, t.end, t.row, ci_window_at(p->block[t.end].first_row, p->stride) * p->stride));
+        CI_TRY(stream_learn(w->loader, p, &w->table, s, t.block, t.end, t.row, ci_window_at(p->block[t.end].first_row, p->stride) * p->stride));
         CI_TRY(ci_stream_end(s));
         CI_TRY(ci_profile_copy(k, ci_stream_known(s)));
     }
@@ -129,6 +100,9 @@ static ci_rc scan(struct work *w, const struct part *part, ci_profile **have)
         ci_profile_destroy(&came);
     }
     CI_TRY(hand_on(w, *have, me + 1 < n && part[me + 1].needs, 1, &w->stream.before));
+    if (w->stream.before)
+        ci_log_any(CI_DEBUG, "%lld frames of %s were learned before its blocks", (long long)ci_profile_tell(w->stream.before).n,
+                   w->plan->capture[w->plan->block[part[me].first].capture].path);
 done:
     ci_profile_destroy(&came);
     return rc;
@@ -183,7 +157,7 @@ static ci_rc prefix_learn(struct work *w, const struct part *mine)
     if (first < 0) goto done;
     CI_TRY(ci_stream_create(w->set, CI_PAST_PREFIX, p->frames, p->stride, llround(w->conf->features.prefix_s * 1e9), &s));
     CI_TRY(ci_stream_begin(s, NULL));
-    CI_TRY(stream_learn(w, s, c->first_block, c->first_block + c->n_block, 0, CI_MIN(t.row, (first / p->stride + 1) * p->stride)));
+    CI_TRY(stream_learn(w->loader, p, &w->table, s, c->first_block, c->first_block + c->n_block, 0, CI_MIN(t.row, (first / p->stride + 1) * p->stride)));
     CI_TRY(ci_profile_create(p->frames, p->stride, &w->stream.prefix));
     CI_TRY(ci_profile_copy(w->stream.prefix, ci_stream_known(s)));
 done:

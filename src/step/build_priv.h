@@ -92,8 +92,10 @@ ci_rc stream_put(struct work *w);
 ci_rc stream_told(struct work *w);
 void stream_release(struct work *w);
 
-/* Rows [from, to) of a capture, a block at a time, to a stream that only learns: those of blocks [block, end) and behind them. */
-ci_rc stream_learn(struct work *w, ci_stream *s, int32_t block, int32_t end, int64_t from, int64_t to);
+/* Rows [from, to) of a capture, a block at a time, to a stream that only learns: those of blocks [block, end) and behind them.
+ * CI_OK; CI_EDATA: there are fewer; CI_ETEMP after a signal; what ci_table_load returns.  profile.c */
+ci_rc stream_learn(ci_loader *loader, const ci_plan *p, ci_table *t, ci_stream *s, int32_t block, int32_t end, int64_t from,
+                   int64_t to);
 
 /* The part of a capture that is in blocks [first, end): its windows and the rows that they begin at. */
 struct stretch {

@@ -181,14 +181,14 @@ done:
 ci_rc ci_stream_resume(ci_stream *s, const ci_profile *before, const ci_profile *known, ci_gid row)
 {
     ci_rc rc = CI_OK;
-    const bool frozen = s->past == CI_PAST_PROFILE || (s->past == CI_PAST_PREFIX && known);
+    const bool none = s->past == CI_PAST_NONE, frozen = s->past == CI_PAST_PROFILE || (s->past == CI_PAST_PREFIX && known);
 
-    if (row < 0 || row % s->S != 0 || s->S < s->W || s->past == CI_PAST_GUARD || s->past == CI_PAST_BOTH)
+    if (row < 0 || row % s->S != 0 || (s->S < s->W && !none) || s->past == CI_PAST_GUARD || s->past == CI_PAST_BOTH)
         CI_FAIL(CI_EARG, "windows of %d frames, %d apart, past %s, cannot begin at frame %lld", s->W, s->S, names[s->past], (long long)row);
+    start(s, row);
+    if (none) goto done;
     if (before->frames != s->W || before->stride != s->S)
         CI_FAIL(CI_EARG, "windows of %d frames, %d apart, after some of %d, %d apart", s->W, s->S, before->frames, before->stride);
-    start(s, row);
-    if (s->past == CI_PAST_NONE) goto done;
     if (frozen) {
         if (known) CI_TRY(known_take(s, known));
         CI_TRY(last_take(s->known[0], before));

@@ -9,7 +9,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CANIDS = os.path.join(ROOT, os.environ.get("CANIDS_BUILD", "build"), "canids")
-VERBS = {"sim", "scan", "build", "train", "eval", "run", "doctor", "convert", "inspect", "export", "info", "config"}
+VERBS = {"sim", "scan", "build", "train", "eval", "run", "doctor", "convert", "profile", "inspect", "export", "info", "config"}
 
 
 def read(path):
