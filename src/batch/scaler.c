@@ -156,7 +156,9 @@ ci_rc ci_scaler_fit(const ci_comm *comm, const ci_store *st, const int64_t *grap
     const struct scaler_rows rows = rows_of(st, graph, n, benign == 0);
 
     *out = (ci_scaler){.n_node = set->n_node, .n_edge = set->n_edge, .n_window = set->n_window, .clip = none ? 0 : CI_SCALER_CLIP};
-    for (ci_lid k = 0; k < CI_SCALER_MAX; k++) out->node_spread[k] = out->edge_spread[k] = out->window_spread[k] = 1;
+    for (ci_lid k = 0; k < out->n_node; k++) out->node_spread[k] = 1;
+    for (ci_lid k = 0; k < out->n_edge; k++) out->edge_spread[k] = 1;
+    for (ci_lid k = 0; k < out->n_window; k++) out->window_spread[k] = 1;
     if (rows.node == 0 && !none) CI_FAIL(CI_EDATA, "no %straining window to fit the scaler on", benign ? "benign " : "");
     if (kind == CI_SCALER_ZSCORE || (kind == CI_SCALER_ROBUST && benign < columns)) CI_TRY(zscore_fit(comm, st, graph, n, out));
     if (kind == CI_SCALER_ROBUST && benign > 0) CI_TRY(quartiles_fit(comm, st, graph, n, &rows, out));

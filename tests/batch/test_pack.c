@@ -121,6 +121,7 @@ static void check_graph(const ci_batch *b, ci_lid at, int64_t g)
         lonely += p->n_in[i] == 1;
     }
     looped += p->loops;
+    assert_true(b->n_window_feature == 0 && !b->w && !b->raw_label); /* those are of sets built from the stream */
     if (b->raw_first) {
         const ci_lid from = b->raw_first[at];
         assert_int_equal(b->raw_first[at + 1] - from, p->n_raw);

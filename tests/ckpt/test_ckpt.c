@@ -79,6 +79,18 @@ static void fill(ci_ckpt *c, uint32_t seed)
     }
 }
 
+/* As of a set that is built from the stream. */
+static void fill_streamed(ci_ckpt *c, uint32_t seed)
+{
+    fill(c, seed);
+    strcpy(c->set, "agnostic");
+    c->scaler.n_window = 82;
+    for (int k = 0; k < 82; k++) {
+        c->scaler.window_mean[k] = (k - 40) / 9.0;
+        c->scaler.window_spread[k] = 1e-6 + k / 3.0;
+    }
+}
+
 static void check_same(const ci_ckpt *a, const ci_ckpt *b)
 {
     assert_memory_equal(&a->at, &b->at, sizeof a->at);
@@ -99,6 +111,38 @@ static void check_same(const ci_ckpt *a, const ci_ckpt *b)
 static void write_by_rank_0(const ci_ckpt *c, const char *name)
 {
     assert_int_equal(ci_agree(comm, "test.write", comm->rank == 0 ? ci_ckpt_write(c, model, path_of(name)) : CI_OK), CI_OK);
+}
+
+static void ckpt__of_a_streamed_set_has_the_scale_of_its_windows(void **state)
+{
+    ci_ckpt c = {0}, got = {0};
+    ci_h5_view *v = NULL;
+    const double *s;
+    int64_t rows;
+
+    (void)state;
+    fill_streamed(&c, 3);
+    write_by_rank_0(&c, "streamed.h5");
+    assert_int_equal(ci_ckpt_read_all(comm, path_of("streamed.h5"), &got), CI_OK);
+    check_same(&c, &got);
+    assert_int_equal(ci_h5_open(path_of("streamed.h5"), &v), CI_OK);
+    assert_int_equal(ci_h5_array(v, "scaler_window", CI_TYPE_F64, -1, 2, (const void **)&s, &rows), CI_OK);
+    assert_int_equal(rows, 82);
+    assert_true(s[2 * 81] == 41 / 9.0 && s[2 * 81 + 1] == 1e-6 + 27);
+    ci_h5_close(&v);
+    ci_ckpt_release(&got);
+    c.scaler.n_window = 0; /* without them it says nothing of the windows it needs */
+    if (comm->rank == 0) {
+        assert_int_equal(ci_ckpt_write(&c, model, path_of("none.h5")), CI_EFORMAT);
+        assert_non_null(strstr(ci_message(), "scaler_window is missing"));
+    }
+    c.scaler.n_window = 82;
+    c.scaler.window_spread[5] = 0;
+    if (comm->rank == 0) {
+        assert_int_equal(ci_ckpt_write(&c, model, path_of("none.h5")), CI_EFORMAT);
+        assert_non_null(strstr(ci_message(), "spread 0 of column 5"));
+    }
+    ci_ckpt_release(&c);
 }
 
 static void ckpt__comes_back_bit_for_bit_on_every_rank(void **state)
@@ -273,6 +317,7 @@ static void ckpt_write__says_when_it_cannot(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(ckpt__comes_back_bit_for_bit_on_every_rank),
+    cmocka_unit_test(ckpt__of_a_streamed_set_has_the_scale_of_its_windows),
     cmocka_unit_test(ckpt__is_replaced_whole),
     cmocka_unit_test(ckpt_weights__is_the_digest_of_the_weights_alone),
     cmocka_unit_test(ckpt_read__refuses_any_changed_byte),

@@ -57,7 +57,7 @@ static ci_builder *builder_of(const char *set, ci_lid frames, bool compat)
     return b;
 }
 
-static void rows_example(void)
+static inline void rows_example(void)
 {
     static const struct {
         int64_t t_ns;
@@ -82,7 +82,7 @@ static void rows_example(void)
 }
 
 /** Printed with 4 to 7 significant digits: half a unit of the last of them. */
-static void near(const float *got, const double *want, int n)
+static inline void near(const float *got, const double *want, int n)
 {
     for (int k = 0; k < n; k++)
         if (fabs((double)got[k] - want[k]) > 5.1e-5) fail_msg("column %d is %.9g, not %.9g", k, (double)got[k], want[k]);
