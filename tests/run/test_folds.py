@@ -1,0 +1,133 @@
+#!/usr/bin/python3
+# TIMEOUT: 120
+"""Folds by vehicle, with injected attacks and without: what they leave, on 1 and 3 ranks, skipped, stopped and gone on with."""
+import json
+import os
+import signal
+
+import h5py
+
+from common import JUDGED, PREPARED, TRAINED, Place, Started, differ, hashes, main, run, told
+
+TEXT = """data: {root: %(root)s, set: sim, vehicles: [carA, carB], injected: %(root)s/injected}
+run: {dir: %(root)s/run}
+pipeline: sim,scan,build,train,eval
+models: [gat_small]
+split: {folds: vehicle}
+sim: {seed: 3, vehicles: 3, seconds: %(seconds)s, ids_min: 20, ids_max: 24, copies: 1}
+model: {id_dim: 8, heads: 2, channels: 8, layers: 1, head_layers: 2, head_dim: 16}
+train: {epochs: 2, batch: 64, shard_rows: 128}
+eval: {draws: 5}
+"""
+MEMBERS = ["gat_small", "gat_small_injected"]
+FOLDS = ["%s/fold_%d/%s" % (m, k, n) for m in MEMBERS for k in (0, 1) for n in TRAINED]
+LEFT = PREPARED + ["summary.json", "summary.csv"] + FOLDS + ["%s/%s" % (m, n) for m in MEMBERS for n in TRAINED + JUDGED + ["folds.json"]]
+
+
+def load(*path):
+    with open(os.path.join(*path), encoding="utf-8") as f:
+        return json.load(f)
+
+
+def counted(store, injected):
+    """Windows and attacks that each fold leaves out, from the store: vehicles by the end of the captures' names."""
+    found = {}
+    with h5py.File(store, "r") as f:
+        label, capture = f["graph_label"][:], f["graph_capture"][:]
+        for i, path in enumerate(p.decode() for p in f["capture_path"][:]):
+            role = f["folder_role"][:][f["capture_folder"][i]]
+            if role == 1 or (role == 2 and not injected):
+                continue
+            name = "carA" if "carA" in path.split("/")[-1] else "carB"
+            n, attacks = found.get(name, (0, 0))
+            found[name] = (n + int((capture == i).sum()), attacks + int(label[capture == i].sum()))
+    return [(k, name) + found[name] for k, name in enumerate(sorted(found))]
+
+
+def folds(there):
+    bad = []
+    for member in MEMBERS:
+        j = load(there, member, "folds.json")
+        with_injected = member.endswith("injected")
+        have = [(r["fold"], r["name"], r["n"], r["attacks"]) for r in j["results"]]
+        if have != counted(there + "/store.h5", with_injected) or j["pooled"]["n"] != sum(h[2] for h in have) or j["injected"] != ("with" if with_injected else "without"):
+            bad.append((member, have))
+        benign = j["pooled"]["n"] - j["pooled"]["attacks"]
+        above = benign - 1 - int(.998 * (benign - 1)) # the quantile lies between two of them; injected captures share windows, whose scores are equal
+        if not 0 <= above - round(j["pooled"]["b998"]["fpr"] * benign) <= (2 if with_injected else 0) or j["pooled"]["t1"]["f1"] < j["pooled"]["b998"]["f1"]: # F1 is largest at t1
+            bad.append((member, j["pooled"]))
+        result, rule = load(there, member, "results.json"), "b998" if with_injected else "t1" # eval.threshold: auto
+        if result["threshold"] != j["threshold"][rule] or not result["threshold_from"].startswith(rule) or result["score"] != "log-odds of attack":
+            bad.append((member, result["threshold"], result["threshold_from"]))
+        if any(line["injected"] != j["injected"] or line["past"] != "-" or line["cold"] != 0 for line in result["results"]):
+            bad.append((member, "lines"))
+    told(not bad, "folds__hold_the_captures_of_a_vehicle_and_give_the_threshold", bad)
+
+
+def stopped(place, whole):
+    """In the second fold of the second model; then the same command."""
+    there = place.path("told")
+    settings = {"run.dir": there}
+    done = run("run", place.conf, ranks=2, settings=dict(settings, **{"inject.kind": "die", "inject.site": "folds.windows", "inject.rank": 1, "inject.pass": 3}))
+    left = [n for n in FOLDS if os.path.exists(os.path.join(there, n))]
+    told(done.code != 0 and len(left) == len(FOLDS) and not os.path.exists(there + "/gat_small_injected/folds.json") and
+         not os.path.exists(there + "/gat_small_injected/last.h5"), "kill__between_folds_and_their_scores_leaves_the_folds", done)
+    done = run("run", place.conf, "--resume", settings=settings)
+    told(done.code == 0 and done.out.count("fold 1 of 2: carB is left out") == 1 and "epoch 1:" in done.out and hashes(there, LEFT) == whole,
+         "kill__and_the_same_command_end_in_the_undisturbed_bytes", differ(hashes(there, LEFT), whole))
+    settings = {"run.dir": there, "models": "", "train.injected": "without", "train.epochs": 40, "train.patience": 1000, "pipeline": "scan,build,train"}
+    started = Started("run", place.conf, settings=settings)
+    started.said("fold 1 of 2")
+    started.said("epoch 3:")
+    started.child.send_signal(signal.SIGUSR1)
+    done = started.end()
+    told(done.code == 75, "usr1__ends_with_75_in_a_fold", done)
+    done = run("run", place.conf, "--resume", settings=settings)
+    told(done.code == 0 and "going on from" in done.out and done.out.count("trained:") <= 2, "usr1__and_the_same_command_goes_on_with_that_fold", done)
+
+
+def again(place, there, whole):
+    done = run("run", place.conf, settings={"run.dir": there})
+    told(done.code == 0 and done.out.count("skipped:") == 6 and hashes(there, LEFT) == whole, "folds__that_are_done_are_skipped", done)
+    os.remove(there + "/gat_small/fold_1/best.h5")
+    done = run("train", place.conf, settings={"run.dir": there})
+    told(done.code == 0 and "best.h5 is gone" in done.out and done.out.count("epoch 1:") == 1 and hashes(there, LEFT) == whole,
+         "folds__are_trained_again_when_one_is_gone", done)
+
+
+def refused(place, there):
+    base = {"run.dir": there, "models": "", "pipeline": "scan,build,train,eval"}
+    for name, settings, code, words in (
+            ("a_fold_that_there_is_not", {"split.fold": 2}, 78, "split.fold: 2, and split.folds: vehicle gives 2"),
+            ("folds_of_unknown_vehicles", {"data.vehicles": ""}, 78, "no vehicle is known"),
+            ("one_fold", {"data.vehicles": "[car]", "data.injected": ""}, 78, "vehicle gives 1 fold"),
+            ("thresholds_without_folds", {"split.folds": "none", "eval.threshold": "b998"}, 78, "is of windows that were left out"),
+            ("a_fold_of_no_folds", {"split.folds": "none", "split.fold": 0}, 78, "split.fold: 0, and split.folds is none")):
+        done = run("run", place.conf, settings=dict(base, **{"run.dir": place.path("refused_" + name)}, **settings))
+        told(done.code == code and words in done.out, "folds__refuse_" + name, done)
+    one = place.path("one")
+    done = run("run", place.conf, settings=dict(base, **{"run.dir": one, "data.injected": "", "split.folds": "capture", "split.fold": 2}))
+    told(done.code == 0 and not os.path.exists(one + "/folds.json") and load(one, "results.json")["threshold_from"].startswith("Youden"),
+         "one_fold__alone_is_a_model_like_others", done)
+
+
+def test():
+    with Place(seconds=21, text=TEXT, simulate=False) as place:
+        done = run("sim", place.conf, settings={"run.dir": place.path("sim_run"), "data.injected": "", "models": ""})
+        told(done.code == 0, "captures__are_made", done)
+        found = []
+        for n in (0, 3):
+            there = place.path("on_%d" % n)
+            done = run("run", place.conf, ranks=n, settings={"run.dir": there})
+            told(done.code == 0 and not done.left, "folds__are_trained_%s" % ("alone" if n == 0 else "on_3_ranks"), done)
+            found.append(hashes(there, LEFT))
+        told("missing" not in found[0].values() and found[0] == found[1], "folds__leave_the_same_bytes_on_1_and_3_ranks",
+             differ(*found) + str([n for n in found[0] if found[0][n] == "missing"]))
+        there = place.path("on_0")
+        folds(there)
+        again(place, there, found[0])
+        stopped(place, found[0])
+        refused(place, there)
+
+
+main(test)
