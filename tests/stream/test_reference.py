@@ -1,18 +1,14 @@
 #!/usr/bin/python3
-# TIMEOUT: 240
-"""Every column of `agnostic` of every window against the slow second implementation in reference.py, on made captures and on
-parts of real ones; frames worked out on paper against that; stores of any number of ranks have the same bytes."""
+"""Frames worked out on paper against reference.py, which every column of `agnostic` is compared with in test_columns.py."""
 import math
 import os
 import sys
-
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "run"))
 import reference  # noqa: E402
 from common import main, told  # noqa: E402
-
 
 
 # ---- on paper

@@ -1,0 +1,77 @@
+"""Captures to compare on: made ones that have whatever is legal in them, and parts of real ones."""
+import heapq
+import itertools
+import random
+
+EXTENDED = 1 << 31
+
+
+def periodic(rnd, ids, end):
+    """Frames of identifiers with periods, jitter and payloads of their own; a few never come again, some start late."""
+    frames = []
+    for number, v in enumerate(ids):
+        period, length, kind = rnd.choice((2_000_000, 5_000_000, 10_000_000, 10_000_000, 20_000_000, 50_000_000)), number % 9, number % 5
+        t, count, constant = rnd.randrange(period), 0, rnd.randbytes(8)
+        while t < end:
+            payload = bytearray(constant)
+            if kind == 1:
+                payload[0] = count & 255                               # a counter
+            if kind == 2:
+                payload[:] = rnd.randbytes(8)                          # noise
+            if kind == 3:
+                payload[2] ^= rnd.random() < .02                       # a bit that hardly ever moves
+                payload[5] = sum(payload[:5]) & 255
+            if kind == 4:
+                payload[:] = bytes(8) if count % 2 else constant       # alternates
+            frames.append((t, v, bytes(payload[:length if rnd.random() > .002 else rnd.randrange(9)]), 0))
+            t, count = t + max(1, int(rnd.gauss(period, period / 30))), count + 1
+    return frames
+
+
+def attacks(rnd, ids, frames, start, end):
+    """New identifiers, a flood, one identifier spoofed, traffic replayed: a tenth of the time each, with pauses."""
+    part, more = (end - start) // 10, []
+    for k in range(25):
+        more.append((start + rnd.randrange(part), rnd.randrange(1, 0x7ff) | rnd.choice((0, EXTENDED + 0x10000)), rnd.randbytes(rnd.randrange(9)), 1))
+    for k in range(200):
+        more.append((start + 2 * part + k * 250_000, 0, bytes(8), 1))
+    victim = ids[3]
+    for k in range(80):
+        more.append((start + 4 * part + k * 700_000, victim, rnd.randbytes(3), 1))
+    more += [(t + 6 * part, v, payload, 1) for t, v, payload, _ in frames if start <= t < start + part // 2]
+    return more
+
+
+def made(seed, seconds, attacked):
+    rnd = random.Random(seed)
+    ids = sorted(rnd.sample(range(1, 0x7ff), 11)) + sorted(EXTENDED + rnd.randrange(0x10000, 1 << 29) for _ in range(4))
+    end = int(seconds * 1e9)
+    frames = periodic(rnd, ids, end)
+    frames = [f for f in frames if f[1] != ids[5] or f[0] < .7 * end]  # one that falls silent
+    if attacked:
+        frames += attacks(rnd, ids, frames, end // 2, end)
+    frames = list(heapq.merge(sorted(frames)))
+    for i in range(40, len(frames), 97):                               # equal times, and steps back
+        t, v, payload, attack = frames[i]
+        frames[i] = (frames[i - 1][0] - (rnd.randrange(3_000_000) if i % 2 else 0), v, payload, attack)
+    return [(1_600_000_000_000_000_000 + t // 100 * 100, *rest) for t, *rest in frames]
+
+
+def part(path, first, last):
+    """Rows first .. last-1 of a four-column file."""
+    rows = []
+    with open(path, encoding="utf-8") as f:
+        for line in itertools.islice(f, 1 + first, 1 + last):
+            time, v, payload, attack = line.strip().split(",")
+            seconds, _, fraction = time.partition(".")
+            v = int(v, 16)
+            rows.append((int(seconds) * 10 ** 9 + int(fraction.ljust(9, "0")), v | EXTENDED if v > 0x7ff else v, bytes.fromhex(payload), int(attack)))
+    return rows
+
+
+def text(rows):
+    """As a four-column file."""
+    lines = ["timestamp,arbitration_id,data_field,attack"]
+    for t, v, payload, attack in rows:
+        lines.append("%d.%09d,%03X,%s,%d" % (t // 10 ** 9, t % 10 ** 9, v & ~EXTENDED, payload.hex().upper(), attack))
+    return "\n".join(lines) + "\n"
