@@ -57,6 +57,18 @@ def made(seed, seconds, attacked):
     return [(1_600_000_000_000_000_000 + t // 100 * 100, *rest) for t, *rest in frames]
 
 
+def crowded():
+    """2,088 identifiers, more than a profile keeps; the last 80 come again, at once and later."""
+    rnd = random.Random(9)
+    ids = sorted(rnd.sample(range(1, 0x7ff), 8))
+    frames = sorted(periodic(rnd, ids, 2_500_000_000))[:2600]
+    new = [EXTENDED + k for k in rnd.sample(range(0x10000, 1 << 29), 2080)]
+    order = [v for k in range(0, 2080, 40) for v in new[k:k + 40] for _ in range(1 + k // 2000)] + new[2000:] * 3
+    start, end = frames[2050][0], frames[-1][0]
+    frames += [(start + (end - start) * k // len(order), v, bytes([k & 3]), 1) for k, v in enumerate(order)]
+    return [(1_600_000_000_000_000_000 + t // 100 * 100, *rest) for t, *rest in sorted(frames)]
+
+
 def part(path, first, last):
     """Rows first .. last-1 of a four-column file."""
     rows = []

@@ -376,8 +376,10 @@ class Stream:
     """One past: what is known of a capture as windows and frames pass."""
 
     def __init__(self, frames, W, S, past, prefix_ns, before, known=None):
-        self.frames, self.W, self.S, self.past, self.before = frames, W, S, past, before
+        self.frames, self.W, self.S, self.past = frames, W, S, past
         self.known = known or Known()
+        self.before = list(before)
+        self.kept = set(self.known.ids)                    # identifiers whose last two frames are known: the first IDS that come
         self.odd = [False] * len(frames)
         self.many = {}                                     # step -> had it 3 or more odd frames?
         self.learns = len(frames)                          # frames before this one are learned
@@ -388,6 +390,9 @@ class Stream:
 
     def begin(self, k):
         """Window k begins: the one m windows before is known of from now on."""
+        for i in range(k * self.S, min(k * self.S + max(self.W, self.S), len(self.frames))):
+            if self.frames[i].id not in self.kept and self.before[i] is not None and self.before[i] < k * self.S:
+                self.before[i] = None
         m = -(-self.W // self.S)
         if k >= m and (k - m) % m == 0 and k * self.S <= self.learns and not self.many[k - m]:
             self.known.learn_window(self.frames[(k - m) * self.S:(k - m) * self.S + self.W])
@@ -407,6 +412,8 @@ class Stream:
                 self.odd[i] = i >= WARM and of_frame(self.known, self.frames, i, self.before, H)[1]
         self.many[k] = sum(self.odd[i] for i in step) >= 3
         for i in step:
+            if len(self.kept) < IDS:
+                self.kept.add(self.frames[i].id)
             if i < self.learns:
                 self.known.learn(self.frames, i, self.before, self.odd, not self.many[k])
 
@@ -450,7 +457,7 @@ def graphs(rows, past, W, S, prefix_ns=10 ** 10, profile=None, profile_windows=N
                 x, e, w = [[len(f) / W] for f in of_each(window).values()], edge_self(window), []
                 for s in streams:
                     if warm:
-                        more = against(s.known, frames, r, W, before, profile_windows in (None, (W, S)))
+                        more = against(s.known, frames, r, W, s.before, profile_windows in (None, (W, S)))
                     else:
                         more = [[0.] * len(NODE)] * len(ids), [[0.] * len(EDGE)] * (W - 1), [0.] * len(WINDOW)
                     x, e, w = [a + b for a, b in zip(x, more[0])], [a + b for a, b in zip(e, more[1])], w + more[2]
