@@ -8,9 +8,10 @@
  *  Of an identifier v: frames n_v; a histogram of log2 of its intervals (CI_BINS bins of 1/8 octave from 2^9 ns; what is
  *  below or above counts in the first or last); of each of 64 payload bits how often it flipped from one frame to the
  *  next, of so many pairs; least and largest of each byte that a frame has; lengths seen; its last two frames and its
- *  first.  Of a succession u -> v of neighbouring frames: c_uv.  Of the bus: frames N; a histogram of the gaps between
- *  neighbours, the same bins; of windows: a histogram of log2 T (bins of 1/16 octave), number, sums and sums of squares
- *  of the columns of a window by itself: of rint(2^16 x), x before it is rounded to float.
+ *  first (in the last recording, where it has any).  Of a succession u -> v of neighbouring frames: c_uv.  Of the bus:
+ *  frames N; a histogram of the gaps between neighbours, the same bins; of windows: a histogram of log2 T (bins of 1/16
+ *  octave), number, sums and sums of squares of the columns of a window by itself: of rint(2^16 x), x before it is
+ *  rounded to float.
  *
  *  At most CI_PROFILE_IDS identifiers are kept, the first ones that come; frames of others count in N and as dropped,
  *  and stay new for ever (the merge is that of learning both, bit for bit, as long as b dropped none).

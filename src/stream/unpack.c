@@ -121,7 +121,7 @@ static ci_rc known_check(struct known *v, int64_t n_all)
                 (long long)n_all, (long long)v->n_interval, (long long)v->n_pair, flips);
     if (v->lengths >> LENGTHS || (v->n > 0) != (v->lengths != 0) || !bytes_good(v))
         CI_FAIL(CI_EFORMAT, "identifier %08x: its lengths and bytes cannot be", v->id);
-    if (v->n_last > 2 || (v->n_last == 0 && v->n > 0) || v->last_odd > (v->n_last > 0))
+    if (v->n_last > 2 || v->last_odd > (v->n_last > 0)) /* none where the last of several recordings had no such frame */
         CI_FAIL(CI_EFORMAT, "identifier %08x: it has %d last frames", v->id, v->n_last);
 done:
     return rc;

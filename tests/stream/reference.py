@@ -389,7 +389,7 @@ class Stream:
             self.learns = next((i for i, f in enumerate(frames) if f.t - frames[0].t > prefix_ns), len(frames))
 
     def begin(self, k):
-        """Window k begins: the one m windows before is known of from now on."""
+        """The frames before window k are there: the window m before it is known of from now on."""
         for i in range(k * self.S, min(k * self.S + max(self.W, self.S), len(self.frames))):
             if self.frames[i].id not in self.kept and self.before[i] is not None and self.before[i] < k * self.S:
                 self.before[i] = None
@@ -429,9 +429,10 @@ def befores(frames):
 def learn(captures, W, S):
     """The profile of several recordings: no interval, flip, gap or succession from one to the next."""
     known = Known()
-    for frames in captures:
+    for rows in captures:
+        frames = [Frame(*row) for row in rows]
         s = Stream(frames, W, S, "run", 0, befores(frames), known)
-        for k in range(-(-len(frames) // S)):
+        for k in range(len(frames) // S + 1):
             s.begin(k)
             s.end(k)
     return known
