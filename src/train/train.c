@@ -196,13 +196,17 @@ done:
 static void announce(const struct trainer *t)
 {
     const ci_split *s = &t->split;
+    char more[96] = "";
+    int n = 0;
 
+    if (s->n_cold) n += snprintf(more, sizeof more, ", %lld too early in their stream", (long long)s->n_cold);
+    if (s->n_out) snprintf(more + n, sizeof more - (size_t)n, ", %lld left out", (long long)s->n_out);
     ci_log(CI_INFO, "%s %s: %lld parameters, identifiers %d; kernels %s, %d rank%s of %d thread%s", t->conf->model.name,
            t->conf->model.scale, (long long)t->ck.n, t->ck.n_vocab, ci_model_isa(t->model), t->comm->size,
            t->comm->size == 1 ? "" : "s", t->n_thread, t->n_thread == 1 ? "" : "s");
-    ci_log(CI_INFO, "split: %lld training windows (%lld attacks), %lld validation (%lld), %lld embargoed%s%s",
+    ci_log(CI_INFO, "split: %lld training windows (%lld attacks), %lld validation (%lld), %lld embargoed%s%s%s",
            (long long)s->n_train, (long long)s->n_train_attack, (long long)s->n_valid, (long long)s->n_valid_attack,
-           (long long)s->n_embargo, t->n_train < s->n_train ? "; benign ones are learned from" : "",
+           (long long)s->n_embargo, more, t->n_train < s->n_train ? "; benign ones are learned from" : "",
            s->leaky ? "; LEAKY, as split.allow_leak permits" : "");
 }
 

@@ -68,9 +68,29 @@ def training_graphs(f, seed, blocks=20, every=5):
         for b in range(blocks):
             valid[edges[b]:edges[b + 1]] = b % every == seed % every
         for i in range(n):
-            if not valid[max(0, i - embargo):i + embargo + 1].any():
+            if not valid[max(0, i - embargo):i + embargo + 1].any() and ("graph_warm" not in f or f["graph_warm"][int(first[c]) + i]):
                 out.append(int(first[c]) + i)
     return np.array(out)
+
+
+def streamed_scaler_is_numpy_s(c, f, log):
+    """All warm training windows, attacks too; values are counted in units of 2^-24 (edges 2^-30)."""
+    train = training_graphs(f, 42)
+    told = int(re.search(r"split: (\d+) training windows", log).group(1))
+    report(len(train) == told and 0 < f["graph_label"][:][train].mean() < 1, "split__has_no_window_that_is_too_early", (len(train), told))
+    node, edge = f["graph_node"][:], f["graph_edge"][:]
+    rows = {"scaler_node": (f["node_x"][:], np.concatenate([np.arange(node[g], node[g + 1]) for g in train])),
+            "scaler_edge": (f["edge_x"][:], np.concatenate([np.arange(edge[g], edge[g + 1]) for g in train])),
+            "scaler_window": (f["graph_window"][:], train)}
+    for name, (v, at) in rows.items():
+        unit = 2.0 ** (30 if name == "scaler_edge" else 24)
+        v = np.rint(v[at].astype(np.float64) * unit) / unit
+        mean, spread = v.mean(0), v.std(0)
+        spread = np.maximum(spread, 1e-6 * np.maximum(1, np.abs(mean)))
+        got = c[name][:]
+        bad = np.flatnonzero((np.abs(got[:, 0] - mean) > 1e-12 * np.maximum(np.abs(mean), spread)) | (np.abs(got[:, 1] - spread) > 1e-9 * spread))
+        report(got.shape == (v.shape[1], 2) and not len(bad), name + "__is_what_numpy_finds_in_warm_training_graphs",
+               [(int(k), got[k].tolist(), mean[k], spread[k]) for k in bad])
 
 
 def scaler_is_numpy_s(c, f, log):
@@ -124,6 +144,11 @@ def main():
             known = f["id_value"][:][f["id_vocab"][:] > 0]
             report(np.array_equal(c["vocabulary"][:], known), "vocabulary__is_the_store_s")
         ranks_leave_the_same(folder, out, sha)
+        out, ran = run(folder, name="streamed", pipeline="scan,build,train", sets=["features.set=agnostic", "model.preset=agnostic"])
+        report(ran.returncode == 0, "run__of_a_streamed_set_trains", ran.stdout)
+        if ran.returncode == 0:
+            with h5py.File(os.path.join(out, "best.h5"), "r") as c, h5py.File(os.path.join(out, "store.h5"), "r") as f:
+                streamed_scaler_is_numpy_s(c, f, ran.stdout)
     return report.code()
 
 
