@@ -17,6 +17,7 @@ import os
 import re
 import sys
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE") # trees on a machine that others use, too
 import h5py
 import numpy as np
 
@@ -350,7 +351,11 @@ def main():
         how, ", ".join(names)))
     if w.simulated:
         print("SIMULATED traffic: these scores say nothing about quality")
-    lines = [line for injected in ([False, True] if any_injected else [False]) for seed in seeds for line in judged(w, fold, names, models, seed, injected)]
+    lines = []
+    for seed in seeds:
+        for injected in [False, True] if any_injected else [False]:
+            lines += judged(w, fold, names, models, seed, injected)
+            print("seed %d, %s injected captures: done" % (seed, "with" if injected else "without"), file=sys.stderr, flush=True)
     rows = table_of(lines, w)
     shown(rows + graph_networks(os.path.dirname(store)), any_injected)
     written(o.out or os.path.dirname(store) or ".", rows, lines, {"store": store, "features": w.set, "past": w.past, "folds": how, "fold_names": names,
