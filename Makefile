@@ -44,7 +44,7 @@ bench   := $(patsubst %.c,$(B)/%,$(bench.c))
 # What strangers' files meet; libFuzzer brings main, and clang its runtime (Debian libclang-rt-14-dev).
 fuzz.c  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzzers := $(patsubst %.c,$(B)/%,$(fuzz.c))
-fuzz.in := base conf comm graph csv table vocab
+fuzz.in := base conf comm graph csv table vocab stream
 bench.with := $(patsubst %.c,$(B)/%.o,$(filter-out $(bench.c),$(wildcard tools/*.c)))
 helper   = $(patsubst %.c,$(B)/%.o,$(filter-out $(dir $1)test_%,$(wildcard $(dir $1)*.c)))
 
