@@ -20,7 +20,9 @@ with h5py.File(sys.argv[1], "r") as f:
                 print("  frame at %d.%09d s id %-8X %s" % (*divmod(f["frame_time"][i], 10**9), f["id_value"][f["frame_id"][i]], f["frame_data"][i, :f["frame_len"][i]].tobytes().hex()))
         else:
             x = f["node_x"][n0:n1].astype(np.float64) / 2.0 ** f["node_x"].attrs.get("log2_scale", 0)
-            e = f["edge_x"][e0:e1] if layout == "float32" else np.column_stack([f["edge_" + k][e0:e1] for k in ("iat", "byte", "bidir", "freq")])
+            e = f["edge_x"][e0:e1] / 2.0 ** f["edge_x"].attrs.get("log2_scale", 0) if "edge_x" in f else np.column_stack([f["edge_" + k][e0:e1] for k in ("iat", "byte", "bidir", "freq")])
+            if "graph_window" in f:
+                print("  window %s, past %s, features %s" % ("warm" if f["graph_warm"][graph] else "too early", f.attrs["past"].decode(), f["graph_window"][graph].round(4).tolist()))
             for i, node in enumerate(f["node_id"][n0:n1]):
                 print("  node %-3d id %-8X features %s" % (i, f["id_value"][node], x[i].round(4).tolist()))
             for s, d, features in zip(f["edge_src"][e0:e1], f["edge_dst"][e0:e1], e):

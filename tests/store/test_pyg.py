@@ -27,6 +27,9 @@ for g, d in enumerate(data):
     assert np.array_equal(d.x.numpy(), want["node_x"][n]) and np.array_equal(d.edge_attr.numpy(), want["edge_x"][e])
     assert np.array_equal(d.edge_index.numpy(), np.stack([want["edge_src"][e], want["edge_dst"][e]]))
     assert np.array_equal(d.ident.numpy(), want["id_vocab"][want["node_id"][n]]) and d.y.item() == want["graph_label"][g]
+    if "graph_window" in want:
+        assert np.array_equal(d.w.numpy()[0], want["graph_window"][g]) and d.warm.item() == want["graph_warm"][g]
+        assert np.array_equal(d.edge_y.numpy(), want["edge_label"][e])
     assert d.row == want["graph_row"][g] and d.capture == want["graph_capture"][g]
 """
 
@@ -41,8 +44,8 @@ def main():
         print("skip - pyg__trains_from_a_store: %s has no torch_geometric and h5py; CANIDS_ORACLE_PYTHON names one that has" % PYTHON)
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        for features in ("kd35", "kd11"):
-            out, done = run(folder, name=features, pipeline="sim,scan,build", sets=["features.set=" + features, "sim.seconds=12"])
+        for features, more in (("kd35", []), ("kd11", []), ("agnostic", ["model.preset=agnostic", "store.layout=compact"])):
+            out, done = run(folder, name=features, pipeline="sim,scan,build", sets=["features.set=" + features, "sim.seconds=12"] + more)
             store, npy = os.path.join(out, "store.h5"), os.path.join(out, "npy")
             report(done.returncode == 0, "pyg__%s_store_is_built" % features, done.stdout)
             subprocess.run([PROGRAM, "export", store, "--to", "npy", "--out", npy], check=True, timeout=60, capture_output=True)
