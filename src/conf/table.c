@@ -203,7 +203,7 @@ const ci_setting ci_settings[] = {
     ROW(CI_TEXT,   sim.known, "DoS,fuzzing", "", "", "attacks that training folders have too"),
     ROW(CI_TEXT,   sim.unknown, "malfunction", "", "", "attacks that only test folders have"),
     ROW(CI_TEXT,   sim.base, "", "", "", "data set below data.root into whose training captures attacks are injected; empty: simulate vehicles too"),
-    ROW(CI_I32,    sim.copies, "10", "[1, 1000]", "captures", "with injected attacks, of each capture of sim.base"),
+    ROW(CI_I32,    sim.copies, "10", "[1, 1000]", "captures", "with injected attacks, of each training capture of sim.base, or of data.set for data.injected"),
 };
 /* clang-format on */
 

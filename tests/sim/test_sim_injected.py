@@ -99,6 +99,18 @@ def refusals(root, inj):
     fact("sim__that_was_refused_leaves_what_was_there", oracle.manifest(inj)["copies"] == 3)
 
 
+def killed(root, given):
+    """What was cut short is no folder of captures, and is made whole by the same command."""
+    for point in (5, 30):
+        half = dict(given, data__injected=os.path.join(root, "half%d" % point))
+        died = canids("sim", root, "cars", inject__crash_point=point, **half)
+        ran = prepared(root, "no", pipeline="scan", **half)
+        fact("scan__refuses_what_a_killed_sim_left, point %d" % point, died.returncode not in (0, 75) and ran.returncode in (65, 66) and "canids sim" in ran.stdout,
+             (died.returncode, ran.stdout))
+        must(canids("sim", root, "cars", **half))
+        fact("sim__makes_whole_what_was_killed, point %d" % point, sums(half["data__injected"]) == sums(given["data__injected"]))
+
+
 def main(root):
     must(canids("sim", root, "cars", sim__vehicles=3, sim__seconds=25, sim__ids_min=8, sim__ids_max=12, sim__known="DoS,replay"))
     os.remove(os.path.join(root, "cars", "manifest.json"))  # from here on they count as recorded
@@ -118,6 +130,7 @@ def main(root):
     must(canids("sim", root, "old", sim__base="cars", sim__copies=3))
     fact("injected__is_what_sim_base_makes", sums(inj) == sums(os.path.join(root, "old", "train_02_with_attacks")))
     refusals(root, inj)
+    killed(root, given)
     must(prepared(root, "two", 2, **dict(given, sim__copies=2)))
     fact("run__replaces_it_when_settings_change", len(sums(inj)) == 8 and len(load(root, "run_two", "plan.json")["captures"]) - len(load(root, "run_without", "plan.json")["captures"]) == 8)
     with open(os.path.join(root, "cars/train_01_attack_free/attack-free-carA.csv"), "a") as f:
