@@ -5,8 +5,9 @@ clipped at 12 (avg), on the window columns of the graphs that a run of `features
     python3 tools/yardstick.py RUN [--set split.folds=vehicle] [--models hgb,lr,avg] [--seeds 0,1,2] [--out FOLDER]
 
 RUN is the run directory (its resolved.yaml says data.vehicles and split.folds); a table, yardstick.csv and yardstick.json come out, figures
-as in summary.csv of the run, whose models stand in the table, too.  Everything is learned from warm training windows, with injected captures and without; a block of windows in five,
-another by seed, is left out, as validation is in the run.  Thresholds are out of fold by split.folds: t1, the largest F1, and b998, the .998 quantile of benign windows; the table shows b998 with injected captures and t1 without,
+as in summary.csv of the run, whose models stand in the table, too.  Everything is learned from warm training windows, with injected
+captures and without; a block of windows in five, another by seed, is left out, as validation is in the run.  Thresholds are out of fold by
+split.folds: t1, the largest F1, and b998, the .998 quantile of benign windows; the table shows b998 with injected captures and t1 without,
 the files both.  Windows before warm-up count as called benign, and are left out of the AUROC.  Source: detection.md, sections 2 and 3.
 
 lr needs numpy and h5py alone; hgb and avg need scikit-learn (Debian: python3-sklearn).  Nothing of canids needs this tool."""
@@ -65,9 +66,9 @@ class Windows:
                 fail(DATA, "%s has no graph_window: build it with features.set=agnostic" % path)
             self.x = np.asarray(f["graph_window"][:], np.float64)
             self.warm, self.label = f["graph_warm"][:] == 1, f["graph_label"][:].astype(np.int64)
-            self.capture, self.row = f["graph_capture"][:], f["graph_row"][:]
+            self.capture = f["graph_capture"][:]
             text = lambda name: [v.decode() if isinstance(v, bytes) else str(v) for v in f[name][:]]
-            self.path, self.hash, self.folder_name = text("capture_path"), text("capture_hash"), text("folder_name")
+            self.path, self.folder_name = text("capture_path"), text("folder_name")
             self.capture_folder, self.attack = f["capture_folder"][:], f["capture_attack"][:]
             self.capture_role = f["folder_role"][:][self.capture_folder]
             said = lambda name, other: (lambda v: v.decode() if isinstance(v, bytes) else v)(f.attrs.get(name, other))
@@ -231,8 +232,8 @@ def figures(score, label, warm, threshold):
 # ---- the whole
 
 def judged(w, fold, names, models, seed, injected):
-    """One seed, with injected captures or without: lines of every model, rule and test folder; and where the thresholds are from."""
-    usable = w.warm & ((w.role == TRAIN) | ((w.role == INJECTED) & injected))
+    """One seed, injected captures `with`, `without`, or `-` where there are none: lines of every model, rule and test folder."""
+    usable = w.warm & ((w.role == TRAIN) | ((w.role == INJECTED) & (injected == "with")))
     learned, of = usable & w.blocks(seed), fold[w.capture]
     pooled, labels = {m: [] for m in models}, []
     for k, name in enumerate(names):
@@ -261,7 +262,7 @@ def judged(w, fold, names, models, seed, injected):
             for k in sorted(set(w.folder[w.role == TEST].tolist())):
                 mine = np.flatnonzero((w.folder == k) & (w.role == TEST))
                 warm = w.warm[mine]
-                lines.append({"model": m, "name": w.folder_name[k], "rule": rule, "injected": "with" if injected else "without", "seed": seed,
+                lines.append({"model": m, "name": w.folder_name[k], "rule": rule, "injected": injected, "seed": seed,
                               "threshold": threshold, "out_of_fold": {"n": len(label), "attacks": int(label.sum()), "auroc": seen["auroc"], "f1": seen["f1"]},
                               **figures(full[mine][warm], w.label[mine], warm, threshold)})
     return lines
@@ -273,8 +274,8 @@ def table_of(lines, w):
     for line in lines:
         groups.setdefault(tuple(line[k] for k in ("model", "injected", "rule", "name")), []).append(line)
     for (model, injected, rule, name), of in groups.items():
-        row = {"model": model, "kind": "folder", "name": name, "traffic": "SIMULATED" if w.simulated else "recorded", "protocol": "honest", "rule": rule,
-               "past": w.past, "injected": injected, "seeds": len(of), "n": of[0]["n"], "cold": of[0]["cold"], "attacks": of[0]["attacks"]}
+        row = {"model": model, "kind": "folder", "name": name, "traffic": "SIMULATED" if w.simulated else "recorded", "protocol": "honest",
+               "past": w.past, "injected": injected, "rule": rule, "seeds": len(of), "n": of[0]["n"], "attacks": of[0]["attacks"], "cold": of[0]["cold"]}
         for f in FIGURES:
             v = [line[f] for line in of if line[f] is not None]
             row[f + "_mean"] = float(np.mean(v)) if v else None
@@ -283,22 +284,24 @@ def table_of(lines, w):
     return rows
 
 
-def shown(rows, any_injected):
+def shown(rows):
     line = "%-18s %-8s %-5s %-7s %-41s %6s %6s  %-6s %-13s %-6s %-6s %s"
     print(line % ("model", "injected", "rule", "past", "test folder", "n", "attack", "acc", "F1", "MCC", "FPR", "AUROC"))
     for r in sorted(rows, key=lambda r: (r["name"], r["injected"] == "with")):
-        if r["rule"] != "-" and r["rule"] != ("b998" if r["injected"] == "with" else "t1"):
+        if r["model"] in ("hgb", "lr", "avg") and r["rule"] != ("b998" if r["injected"] == "with" else "t1"):
             continue
         cell = lambda k, r=r: "-" if r[k + "_mean"] in ("", None) else "%.4f" % float(r[k + "_mean"])
-        print(line % (r["model"], r["injected"] if any_injected else "-", r["rule"], r["past"], r["name"], r["n"], r["attacks"], cell("accuracy"),
+        print(line % (r["model"], r["injected"], r["rule"], r["past"], r["name"], r["n"], r["attacks"], cell("accuracy"),
                       cell("f1") + "+-%.3f" % float(r["f1_sd"] or 0), cell("mcc"), cell("fpr"), cell("auroc")))
 
 
 def graph_networks(run):
-    """What the run's own models reached, to stand beside: summary.csv of several."""
+    """What the run's own models reached, to stand beside: summary.csv of several, and of which rule their thresholds are."""
     try:
+        with open(os.path.join(run, "summary.json"), encoding="utf-8") as f:
+            rule = {m["model"]: m.get("threshold_from", "-").split(":")[0].split(" ")[0] for m in json.load(f)["members"]}
         with open(os.path.join(run, "summary.csv"), encoding="utf-8", newline="") as f:
-            return [dict(r, rule="-", past=r.get("past", "-"), injected=r.get("injected", "-")) for r in csv.DictReader(f) if r["kind"] == "folder"]
+            return [dict(r, rule=rule.get(r["model"], "-")) for r in csv.DictReader(f) if r["kind"] == "folder"]
     except OSError:
         return []
 
@@ -345,7 +348,6 @@ def main():
         said[key] = value.strip("[]").replace('"', "").replace(" ", "").split(",") if key == "data.vehicles" else value
     how, vehicles = said.get("split.folds", "none"), said.get("data.vehicles") or []
     fold, names = folds_of(w, how, vehicles)
-    any_injected = bool((w.role == INJECTED).any())
     print("%s: %d windows of %d columns (%s, past %s), %d training, %d injected, %d test, %d before warm-up; folds by %s: %s" % (
         store, len(w.label), w.x.shape[1], w.set, w.past, (w.role == TRAIN).sum(), (w.role == INJECTED).sum(), (w.role == TEST).sum(), (~w.warm).sum(),
         how, ", ".join(names)))
@@ -353,11 +355,11 @@ def main():
         print("SIMULATED traffic: these scores say nothing about quality")
     lines = []
     for seed in seeds:
-        for injected in [False, True] if any_injected else [False]:
+        for injected in ("without", "with") if (w.role == INJECTED).any() else ("-",):
             lines += judged(w, fold, names, models, seed, injected)
-            print("seed %d, %s injected captures: done" % (seed, "with" if injected else "without"), file=sys.stderr, flush=True)
+            print("seed %d, injected captures %s: done" % (seed, injected), file=sys.stderr, flush=True)
     rows = table_of(lines, w)
-    shown(rows + graph_networks(os.path.dirname(store)), any_injected)
+    shown(rows + graph_networks(os.path.dirname(store)))
     written(o.out or os.path.dirname(store) or ".", rows, lines, {"store": store, "features": w.set, "past": w.past, "folds": how, "fold_names": names,
                                                                   "libraries": libraries})
 
