@@ -10,6 +10,12 @@
 #include "ci/split.h"
 #include "ci/store.h"
 
+/*  Of a gat with a message head (model.message_head) every line has `frames` in results.json: the same of frames one by one, each
+ *  once although windows may overlap.  The score of a frame is the log-odds of the edge that leads to it, of a window's first frame,
+ *  to which none does, the window's; where the store does not tell that frame's label (in a window with other attacks) it is left out
+ *  and counted as `unlabelled`.  Frames of cold windows are called benign.  The threshold is t1 of frames out of fold, or b998 where
+ *  eval.threshold says so; without folds Youden-J on the frames of validation. */
+
 /** Score all test and validation graphs, leave results.json, results.csv, scores.h5 and, with
  *  eval.explain, explain.h5 in run.dir, print the table on standard output of rank 0.  Collective.
  *  \param [in] store_sha  SHA-256 of the store's file
@@ -33,6 +39,7 @@ ci_rc ci_folds_judge(const ci_comm *comm, const ci_conf *conf, const ci_store *s
 /** What folds.json says. */
 typedef struct ci_fold_thresholds {
     double t1, b998;          /**< t1: NaN without attacks                                     */
+    double frame_t1, frame_b998; /**< the same of frames, NaN of a model that does not judge them */
     int32_t n;                /**< fold models                                                 */
     char weights[CI_FOLDS_MAX][CI_SHA256_HEX]; /**< (n) of each                                */
     char sha[CI_SHA256_HEX];  /**< SHA-256 of folds.json                                       */

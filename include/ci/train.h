@@ -88,6 +88,13 @@ ci_rc ci_score(const ci_comm *comm, ci_pool *pool, ci_lane *lane, const ci_model
 ci_rc ci_trained_score(const ci_comm *comm, const ci_trained *t, int threads, int32_t rows, const ci_store *st,
                        const int64_t *graph, int64_t n, float **out);
 
+/** As ci_trained_score, and of a model with a message head the log-odds of each frame of these windows but the first: the difference of
+ *  the logits of the edge that leads to it.
+ *  \param [out] out_frame  (n + 1) where each window's frames begin in out_odds, then their number; to free(); NULL without such a head
+ *  \param [out] out_odds   (out_frame[n]); to free() */
+ci_rc ci_trained_score_frames(const ci_comm *comm, const ci_trained *t, int threads, int32_t rows, const ci_store *st, const int64_t *graph,
+                              int64_t n, float **out, int64_t **out_frame, float **out_odds);
+
 /** The score by which windows are judged, from what the model says of them.  gat: the probability of an attack.
  *  vgae with a calibration: the largest of (recon_masked, recon_max, affinity, rayleigh), each less its mean over benign
  *  validation windows, over their spread; without: recon.  reference-system.md 6.8.

@@ -68,6 +68,8 @@ void scored_release(struct scored *s)
     free(s->test);
     free(s->score);
     free(s->output);
+    free(s->frame);
+    free(s->frame_odds);
 }
 
 static void stamp(const ci_conf *conf, const ci_store *st, const char *store_sha, struct results *r)
@@ -116,6 +118,7 @@ static ci_rc leave(const ci_conf *conf, const ci_store *st, const ci_trained *t,
     ci_rc rc = CI_OK;
 
     r->score = all->score_name;
+    CI_TRY(frames_rule(st, all, r));
     CI_TRY(results_tabulate(conf, st, all, r));
     CI_TRY(scores_write(all, st, conf, r));
     CI_TRY(explain_write(t, all, st, conf, r));

@@ -17,6 +17,8 @@ struct scored {
     double *score;         /* (n); owned                                               */
     float *output;         /* (n, n_output) of which the score is made; owned          */
     int32_t n_output;
+    int64_t *frame;        /* (n + 1) where frames of a window begin; NULL: frames are not judged; owned */
+    float *frame_odds;     /* (frame[n]) of all frames of each window but its first; owned */
     const char *const *output_name; /* (n_output); borrowed                            */
     const char *score_name; /* "probability of attack"                                  */
     bool probability;      /* scores are in 0 .. 1 and mean a probability              */
@@ -31,6 +33,10 @@ struct line {
     ci_curve roc, pr;   /* of no points with one class                                  */
     ci_calibration cal; /* where `calibrated`                                           */
     bool calibrated;    /* the scores are probabilities                                 */
+    bool framed;        /* frames are judged, too                                       */
+    ci_scores frames;   /* where `framed`                                               */
+    ci_counts frames_t1, frames_b998; /* with rules of folds                            */
+    int64_t n_unknown;  /* frames whose label the store does not tell                   */
 };
 
 struct results {
@@ -39,6 +45,8 @@ struct results {
     double threshold;
     char settings[CI_SHA256_HEX], store[CI_SHA256_HEX], weights[CI_SHA256_HEX];
     char threshold_from[128]; /* what rule, on which windows                            */
+    double frame_threshold, frame_t1, frame_b998; /* of frames; the last two NaN without folds */
+    const char *frame_from;   /* where frame_threshold is from                          */
     char folds[CI_SHA256_HEX]; /* of folds.json; "": validation decided                 */
     const char *code, *which, *score; /* which weights: best, last; what the score is   */
     const char *past, *injected; /* what windows are judged against (features.past), whether injected attacks were learned from; "-": neither here nor there */
@@ -63,6 +71,22 @@ void trained_settings(const ci_conf *conf, char out[CI_SHA256_HEX]);
 void judge_stamp(const struct judge *j, struct results *r); /* weights, threshold, epochs */
 /* Scores and outputs of out->graph.  Collective. */
 ci_rc judge_score(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const struct judge *j, struct scored *out);
+
+/* Frames of windows: each frame once, although windows may overlap.  The first frame of a window, to which no edge leads, has the
+ * window's own log-odds; where the store does not tell its label (in a window with other attacks) it is left out and counted. */
+struct frames {
+    int64_t n, n_attack, n_unknown;
+    size_t cap_score, cap_label, cap_cold;
+    double *score; /* (n) owned */
+    uint8_t *label, *cold; /* (n) owned */
+};
+/* Add the frames of window i of `all`.  Not collective. */
+ci_rc frames_add(struct frames *f, const ci_store *st, const struct scored *all, int64_t i);
+void frames_release(struct frames *f); /* NULL-safe */
+/* The threshold of frames, where they are judged and folds have not given it: Youden-J on the validation windows' frames. */
+ci_rc frames_rule(const ci_store *st, const struct scored *all, struct results *r);
+/* What the frames of the windows of this line are worth. */
+ci_rc frames_worth(const struct frames *f, const struct results *r, struct line *l);
 
 void scored_release(struct scored *s);
 

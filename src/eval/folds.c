@@ -27,6 +27,8 @@ struct pool {
     uint8_t *label;    /* (graphs of the store); owned */
     const char *score_name;
     double t1, b998;   /* t1: NaN without attacks */
+    struct frames frames; /* of models that judge frames */
+    double frame_t1, frame_b998; /* NaN of models that do not */
 };
 
 static void pool_release(struct pool *p)
@@ -35,6 +37,7 @@ static void pool_release(struct pool *p)
     free(p->fold);
     free(p->score);
     free(p->label);
+    frames_release(&p->frames);
 }
 
 static ci_rc pool_init(struct pool *p, const ci_conf *conf, const ci_store *st)
@@ -70,6 +73,15 @@ done:
     return rc;
 }
 
+static ci_rc frames_take(const ci_store *st, const struct scored *all, struct pool *p)
+{
+    ci_rc rc = CI_OK;
+
+    for (int64_t i = 0; all->frame && i < all->n; i++) CI_TRY(frames_add(&p->frames, st, all, i));
+done:
+    return rc;
+}
+
 static ci_rc fold_judge(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha, int32_t k, struct pool *p)
 {
     ci_rc rc = CI_OK;
@@ -92,6 +104,7 @@ static ci_rc fold_judge(const ci_comm *comm, const ci_conf *conf, const ci_store
         f->n_attack += p->label[p->n];
     }
     p->n_attack += f->n_attack;
+    CI_TRY_ALL(comm, "folds.frames", frames_take(st, &all, p));
 done:
     scored_release(&all);
     judge_release(&j);
@@ -108,6 +121,9 @@ static ci_rc thresholds(const ci_conf *conf, struct pool *p)
     p->t1 = NAN;
     if (p->n_attack) CI_TRY(ci_most_f1(p->score, p->label, p->n, &p->t1, NULL));
     CI_TRY(ci_above_benign(p->score, p->label, p->n, BENIGN_SHARE, &p->b998));
+    p->frame_t1 = p->frame_b998 = NAN;
+    if (p->frames.n_attack) CI_TRY(ci_most_f1(p->frames.score, p->frames.label, p->frames.n, &p->frame_t1, NULL));
+    if (p->frames.n) CI_TRY(ci_above_benign(p->frames.score, p->frames.label, p->frames.n, BENIGN_SHARE, &p->frame_b998));
 done:
     return rc;
 }
@@ -148,6 +164,32 @@ done:
     return rc;
 }
 
+/* Frames of all folds together. */
+static ci_rc frames_put(ci_json *j, const struct pool *p)
+{
+    ci_rc rc = CI_OK;
+    const struct frames *f = &p->frames;
+    ci_json *v, *threshold;
+    double auroc = NAN;
+
+    if (!f->n) goto done;
+    v = ci_json_object();
+    threshold = ci_json_object();
+    ci_json_put(j, "frames", v);
+    ci_json_num(threshold, "t1", p->frame_t1);
+    ci_json_num(threshold, "b998", p->frame_b998);
+    ci_json_put(v, "threshold", threshold);
+    ci_json_int(v, "n", f->n);
+    ci_json_int(v, "attacks", f->n_attack);
+    ci_json_int(v, "unlabelled", f->n_unknown);
+    if (f->n_attack && f->n_attack < f->n) CI_TRY(ci_auroc(f->score, f->label, f->n, &auroc));
+    ci_json_num(v, "auroc", auroc);
+    CI_TRY(at_put(v, "t1", p->frame_t1, f->score, f->label, f->n));
+    CI_TRY(at_put(v, "b998", p->frame_b998, f->score, f->label, f->n));
+done:
+    return rc;
+}
+
 static ci_rc publish(const ci_conf *conf, const ci_store *st, const char *store_sha, const struct pool *p)
 {
     ci_rc rc = CI_OK;
@@ -166,6 +208,7 @@ static ci_rc publish(const ci_conf *conf, const ci_store *st, const char *store_
     ci_json_put(j, "pooled", pooled);
     ci_json_put(j, "results", folds);
     CI_TRY(worth_put(pooled, p, 0, p->n, p->n_attack));
+    CI_TRY(frames_put(j, p));
     for (int32_t k = 0; k < p->folds.n; k++) {
         ci_json *f = ci_json_object();
 
@@ -220,6 +263,8 @@ ci_rc ci_folds_read(const ci_conf *conf, const char *store_sha, ci_fold_threshol
         CI_FAIL(CI_ECONF, "%s is of models with other settings or of another store; train again", path);
     out->t1 = ci_json_get_num(ci_json_get(j, "threshold"), "t1");
     out->b998 = ci_json_get_num(ci_json_get(j, "threshold"), "b998");
+    out->frame_t1 = ci_json_get_num(ci_json_get(ci_json_get(j, "frames"), "threshold"), "t1");
+    out->frame_b998 = ci_json_get_num(ci_json_get(ci_json_get(j, "frames"), "threshold"), "b998");
     results = ci_json_get(j, "results");
     out->n = (int32_t)ci_json_len(results);
     if (out->n > CI_FOLDS_MAX) CI_FAIL(CI_EFORMAT, "%s: %d folds", path, out->n);

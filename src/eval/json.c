@@ -1,4 +1,5 @@
 /* Results as JSON. */
+#include <math.h>
 #include <stdlib.h>
 #include "ci/json.h"
 #include "eval_priv.h"
@@ -46,6 +47,37 @@ static void reliability_put(ci_json *j, const ci_calibration *c)
     ci_json_put(j, "reliability", v);
 }
 
+static ci_json *called_json(const ci_counts *c, double threshold)
+{
+    ci_json *j = ci_json_object();
+
+    ci_json_num(j, "threshold", threshold);
+    ci_json_num(j, "f1", ci_f1(*c));
+    ci_json_num(j, "precision", ci_precision(*c));
+    ci_json_num(j, "recall", ci_recall(*c));
+    ci_json_num(j, "fpr", ci_fpr(*c));
+    return j;
+}
+
+/* Frame by frame, of a model that judges them. */
+static void frames_put(ci_json *j, const struct results *r, const struct line *l)
+{
+    ci_json *v;
+
+    if (!l->framed) return;
+    v = called_json(&l->frames.at, r->frame_threshold);
+    ci_json_str(v, "threshold_from", r->frame_from);
+    ci_json_int(v, "n", l->frames.n);
+    ci_json_int(v, "attacks", l->frames.n_attack);
+    ci_json_int(v, "cold", l->frames.n_cold);
+    ci_json_int(v, "unlabelled", l->n_unknown);
+    ci_json_num(v, "auroc", l->frames.auroc);
+    ci_json_num(v, "average_precision", l->frames.ap);
+    if (isfinite(r->frame_t1)) ci_json_put(v, "t1", called_json(&l->frames_t1, r->frame_t1));
+    if (isfinite(r->frame_b998)) ci_json_put(v, "b998", called_json(&l->frames_b998, r->frame_b998));
+    ci_json_put(j, "frames", v);
+}
+
 static void line_put(ci_json *j, const struct results *r, const struct line *l)
 {
     const ci_scores *s = &l->s;
@@ -74,6 +106,7 @@ static void line_put(ci_json *j, const struct results *r, const struct line *l)
     ci_json_int(j, "fn", s->at.fn);
     line_ratios(l, ratio);
     for (int i = 0; i < RATIOS; i++) ci_json_num(j, ratio[i].name, ratio[i].value);
+    frames_put(j, r, l);
     if (l->calibrated) reliability_put(j, &l->cal);
     else ci_json_str(j, "reliability", NULL);
     curve_put(j, "roc", &l->roc, "fpr", "recall");

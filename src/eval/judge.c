@@ -101,7 +101,8 @@ ci_rc judge_score(const ci_comm *comm, const ci_conf *conf, const ci_store *st, 
         goto done;
     }
     out->output_name = ci_model_outputs(j->one.model, &out->n_output);
-    CI_TRY(ci_trained_score(comm, &j->one, conf->train.threads, conf->train.shard_rows, st, out->graph, out->n, &out->output));
+    CI_TRY(ci_trained_score_frames(comm, &j->one, conf->train.threads, conf->train.shard_rows, st, out->graph, out->n, &out->output, &out->frame,
+                                   &out->frame_odds));
     score_fill(&j->one, out);
 done:
     return rc;

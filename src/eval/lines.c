@@ -9,6 +9,7 @@
 
 /* A line's windows, picked from the scored ones. */
 struct picked {
+    struct frames frames; /* of these windows, where frames are judged; of the pick under way */
     int64_t n;
     double *score;
     uint8_t *label, *cold;
@@ -16,9 +17,12 @@ struct picked {
 };
 
 /* Folder `folder`, or with folder < 0 the test captures of this attack. */
-static void pick(const ci_store *st, const struct scored *all, int32_t folder, int32_t attack, struct picked *out)
+static ci_rc pick(const ci_store *st, const struct scored *all, int32_t folder, int32_t attack, struct picked *out)
 {
+    ci_rc rc = CI_OK;
+
     out->n = 0;
+    frames_release(&out->frames);
     for (int64_t i = 0; i < all->n; i++) {
         const int32_t c = st->graph_capture[all->graph[i]];
         const ci_store_capture *capture = &st->head.capture[c];
@@ -27,7 +31,10 @@ static void pick(const ci_store *st, const struct scored *all, int32_t folder, i
         out->label[out->n] = st->graph_label[all->graph[i]];
         out->cold[out->n] = !ci_store_warm(st, all->graph[i]);
         out->capture[out->n++] = c;
+        if (all->frame) CI_TRY(frames_add(&out->frames, st, all, i));
     }
+done:
+    return rc;
 }
 
 static ci_rc curves_fill(const struct picked *p, double threshold, int32_t points, struct line *l)
@@ -78,6 +85,7 @@ static ci_rc line_add(const ci_conf *conf, struct picked *p, const char *kind, c
     strncpy(l->name, name, sizeof l->name - 1);
     r->n++; /* what it holds is released with the results */
     CI_TRY(ci_scores_compute_cold(p->score, p->label, p->capture, p->cold, p->n, r->threshold, boot, &l->s));
+    if (p->frames.n) CI_TRY(frames_worth(&p->frames, r, l));
     cold_drop(p);
     CI_TRY(curves_fill(p, r->threshold, conf->eval.curve, l));
     if (odds) probabilities(p);
@@ -100,14 +108,15 @@ ci_rc results_tabulate(const ci_conf *conf, const ci_store *st, const struct sco
     if (!p.score || !p.label || !p.cold || !p.capture || !r->line) CI_FAIL(CI_ENOMEM, "results");
     for (int32_t f = 0; f < st->head.n_folder; f++) {
         if (st->head.folder[f].role != 1) continue;
-        pick(st, all, f, 0, &p);
+        CI_TRY(pick(st, all, f, 0, &p));
         CI_TRY(line_add(conf, &p, "folder", st->head.folder[f].name, all->probability, all->odds, r));
     }
     for (int32_t a = 1; a < ATTACKS; a++) {
-        pick(st, all, -1, a, &p);
+        CI_TRY(pick(st, all, -1, a, &p));
         CI_TRY(line_add(conf, &p, "attack", ci_attack_name(a), all->probability, all->odds, r));
     }
 done:
+    frames_release(&p.frames);
     free(p.score);
     free(p.label);
     free(p.cold);

@@ -38,6 +38,11 @@ static ci_rc of_folds(const ci_conf *conf, const ci_store *st, const char *store
         CI_FAIL(CI_ECONF, "eval.threshold: %s needs attacks among the windows that folds leave out, and there are none; write b998", conf->eval.threshold);
     snprintf(r->threshold_from, sizeof r->threshold_from, "%s, %d folds by %.16s", quantile ? "b998: the .998 quantile of benign windows out of fold" :
              "t1: the largest F1 of windows out of fold", t->n, conf->split.folds);
+    r->frame_t1 = t->frame_t1;
+    r->frame_b998 = t->frame_b998;
+    quantile = strcmp(conf->eval.threshold, "b998") == 0 || !isfinite(t->frame_t1); /* auto: t1, for most frames of an attack look like others (detection.md 3) */
+    r->frame_threshold = quantile ? t->frame_b998 : t->frame_t1;
+    r->frame_from = quantile ? "b998 of frames out of fold" : "t1 of frames out of fold";
     memcpy(r->folds, t->sha, sizeof r->folds);
 done:
     free(t);

@@ -88,6 +88,33 @@ static void line_print(const ci_json *l)
     printf("\n");
 }
 
+static double number(const ci_json *frames, const char *key) { return ci_json_get_num(frames, key); }
+
+/* Frame by frame, where frames were judged. */
+static void frames_print(const ci_json *lines)
+{
+    bool begun = false;
+
+    for (size_t i = 0; i < ci_json_len(lines); i++) {
+        const ci_json *l = ci_json_at(lines, i), *f = ci_json_get(l, "frames");
+        const char *kind = ci_json_get_str(l, "kind");
+
+        if (!f || !kind || strcmp(kind, "folder") != 0) continue;
+        if (!begun)
+            printf("\n%-39s %-7s %-8s %10s %10s %8s %8s %8s %8s %8s\n", "frames of test folder", "past", "injected", "n", "attacks", "AUROC", "F1",
+                   "recall", "FPR", "F1 b998");
+        begun = true;
+        printf("%-39s %-7s %-8s %10lld %10lld", ci_json_get_str(l, "name"), said(l, "past"), said(l, "injected"), (long long)ci_json_get_int(f, "n"),
+               (long long)ci_json_get_int(f, "attacks"));
+        const double v[] = {number(f, "auroc"), number(f, "f1"), number(f, "recall"), number(f, "fpr"), number(ci_json_get(f, "b998"), "f1")};
+        for (size_t k = 0; k < CI_COUNT(v); k++) {
+            if (isfinite(v[k])) printf(" %8.4f", v[k]);
+            else printf(" %8s", "-");
+        }
+        printf("\n");
+    }
+}
+
 ci_rc ci_eval_print(const char *run_dir)
 {
     ci_rc rc = CI_OK;
@@ -112,6 +139,7 @@ ci_rc ci_eval_print(const char *run_dir)
         before = kind;
         line_print(l);
     }
+    frames_print(lines);
     if (which && strcmp(which, "best") != 0) printf("\nweights: %s, not the best on validation\n", which);
     if (ci_json_get_bool(j, "leak_allowed")) printf("\nLEAKY PROTOCOL: split.allow_leak is reference\n");
     if (fflush(stdout) != 0 || ferror(stdout)) CI_FAIL(CI_EIO, "the table could not be written to standard output");

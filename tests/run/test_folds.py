@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # TIMEOUT: 120
-"""Folds by vehicle, with injected attacks and without: what they leave, on 1 and 3 ranks, skipped, stopped and gone on with."""
+"""Folds by vehicle of windows and frames, with injected attacks and without: what they leave, on 1 and 3 ranks, skipped, stopped and gone on with."""
 import json
 import os
 import signal
@@ -15,7 +15,8 @@ pipeline: sim,scan,build,train,eval
 models: [gat_small]
 split: {folds: vehicle}
 sim: {seed: 3, vehicles: 3, seconds: %(seconds)s, ids_min: 20, ids_max: 24, copies: 1}
-model: {id_dim: 8, heads: 2, channels: 8, layers: 1, head_layers: 2, head_dim: 16}
+features: {set: agnostic}
+model: {id_dim: 0, message_head: mlp, heads: 2, channels: 8, layers: 1, head_layers: 2, head_dim: 16}
 train: {epochs: 2, batch: 64, shard_rows: 128}
 eval: {draws: 5}
 """
@@ -33,7 +34,8 @@ def counted(store, injected):
     """Windows and attacks that each fold leaves out, from the store: vehicles by the end of the captures' names."""
     found = {}
     with h5py.File(store, "r") as f:
-        label, capture = f["graph_label"][:], f["graph_capture"][:]
+        warm = f["graph_warm"][:] == 1
+        label, capture = f["graph_label"][:][warm], f["graph_capture"][:][warm]
         for i, path in enumerate(p.decode() for p in f["capture_path"][:]):
             role = f["folder_role"][:][f["capture_folder"][i]]
             if role == 1 or (role == 2 and not injected):
@@ -42,6 +44,28 @@ def counted(store, injected):
             n, attacks = found.get(name, (0, 0))
             found[name] = (n + int((capture == i).sum()), attacks + int(label[capture == i].sum()))
     return [(k, name) + found[name] for k, name in enumerate(sorted(found))]
+
+
+def frames(store):
+    """Of each test folder: frames, attacks, those without a label, those of cold windows; cold windows.  Windows do not overlap here."""
+    found = []
+    with h5py.File(store, "r") as f:
+        folder = f["capture_folder"][:][f["graph_capture"][:]]
+        windows = list(zip(folder, f["graph_label"][:], f["graph_warm"][:], f["graph_edge"][:], f["graph_edge"][1:]))
+        edge = f["edge_label"][:]
+        for k, role in enumerate(f["folder_role"][:]):
+            if role != 1:
+                continue
+            n = attacks = unknown = cold = cold_windows = 0
+            for where, label, warm, first, end in windows:
+                if where != k:
+                    continue
+                others = int(edge[first:end].sum())
+                known = not (label and others) # otherwise the first frame may be an attack or not
+                n, attacks, unknown = n + int(end - first) + known, attacks + others + int(known and label), unknown + (not known)
+                cold, cold_windows = cold + (0 if warm else int(end - first) + known), cold_windows + (not warm)
+            found.append((n, attacks, unknown, cold, cold_windows))
+    return found
 
 
 def folds(there):
@@ -59,8 +83,13 @@ def folds(there):
         result, rule = load(there, member, "results.json"), "b998" if with_injected else "t1" # eval.threshold: auto
         if result["threshold"] != j["threshold"][rule] or not result["threshold_from"].startswith(rule) or result["score"] != "log-odds of attack":
             bad.append((member, result["threshold"], result["threshold_from"]))
-        if any(line["injected"] != j["injected"] or line["past"] != "-" or line["cold"] != 0 for line in result["results"]):
+        if any(line["injected"] != j["injected"] or line["past"] != "guard" for line in result["results"]):
             bad.append((member, "lines"))
+        if frames(there + "/store.h5") != [tuple(line["frames"][k] for k in ("n", "attacks", "unlabelled", "cold")) + (line["cold"],)
+                                           for line in result["results"] if line["kind"] == "folder"]:
+            bad.append((member, "frames", frames(there + "/store.h5"), [line["frames"] for line in result["results"] if line["kind"] == "folder"]))
+        if any(line["frames"]["threshold"] != j["frames"]["threshold"]["t1"] for line in result["results"]):
+            bad.append((member, "threshold of frames"))
     told(not bad, "folds__hold_the_captures_of_a_vehicle_and_give_the_threshold", bad)
 
 
