@@ -99,6 +99,13 @@ def refusals(root, inj):
     fact("sim__that_was_refused_leaves_what_was_there", oracle.manifest(inj)["copies"] == 3)
 
 
+def too_slow(root):
+    """One identifier, at most 100 a second: attacks come before anything can be said against the past."""
+    must(canids("sim", root, "lone", sim__vehicles=2, sim__seconds=21, sim__ids_min=1, sim__ids_max=1))
+    ran = canids("sim", root, "lone", data__injected=os.path.join(root, "early"), sim__copies=1)
+    fact("sim__warns_of_attacks_that_come_too_early", ran.returncode == 0 and "its first attack is behind" in ran.stdout, ran.stdout)
+
+
 def killed(root, given):
     """What was cut short is no folder of captures, and is made whole by the same command."""
     for point in (5, 30):
@@ -131,6 +138,7 @@ def main(root):
     fact("injected__is_what_sim_base_makes", sums(inj) == sums(os.path.join(root, "old", "train_02_with_attacks")))
     refusals(root, inj)
     killed(root, given)
+    too_slow(root)
     must(prepared(root, "two", 2, **dict(given, sim__copies=2)))
     fact("run__replaces_it_when_settings_change", len(sums(inj)) == 8 and len(load(root, "run_two", "plan.json")["captures"]) - len(load(root, "run_without", "plan.json")["captures"]) == 8)
     with open(os.path.join(root, "cars/train_01_attack_free/attack-free-carA.csv"), "a") as f:
