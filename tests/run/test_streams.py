@@ -62,7 +62,8 @@ SAME = [("run", 100, ((1, 1 << 20), (2, 8192), (3, 4096), (5, 8192), (7, 8192)))
 
 def ranks(c):
     for past, stride, jobs in SAME:
-        said = {"features__past": past, "window__stride": stride, "run__log": "debug"}
+        said = {"features__past": past, "window__stride": stride, "run__log": "debug", "data__train": "[train_01_attack_free]",
+                "data__test": "[test_03_known_vehicle_unknown_attack]"} # two captures: several ranks share each
         all_ = parallel(lambda j: c.build(j[0], **dict(said, data__block=j[1])), jobs, 3)
         bad = [str(d) for d in all_ if d.code != 0 or d.left or d.store == "missing"] + [j for j, d in zip(jobs, all_) if d.store != all_[0].store]
         cut = [len(re.findall(r"learned before its blocks", d.out)) for d in all_]
