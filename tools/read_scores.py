@@ -17,15 +17,17 @@ def ranks(score):
     return (np.cumsum(n) - (n - 1) / 2)[place]
 
 
-def figures(score, label, threshold):
+def figures(score, label, cold, threshold):
     attacks, benign = int(label.sum()), int((label == 0).sum())
-    called = score >= threshold
+    called = (score >= threshold) & ~cold
     tp, fp = int((called & (label == 1)).sum()), int((called & (label == 0)).sum())
     fn, tn = attacks - tp, benign - fp
     root = float(tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
-    out = {"n": len(score), "attacks": attacks, "tp": tp, "fp": fp, "tn": tn, "fn": fn, "auroc": None, "average_precision": None,
+    out = {"n": len(score), "attacks": attacks, "cold": int(cold.sum()), "tp": tp, "fp": fp, "tn": tn, "fn": fn, "auroc": None, "average_precision": None,
            "f1": ratio(2 * tp, 2 * tp + fp + fn), "mcc": (float(tp) * tn - float(fp) * fn) / root ** .5 if root else 0.0,
            "fpr": ratio(fp, benign), "accuracy": ratio(tp + tn, len(score)), "precision": ratio(tp, tp + fp), "recall": ratio(tp, attacks)}
+    score, label = score[~cold], label[~cold]
+    attacks, benign = int(label.sum()), int((label == 0).sum())
     if attacks and benign:
         out["auroc"] = (ranks(score)[label == 1].sum() - attacks * (attacks + 1) / 2) / (attacks * benign)
         order = np.argsort(-score, kind="stable")
@@ -38,6 +40,7 @@ def figures(score, label, threshold):
 def lines(f):
     """(kind, name, figures) of each test folder with windows, then of each attack in test captures."""
     capture, score, label, test = f["capture"][:], f["score"][:], f["label"][:], f["split"][:] == 1
+    cold = f["cold"][:] == 1
     folder, attack, threshold = f["capture_folder"][:][capture], f["attack"][:], f["threshold"][0]
     groups = [("folder", f["folder_name"][k].decode(), folder == k) for k in range(len(f["folder_name"]))]
     groups += [("attack", f["attack_name"][k].decode(), attack == k) for k in range(1, len(f["attack_name"]))]
@@ -45,7 +48,7 @@ def lines(f):
     for kind, name, mine in groups:
         mine = mine & (test if kind != "validation" else True)
         if mine.any():
-            yield kind, name, figures(score[mine], label[mine], threshold)
+            yield kind, name, figures(score[mine], label[mine], cold[mine], threshold)
 
 
 def main():

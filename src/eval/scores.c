@@ -9,8 +9,9 @@
 #include "eval_priv.h"
 
 enum { SCORES_VERSION = 1, NAME = 32 };
-enum { A_GRAPH, A_CAPTURE, A_ROW, A_LABEL, A_ATTACK, A_SPLIT, A_SCORE, A_OUTPUT, A_OUTPUT_NAME, A_THRESHOLD, A_PATH, A_FOLDER,
-       A_FOLDER_NAME, A_FOLDER_ROLE, A_ATTACK_NAME, A_COUNT };
+enum { A_GRAPH, A_CAPTURE, A_ROW, A_LABEL, A_COLD, A_ATTACK, A_SPLIT, A_SCORE, A_OUTPUT, A_OUTPUT_NAME, A_THRESHOLD, A_PATH, A_FOLDER,
+       A_FOLDER_NAME, A_FOLDER_ROLE, A_ATTACK_NAME, A_COUNT,
+       A_FRAME = A_COUNT, A_FRAME_ODDS, A_COUNT_FRAMES };
 
 static ci_rc windows_write(ci_h5 *f, const struct scored *all, const ci_store *st)
 {
@@ -18,9 +19,9 @@ static ci_rc windows_write(ci_h5 *f, const struct scored *all, const ci_store *s
     const size_t n = (size_t)all->n;
     int32_t *capture = ci_new(n, sizeof *capture), *attack = ci_new(n, sizeof *attack);
     int64_t *row = ci_new(n, sizeof *row);
-    uint8_t *label = ci_new(n, sizeof *label);
+    uint8_t *label = ci_new(n, sizeof *label), *cold = ci_new(n, sizeof *cold);
 
-    if (!capture || !attack || !row || !label) CI_FAIL(CI_ENOMEM, "%zu windows", n);
+    if (!capture || !attack || !row || !label || !cold) CI_FAIL(CI_ENOMEM, "%zu windows", n);
     for (int64_t i = 0; i < all->n; i++) {
         const int64_t g = all->graph[i];
 
@@ -28,11 +29,13 @@ static ci_rc windows_write(ci_h5 *f, const struct scored *all, const ci_store *s
         attack[i] = st->head.capture[capture[i]].attack;
         row[i] = st->graph_row[g];
         label[i] = st->graph_label[g];
+        cold[i] = !ci_store_warm(st, g);
     }
     CI_TRY(ci_h5_write(f, A_GRAPH, 0, all->n, all->graph));
     CI_TRY(ci_h5_write(f, A_CAPTURE, 0, all->n, capture));
     CI_TRY(ci_h5_write(f, A_ROW, 0, all->n, row));
     CI_TRY(ci_h5_write(f, A_LABEL, 0, all->n, label));
+    CI_TRY(ci_h5_write(f, A_COLD, 0, all->n, cold));
     CI_TRY(ci_h5_write(f, A_ATTACK, 0, all->n, attack));
     CI_TRY(ci_h5_write(f, A_SPLIT, 0, all->n, all->test));
     CI_TRY(ci_h5_write(f, A_SCORE, 0, all->n, all->score));
@@ -42,6 +45,7 @@ done:
     free(attack);
     free(row);
     free(label);
+    free(cold);
     return rc;
 }
 
@@ -93,11 +97,14 @@ static ci_rc file_write(const char *temp, const struct scored *all, const ci_sto
     ci_rc rc = CI_OK;
     ci_h5 *f = NULL;
     const int64_t N = all->n, K = all->n_output, C = st->head.n_capture, F = st->head.n_folder;
-    const ci_array array[A_COUNT] = {
+    const bool frames = all->frame && conf->eval.explain > 0;
+    const int64_t M = frames ? all->frame[N] : 0;
+    const ci_array array[A_COUNT_FRAMES] = {
         [A_GRAPH] = {"graph", CI_TYPE_I64, N, 1, NULL, "number of the window in the store, ascending", NULL},
         [A_CAPTURE] = {"capture", CI_TYPE_I32, N, 1, NULL, "capture it is from", NULL},
         [A_ROW] = {"row", CI_TYPE_I64, N, 1, NULL, "its first frame in the capture", NULL},
         [A_LABEL] = {"label", CI_TYPE_U8, N, 1, NULL, "1 when a frame of it is an attack", NULL},
+        [A_COLD] = {"cold", CI_TYPE_U8, N, 1, NULL, "1 too early in its stream to be judged: called benign whatever its score, not ranked", NULL},
         [A_ATTACK] = {"attack", CI_TYPE_I32, N, 1, NULL, "attack that its capture holds, 0 none", NULL},
         [A_SPLIT] = {"split", CI_TYPE_U8, N, 1, NULL, "0 validation, 1 test", NULL},
         [A_SCORE] = {"score", CI_TYPE_F64, N, 1, NULL, all->score_name, NULL},
@@ -109,6 +116,8 @@ static ci_rc file_write(const char *temp, const struct scored *all, const ci_sto
         [A_FOLDER_NAME] = {"folder_name", CI_TYPE_TEXT, F, CI_STORE_TEXT, NULL, "name of each folder", NULL},
         [A_FOLDER_ROLE] = {"folder_role", CI_TYPE_I32, F, 1, NULL, "0 training, 1 test, 2 training with injected attacks", NULL},
         [A_ATTACK_NAME] = {"attack_name", CI_TYPE_TEXT, ATTACKS, NAME, NULL, "name of each kind of attack", NULL},
+        [A_FRAME] = {"frame", CI_TYPE_I64, N + 1, 1, NULL, "where the frames of each window begin in frame_odds, then their number", NULL},
+        [A_FRAME_ODDS] = {"frame_odds", CI_TYPE_F32, M, 1, NULL, "log-odds of attack of every frame of a window but its first", NULL},
     };
     const ci_attribute attribute[] = {
         {"format", "canids scores", 0},
@@ -124,10 +133,12 @@ static ci_rc file_write(const char *temp, const struct scored *all, const ci_sto
         {"bootstrap_draws", NULL, conf->eval.draws},
     };
 
-    CI_TRY(ci_h5_create(NULL, temp, array, A_COUNT, attribute, CI_COUNT(attribute), &f));
+    CI_TRY(ci_h5_create(NULL, temp, array, frames ? A_COUNT_FRAMES : A_COUNT, attribute, CI_COUNT(attribute), &f));
     CI_TRY(windows_write(f, all, st));
     CI_TRY(names_write(f, all, st));
     CI_TRY(ci_h5_write(f, A_THRESHOLD, 0, 1, &r->threshold));
+    if (frames) CI_TRY(ci_h5_write(f, A_FRAME, 0, N + 1, all->frame));
+    if (frames) CI_TRY(ci_h5_write(f, A_FRAME_ODDS, 0, M, all->frame_odds));
     CI_TRY(ci_h5_finish(&f));
 done:
     ci_h5_abandon(&f);

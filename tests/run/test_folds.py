@@ -4,10 +4,12 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import h5py
 
-from common import JUDGED, PREPARED, TRAINED, Place, Started, differ, hashes, main, run, told
+from common import JUDGED, PREPARED, ROOT, TRAINED, Place, Started, differ, hashes, main, run, told
 
 TEXT = """data: {root: %(root)s, set: sim, vehicles: [carA, carB], injected: %(root)s/injected}
 run: {dir: %(root)s/run}
@@ -90,6 +92,12 @@ def folds(there):
             bad.append((member, "frames", frames(there + "/store.h5"), [line["frames"] for line in result["results"] if line["kind"] == "folder"]))
         if any(line["frames"]["threshold"] != j["frames"]["threshold"]["t1"] for line in result["results"]):
             bad.append((member, "threshold of frames"))
+        told_again = subprocess.run([sys.executable, ROOT + "/tools/read_scores.py", "%s/%s/scores.h5" % (there, member), "--json"], stdout=subprocess.PIPE)
+        again = {(v["kind"], v["name"]): v for v in json.loads(told_again.stdout)}
+        for line in result["results"]:
+            v = again[line["kind"], line["name"]]
+            if any(v[k] != line[k] for k in ("n", "attacks", "cold", "tp", "fp", "tn", "fn")) or abs(v["auroc"] - line["auroc"]["value"]) > 1e-12:
+                bad.append((member, v))
     told(not bad, "folds__hold_the_captures_of_a_vehicle_and_give_the_threshold", bad)
 
 
