@@ -42,7 +42,8 @@ def attacks(rnd, ids, frames, start, end):
     return more
 
 
-def made(seed, seconds, attacked):
+def made(seed, seconds, attacked, jump=0):
+    """jump: seconds without a frame, after four fifths of it"""
     rnd = random.Random(seed)
     ids = sorted(rnd.sample(range(1, 0x7ff), 11)) + sorted(EXTENDED + rnd.randrange(0x10000, 1 << 29) for _ in range(4))
     end = int(seconds * 1e9)
@@ -54,7 +55,7 @@ def made(seed, seconds, attacked):
     for i in range(40, len(frames), 97):                               # equal times, and steps back
         t, v, payload, attack = frames[i]
         frames[i] = (frames[i - 1][0] - (rnd.randrange(3_000_000) if i % 2 else 0), v, payload, attack)
-    return [(1_600_000_000_000_000_000 + t // 100 * 100, *rest) for t, *rest in frames]
+    return [(1_600_000_000_000_000_000 + t // 100 * 100 + jump * 10 ** 9 * (t > end * 4 // 5), *rest) for t, *rest in frames]
 
 
 def crowded():
@@ -67,6 +68,30 @@ def crowded():
     start, end = frames[2050][0], frames[-1][0]
     frames += [(start + (end - start) * k // len(order), v, bytes([k & 3]), 1) for k, v in enumerate(order)]
     return [(1_600_000_000_000_000_000 + t // 100 * 100, *rest) for t, *rest in sorted(frames)]
+
+
+def borders():
+    """Counts and times that are just what something needs, or one less: identifiers that come once in 50 frames, so that windows find each
+    count of them, and fall silent after 10, 11, 12 and 25 frames; a new one as last cold frame and as first warm one; intervals of .3 medians;
+    frame 2,500 the first one behind 1.25 s, 2,499 at 1.25 s; and 10 s
+    in which all are missed."""
+    rows, count, before = [], {}, {}
+    for i in range(3500):
+        slot, t = i % 8, i * 500_200 + 200 * (i == 2499) + 10 ** 10 * (i > 3420)
+        v = 0x100 + slot
+        payload = bytes([i // 8 & 15, 7, slot])
+        if slot == 7 and i % 50 >= 2:
+            j = i % 50 // 8
+            if i >= (1850 if j < 4 else 2050) and count.get(j, 0) < (10 + j if j < 3 else 25):
+                c = count[j] = count.get(j, 0) + 1
+                v, payload = 0x200 + j, (1 << c).to_bytes(8, "little") if j % 2 else (bytes([c]) * 8)[:c % 9]
+        if slot == 0 and i % 400 == 0 and i:
+            t = before[v] + 1_200_480
+        if i in (1999, 2000):
+            v, payload = 0x700 + i % 2, b"\1\2"
+        before[v] = t
+        rows.append((1_600_000_000_000_000_000 + t, v, payload, int(i > 3000)))
+    return rows
 
 
 def part(path, first, last):

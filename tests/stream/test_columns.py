@@ -104,7 +104,7 @@ def ranks(place, past):
 
 def test():
     sets = {"train_01_made/a.csv": captures.made(1, 3, True), "train_01_made/short.csv": captures.made(2, .02, False),
-            "test_01_made/b.csv": captures.made(3, 1.2, True), "test_01_made/crowded.csv": captures.crowded()}
+            "test_01_made/b.csv": captures.made(3, 1.5, True, 400), "test_01_made/crowded.csv": captures.crowded(), "test_01_made/borders.csv": captures.borders()}
     recordings = [captures.made(1, 1.5, False)[:4050], captures.made(4, .8, False)]
     with Place(text=TEXT, simulate=False) as place, concurrent.futures.ProcessPoolExecutor(2) as pool:
         for path, rows in sets.items():
@@ -114,9 +114,8 @@ def test():
         told(done.code == 0, "columns__profile_is_learned", done)
         for past in ALL:
             compare(place, pool, "made", past, 50, 50, sets, recordings)
-        for past in ("none", "both", "prefix"):
-            compare(place, pool, "made", past, 60, 25, sets)
-            compare(place, pool, "made", past, 40, 55, sets)
+        for past, W, S in (("none", 120, 45), ("none", 40, 55), ("both", 120, 45), ("both", 40, 55), ("prefix", 110, 25), ("prefix", 40, 55)):
+            compare(place, pool, "made", past, W, S, sets)
         for past in ("run", "guard", "prefix"):
             ranks(place, past)
         parts = {}
