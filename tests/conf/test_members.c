@@ -363,7 +363,40 @@ static void conf_members__need_room_for_their_folder(void **state)
     assert_non_null(strstr(ci_message(), "is too long: the folder of each model has to fit below it"));
 }
 
+/* Each model without the injected captures, then with them, and what stands beside it alike; each fold reads the fold of other models. */
+static void conf_members__learn_without_and_with_injected_captures(void **state)
+{
+    static const char *const set[] = {"models=[gat_large, gat_small_kd_standard]", "seeds=[1, 2]", "data.injected=inj", "run.dir=r", "split.folds=capture"};
+    static const char *const name[] = {"gat_large/seed_1", "gat_large/seed_2", "gat_large_injected/seed_1", "gat_large_injected/seed_2",
+                                       "gat_small_kd_standard/seed_1", "gat_small_kd_standard/seed_2", "gat_small_kd_standard_injected/seed_1",
+                                       "gat_small_kd_standard_injected/seed_2"};
+    static ci_conf fold;
+    ci_conf *member = NULL;
+    int32_t n = 0;
+
+    (void)state;
+    assert_int_equal(ci_conf_read_all(NULL, set, CI_COUNT(set), &c, &member, &n), CI_OK);
+    assert_int_equal(n, 8);
+    for (int32_t i = 0; i < n; i++) {
+        assert_string_equal(ci_conf_member_name(&c, &member[i]), name[i]);
+        assert_string_equal(member[i].train.injected, strstr(name[i], "_injected") ? "with" : "without");
+    }
+    assert_string_equal(member[5].distill.teacher, "r/gat_large/seed_2");
+    assert_string_equal(member[7].distill.teacher, "r/gat_large_injected/seed_2");
+    assert_true(ci_conf_folded(&member[7]) && ci_conf_fold(&member[7], 3, &fold) && !ci_conf_folded(&fold));
+    assert_int_equal(fold.split.fold, 3);
+    assert_string_equal(fold.run.dir, "r/gat_small_kd_standard_injected/seed_2/fold_3");
+    assert_string_equal(fold.distill.teacher, "r/gat_large_injected/seed_2/fold_3");
+    assert_string_equal(fold.fusion.gat, "");
+    free(member);
+    assert_int_equal(ci_conf_read_all(NULL, set + 1, CI_COUNT(set) - 1, &c, &member, &n), CI_OK); /* seeds alone: train.injected decides */
+    assert_int_equal(n, 2);
+    assert_string_equal(member[1].train.injected, "with");
+    free(member);
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(conf_members__learn_without_and_with_injected_captures),
     cmocka_unit_test(conf_model__resolves_and_freezes_every_combination),
     cmocka_unit_test(conf_agnostic__sees_no_identifier),
     cmocka_unit_test(conf_presets__have_the_published_numbers_of_parameters),
