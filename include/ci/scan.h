@@ -6,8 +6,8 @@
 #include "ci/json.h"
 #include "ci/plan.h"
 
-/** What scan depends on in the settings: hash of data.* without data.block, window.*, vocab.*,
- *  contract.*. */
+/** What scan depends on in the settings: hash of data.* without data.block, window.*, features.set and
+ *  .compat (what streams are judged against changes no count), vocab.*, contract.*. */
 void ci_scan_settings(const ci_conf *conf, char out[CI_SHA256_HEX]);
 
 /** Find the captures of conf->data, parse all of them, count rows, graphs and nodes, gather the

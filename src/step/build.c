@@ -18,7 +18,8 @@ static ci_rc memory_start(struct work *w)
     for (int32_t b = 0; b < p->n_block; b++) rows = CI_MAX(rows, p->block[b].rows);
     if (w->set && w->set->stream) rows += p->stride;
     w->limit = guard_limit(w->comm, w->conf);
-    return guard_start(w->limit, (rows + p->rows) * 22 * 3 / 2, chunk * (p->rows * (node + edge) + 4 * H), CI_STORE_BUFFERS);
+    return guard_start(w->limit, (rows + p->rows) * 22 * 3 / 2, chunk * (p->rows * (node + edge) + 4 * H),
+                       CI_STORE_BUFFERS + (w->set && w->set->stream ? stream_memory(w) : 0));
 }
 
 /* When memory becomes scarce, what is buffered goes to the disk now. */
@@ -42,7 +43,7 @@ static ci_rc work_init(struct work *w, const ci_store_head *head)
     const ci_plan *p = w->plan;
 
     if (!w->set) CI_FAIL(CI_ECONF, "features.set: \"%s\" is unknown", w->conf->features.set);
-    CI_TRY(w->set->stream ? stream_init(w) : window_init(w, head));
+    CI_TRY(w->set->stream ? stream_init(w, head) : window_init(w, head));
     CI_TRY(ci_graphs_init(&w->graphs, w->set, (ci_lid)w->conf->store.chunk, p->rows, ci_feature_edges(w->set, p->frames, head->compat)));
     CI_TRY(ci_contract_read(w->conf, &w->contract));
     CI_TRY(ci_loader_create(&w->contract, &w->loader));

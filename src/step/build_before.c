@@ -165,6 +165,19 @@ done:
     return rc;
 }
 
+/* Files may differ from host to host, and then graphs would. */
+static ci_rc known_same(struct work *w)
+{
+    ci_rc rc = CI_OK;
+    const int64_t mine = (int64_t)(ci_xxh_of(w->stream.known.all, strlen(w->stream.known.all)).lo >> 1);
+    int64_t most[2] = {mine, -mine};
+
+    CI_TRY(ci_comm_max_i64(w->comm, "build.before.same", most, 2));
+    if (most[0] != -most[1]) CI_FAIL(CI_EIO, "%s (features.profile) is not the same on every host", w->conf->features.profile);
+done:
+    return rc;
+}
+
 ci_rc stream_before(struct work *w)
 {
     ci_rc rc = CI_OK;
@@ -174,6 +187,7 @@ ci_rc stream_before(struct work *w)
     bool any = false;
 
     CI_TRY_ALL(w->comm, "build.before.room", part ? CI_OK : ci_fail(CI_ENOMEM, __FILE__, __LINE__, "parts of %d ranks", n));
+    CI_TRY(known_same(w));
     for (int32_t r = 0; r < n && w->stream.past != CI_PAST_NONE; r++) {
         part[r] = part_of(w, r);
         any = any || part[r].needs;

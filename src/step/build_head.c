@@ -57,18 +57,25 @@ done:
     return rc;
 }
 
+void known_source(const ci_plan *p, const struct known *k, char out[CI_SHA256_HEX])
+{
+    char text[2 * CI_SHA256_HEX];
+
+    ci_plan_digest(p, out);
+    snprintf(text, sizeof text, "%s\n%s", out, k->all);
+    ci_sha256_of(text, strlen(text), out);
+}
+
 ci_rc ci_build_source(const ci_plan *p, const ci_conf *conf, char out[CI_SHA256_HEX])
 {
     ci_rc rc = CI_OK;
     const ci_feature_set *set = ci_feature_set_of(conf->features.set, conf->features.past);
     struct known k = {0};
-    char text[2 * CI_SHA256_HEX];
 
     ci_plan_digest(p, out);
     if (!set || !set->stream) goto done;
     CI_TRY(known_of_plan(conf, p, &k));
-    snprintf(text, sizeof text, "%s\n%s", out, k.all);
-    ci_sha256_of(text, strlen(text), out);
+    known_source(p, &k, out);
 done:
     known_release(&k);
     return rc;

@@ -32,6 +32,9 @@ ci_rc known_of_plan(const ci_conf *conf, const ci_plan *p, struct known *out);  
 ci_rc known_of_head(const ci_conf *conf, const ci_store_head *h, struct known *out); /* the same */
 void known_release(struct known *k);
 
+/* ci_build_source of a streamed set. */
+void known_source(const ci_plan *p, const struct known *k, char out[CI_SHA256_HEX]);
+
 /* What streamed sets need to know of a rank's place in a capture. */
 struct streamed {
     ci_past past;
@@ -83,10 +86,11 @@ ci_rc window_init(struct work *w, const ci_store_head *head);
 bool window_used(const struct work *w, int32_t block);
 ci_rc window_put(struct work *w);
 
-/* Windows against the stream's past.  Collective are _before, which learns what ranks must know of captures that begin before
+/* Windows against the stream's past; _memory: bytes that profiles may take.  Collective are _before, which learns what ranks must know of captures that begin before
  * their blocks, and _told, which says what was dropped. */
-ci_rc stream_init(struct work *w);
+ci_rc stream_init(struct work *w, const ci_store_head *head);
 ci_rc stream_before(struct work *w);
+int64_t stream_memory(const struct work *w);
 bool stream_used(const struct work *w, int32_t block);
 ci_rc stream_put(struct work *w);
 ci_rc stream_told(struct work *w);

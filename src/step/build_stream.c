@@ -42,15 +42,29 @@ struct stretch stretch_of(const ci_plan *p, int32_t capture, int32_t first, int3
     return t;
 }
 
-ci_rc stream_init(struct work *w)
+/* At most four at a time: what the stream knows, what came before and what its prefix says; or three while ranks hand them on
+ * and their bytes.  An identifier has 1.5 kB and a row of counts. */
+int64_t stream_memory(const struct work *w)
+{
+    int64_t n = 0;
+
+    for (int32_t i = 0; i < w->plan->n_capture; i++) n = CI_MAX(n, w->plan->capture[i].n_id);
+    n = CI_MIN(n, CI_PROFILE_IDS);
+    return 4 * (64 << 10) + 4 * n * (1536 + 4 * n);
+}
+
+ci_rc stream_init(struct work *w, const ci_store_head *head)
 {
     ci_rc rc = CI_OK;
     struct streamed *s = &w->stream;
+    char source[CI_SHA256_HEX];
 
     s->past = ci_past_of(w->conf->features.past);
     s->capture = -1;
     s->first_dropping = INT32_MAX;
     CI_TRY(known_of_plan(w->conf, w->plan, &s->known));
+    known_source(w->plan, &s->known, source);
+    if (strcmp(source, head->source) != 0) CI_FAIL(CI_EIO, "%s (features.profile) changed while it was read: build again", w->conf->features.profile);
     CI_TRY(ci_stream_create(w->set, s->past, w->plan->frames, w->plan->stride, llround(w->conf->features.prefix_s * 1e9), &s->stream));
 done:
     return rc;

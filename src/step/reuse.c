@@ -121,6 +121,8 @@ static ci_rc reading(const ci_conf *conf, const ci_store_head *h, char out[CI_SH
     memset(&c.data.attack_free, 0, sizeof c.data.attack_free);
     memset(&c.data.vehicles, 0, sizeof c.data.vehicles);
     memset(c.data.injected, 0, sizeof c.data.injected);
+    memset(c.data.injected, 0, sizeof c.data.injected);
+    if (!set || !set->stream || ci_past_of(conf->features.past) != CI_PAST_PROFILE) memset(&c.data.vehicles, 0, sizeof c.data.vehicles);
     c.data.expand_max = c.data.block = 0;
     c.contract.max_share = 0;
     ci_conf_hash(&c, prefix, CI_COUNT(prefix), out);

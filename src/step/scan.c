@@ -156,7 +156,7 @@ done:
 void ci_scan_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
 {
     static const char *const reads[] = {"data.root", "data.set", "data.train", "data.test", "data.attack_free", "data.injected",
-                                        "data.format", "data.duplicates", "window.", "features.", "vocab.", "contract."};
+                                        "data.format", "data.duplicates", "window.", "features.set", "features.compat", "vocab.", "contract."};
 
     ci_conf_hash(conf, reads, CI_COUNT(reads), out);
 }
