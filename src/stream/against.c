@@ -6,16 +6,21 @@
 /* Mean, largest sum of an identifier, largest of the frames' columns. */
 static void frames_sum(const struct past *a, const struct window *w, double *out)
 {
-    for (int c = 0; c < FRAME; c++) {
-        double sum = 0, top = -1e300, most = -1e300;
-        for (ci_lid i = 0; i < w->W; i++) sum += a->frame[i][c];
-        for (ci_lid v = 0; v < w->n_node; v++) {
-            top = CI_MAX(top, a->node[v].sum[c]);
-            most = CI_MAX(most, a->node[v].most[c]);
+    double sum[FRAMES] = {0}, top[FRAMES], most[FRAMES];
+
+    memcpy(top, a->node[0].sum, sizeof top);
+    memcpy(most, a->node[0].most, sizeof most);
+    for (ci_lid i = 0; i < w->W; i++)
+        for (int c = 0; c < FRAMES; c++) sum[c] += a->frame[i][c];
+    for (ci_lid v = 1; v < w->n_node; v++)
+        for (int c = 0; c < FRAMES; c++) {
+            top[c] = CI_MAX(top[c], a->node[v].sum[c]);
+            most[c] = CI_MAX(most[c], a->node[v].most[c]);
         }
-        out[c] = sum / w->W;
-        out[FRAME + c] = top / w->W;
-        out[2 * FRAME + c] = most;
+    for (int c = 0; c < FRAME; c++) {
+        out[c] = sum[c] / w->W;
+        out[FRAME + c] = top[c] / w->W;
+        out[2 * FRAME + c] = most[c];
     }
 }
 

@@ -74,7 +74,7 @@ void ci_graph_none(ci_graphs *g, const struct window *w, const struct logs *l, c
         const int32_t p = w->prev[i];
         float *const e = edge_row(g, i);
         e[2] = (float)(ci_log2_ns(l, w->f.t_ns[i] - w->f.t_ns[i - 1]) - w->gap_median);
-        e[3] = p < 0 ? 0 : (float)(__builtin_popcountll(w->f.data[i] ^ w->f.data[p]) / 64.0);
+        e[3] = p < 0 ? 0 : (float)(ci_bits(w->f.data[i] ^ w->f.data[p]) / 64.0);
         e[4] = p >= 0 && w->f.len[i] != w->f.len[p];
     }
 }

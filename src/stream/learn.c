@@ -9,7 +9,7 @@ bool ci_known_odd(const struct known *v, bool has_last, int64_t dt, uint64_t x, 
     if (v->n == 0) return true;
     if (v->n >= 5 && !(v->lengths >> len & 1)) return true;
     if (!has_last) return false;
-    if (v->n_pair >= 20 && __builtin_popcountll(x & ~v->flipped) >= 3) return true;
+    if (v->n_pair >= 20 && ci_bits(x & ~v->flipped) >= 3) return true;
     /* log2 dt < q01 - 5/8, where no power of 2 is: whole sixteenths of an octave decide it */
     return v->n_interval >= 5 && ci_bin16(dt) < 2 * v->at[0] - 9;
 }

@@ -39,26 +39,15 @@ const double ci_sixteenth[16] = {1.0, 1.0442737824274138, 1.0905077326652577, 1.
                                  1.2968395546510096, 1.3542555469368927, 1.4142135623730951, 1.4768261459394993, 1.5422108254079407,
                                  1.6104903319492543, 1.681792830507429, 1.7562521603732995, 1.8340080864093424, 1.9152065613971474};
 
-/* 2^63 2^(k/16), the next whole number where it is none: a whole m is at or above the border when it is at or above this. */
-static const uint64_t cut[16] = {0x8000000000000000, 0x85aac367cc487b15, 0x8b95c1e3ea8bd6e7, 0x91c3d373ab11c337, 0x9837f0518db8a970,
-                                 0x9ef5326091a111ae, 0xa5fed6a9b15138eb, 0xad583eea42a14ac7, 0xb504f333f9de6485, 0xbd08a39f580c36bf,
-                                 0xc5672a115506dade, 0xce248c151f8480e4, 0xd744fccad69d6af5, 0xe0ccdeec2a94e112, 0xeac0c6e7dd24392f,
-                                 0xf5257d152486cc2d};
+/* The next whole number where it is none: a whole m is at or above the border when it is at or above this. */
+const uint64_t ci_cut[17] = {0x8000000000000000, 0x85aac367cc487b15, 0x8b95c1e3ea8bd6e7, 0x91c3d373ab11c337, 0x9837f0518db8a970,
+                             0x9ef5326091a111ae, 0xa5fed6a9b15138eb, 0xad583eea42a14ac7, 0xb504f333f9de6485, 0xbd08a39f580c36bf,
+                             0xc5672a115506dade, 0xce248c151f8480e4, 0xd744fccad69d6af5, 0xe0ccdeec2a94e112, 0xeac0c6e7dd24392f,
+                             0xf5257d152486cc2d, UINT64_MAX};
 
-int ci_bin16(int64_t ns)
-{
-    const uint64_t t = (uint64_t)CI_MAX(ns, 512);
-    const int e = 63 - __builtin_clzll(t);
-    const uint64_t m = t << (63 - e);
-    int k = m >= cut[8] ? 8 : 0;
-
-    k += m >= cut[k + 4] ? 4 : 0;
-    k += m >= cut[k + 2] ? 2 : 0;
-    k += m >= cut[k + 1] ? 1 : 0;
-    return CI_MIN((e - 9) * 16 + k, DURATIONS - 1);
-}
-
-int ci_bin(int64_t ns)
-{
-    return ci_bin16(ns) / 2;
-}
+const uint8_t ci_cut_below[128] = {
+    0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 5,
+    5, 5, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7, 8, 8, 8, 8, 8, 8, 8, 8, 9, 9,
+    9, 9, 9, 9, 9, 9, 10, 10, 10, 10, 10, 10, 10, 10, 10, 11, 11, 11, 11, 11, 11, 11, 11, 11, 12, 12, 12, 12, 12, 12, 12, 12,
+    12, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15,
+};

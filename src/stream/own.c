@@ -35,7 +35,7 @@ static void frames_look(struct window *w)
         w->last[v] = i;
         o->zero += f->data[i] == 0;
         if (p < 0) continue;
-        o->ham += __builtin_popcountll(f->data[i] ^ f->data[p]);
+        o->ham += ci_bits(f->data[i] ^ f->data[p]);
         o->length_changes += f->len[i] != f->len[p];
         o->runs += p == i - 1;
         o->alternations += p2 >= 0 && same(f, i, p2) && !same(f, i, p);
@@ -77,15 +77,16 @@ static double byte_entropy(const struct window *w, const struct logs *l)
 {
     uint32_t n[256] = {0};
     int64_t sum = 0;
-    double nlogn = 0;
+    double nlogn[4] = {0};
 
     for (ci_lid i = 0; i < w->W; i++) {
         uint64_t data = w->f.data[i];
         for (int k = 0; k < w->f.len[i]; k++, data >>= 8) n[data & 255]++;
         sum += w->f.len[i];
     }
-    for (int k = 0; k < 256; k++) nlogn += n[k] * ci_log2_whole(l, n[k]);
-    return CI_MAX(entropy(l, sum, nlogn), 0);
+    for (int k = 0; k < 256; k += 4)
+        for (int j = 0; j < 4; j++) nlogn[j] += n[k + j] * ci_log2_whole(l, n[k + j]);
+    return CI_MAX(entropy(l, sum, (nlogn[0] + nlogn[1]) + (nlogn[2] + nlogn[3])), 0);
 }
 
 static void gaps_look(struct window *w, const struct logs *l, double *out)

@@ -83,37 +83,33 @@ void ci_past_relate(struct past *a, const struct window *w, const struct logs *l
     }
 }
 
-/* log2 p_b - log2 (1 - p_b), and p_b: both of p_b are over pairs + 1/2. */
-static double flip_odds(const struct logs *l, int64_t flips, int64_t pairs, double *out_p)
+/* log2 p_b - log2 (1 - p_b): both are over pairs + 1/2. */
+static double flip_odds(const struct logs *l, int64_t flips, int64_t pairs)
 {
-    const double p = ((double)flips + 0.25) / ((double)pairs + 0.5);
-
-    *out_p = CI_MIN(p, 0.98);
-    if (p > 0.98) return 5.614709844115208; /* log2 49 */
+    if ((double)flips + 0.25 > 0.98 * ((double)pairs + 0.5)) return 5.614709844115208; /* log2 49 */
     return ci_log2_quarter(l, flips) - ci_log2_quarter(l, pairs - flips);
 }
 
 /* sum_b (-log2 (1 - p_b) - h(p_b)) = sum_b p_b (log2 p_b - log2 (1 - p_b)): what a frame without a flip has. */
 static double flip_base(const struct logs *l, const struct known *v)
 {
-    double p, sum;
+    const double per = 1 / ((double)v->n_pair + 0.5);
+    double sum = (64 - ci_bits(v->flipped)) * 0.25 * per * flip_odds(l, 0, v->n_pair);
 
-    sum = flip_odds(l, 0, v->n_pair, &p) * (64 - __builtin_popcountll(v->flipped));
-    sum *= p;
     for (uint64_t b = v->flipped; b; b &= b - 1) {
-        const double odds = flip_odds(l, v->flips[__builtin_ctzll(b)], v->n_pair, &p);
-        sum += p * odds;
+        const uint32_t flips = v->flips[__builtin_ctzll(b)];
+        sum += CI_MIN((flips + 0.25) * per, 0.98) * flip_odds(l, flips, v->n_pair);
     }
     return sum;
 }
 
 static double flipx(const struct logs *l, const struct known *v, double base, uint64_t x)
 {
-    const int never = __builtin_popcountll(x & ~v->flipped);
-    double p, sum = base;
+    const int never = ci_bits(x & ~v->flipped);
+    double sum = base;
 
-    if (never) sum -= never * flip_odds(l, 0, v->n_pair, &p);
-    for (uint64_t b = x & v->flipped; b; b &= b - 1) sum -= flip_odds(l, v->flips[__builtin_ctzll(b)], v->n_pair, &p);
+    if (never) sum -= never * flip_odds(l, 0, v->n_pair);
+    for (uint64_t b = x & v->flipped; b; b &= b - 1) sum -= flip_odds(l, v->flips[__builtin_ctzll(b)], v->n_pair);
     return CI_MIN(CI_MAX(sum, -32), 200) / 64;
 }
 
@@ -132,11 +128,11 @@ static double clip6(double x)
 
 /* Columns of a frame but those of its edge. */
 static void frame_fill(const struct logs *l, const struct node_past *n, const struct relation *r, uint64_t data, uint8_t len,
-                       double out[FRAME])
+                       double out[FRAMES])
 {
     const struct known *const v = n->v;
 
-    memset(out, 0, FRAME * sizeof *out);
+    memset(out, 0, FRAMES * sizeof *out);
     out[0] = v->n == 0;
     out[1] = n->idsurp;
     if (r->has_last && v->n_interval >= 5) {
@@ -147,10 +143,10 @@ static void frame_fill(const struct logs *l, const struct node_past *n, const st
         out[6] = clip6(r->log2_dt - n->q99 - 0.125);
     }
     if (r->has_last && v->n_pair >= 5) out[7] = flipx(l, v, n->flip_base, r->x);
-    if (r->has_last && v->n_pair >= 20) out[8] = __builtin_popcountll(r->x & ~v->flipped) / 64.0;
+    if (r->has_last && v->n_pair >= 20) out[8] = ci_bits(r->x & ~v->flipped) / 64.0;
     if (v->n >= 20) out[9] = outside(v, data, len);
     out[10] = v->n >= 5 && !(v->lengths >> len & 1);
-    out[11] = __builtin_popcountll(r->x) / 64.0;
+    out[11] = ci_bits(r->x) / 64.0;
     out[12] = r->alt;
 }
 
@@ -206,7 +202,7 @@ static void node_begin(const struct window *w, ci_lid frames, const struct logs 
     n->share_z = (frames - n->share) / sqrt(n->share + 1);
     n->time_z = (frames - n->time) / sqrt(n->time + 1);
     if (v->n_pair >= 5) n->flip_base = flip_base(l, v);
-    for (int c = 0; c < FRAME; c++) {
+    for (int c = 0; c < FRAMES; c++) {
         n->sum[c] = 0;
         n->most[c] = -1e300;
     }
@@ -232,7 +228,7 @@ void ci_past_fill(struct past *a, const struct window *w, const struct logs *l, 
         frame_fill(l, n, &a->relation[i], f->data[i], f->len[i], out);
         edge_fill(l, p, u, n->k, u < 0 ? 0 : p->known[u].n, i ? a->node[w->node[i - 1]].log2_n1 : u < 0 ? 0 : ci_log2_whole(l, p->known[u].n + 1),
                   out + 13);
-        for (int c = 0; c < FRAME; c++) {
+        for (int c = 0; c < FRAMES; c++) {
             n->sum[c] += out[c];
             n->most[c] = CI_MAX(n->most[c], out[c]);
         }

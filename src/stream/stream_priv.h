@@ -122,8 +122,32 @@ static inline double ci_log2_quarter(const struct logs *l, int64_t k) { return k
 static inline double ci_log2_ns(const struct logs *l, int64_t ns) { return ci_log2(l, (double)CI_MAX(ns, 512)); }
 static inline double ci_centre(int bin) { return 9 + (2 * bin + 1) / 16.0; }
 
-int ci_bin(int64_t ns);   /**< of intervals and gaps: floor(8 (log2 ns - 9)), within 0 and CI_BINS - 1  */
-int ci_bin16(int64_t ns); /**< of durations, in sixteenths                                             */
+extern const uint64_t ci_cut[17];        /**< 2^63 2^(k/16), the last one beyond all             */
+extern const uint8_t ci_cut_below[128];  /**< floor(16 log2 (1 + i/128))                         */
+
+/** Bin of 1/16 octave from 2^9 ns of a duration: floor(16 (log2 ns - 9)), within 0 and DURATIONS - 1; exact: there is at most
+ *  one border between two neighbours of 128 mantissas. */
+static inline int ci_bin16(int64_t ns)
+{
+    const uint64_t t = (uint64_t)CI_MAX(ns, 512);
+    const int e = 63 - __builtin_clzll(t);
+    const uint64_t m = t << (63 - e);
+    const int k = ci_cut_below[m >> 56 & 127];
+
+    return CI_MIN((e - 9) * 16 + k + (m >= ci_cut[k + 1]), DURATIONS - 1);
+}
+
+/** Bin of 1/8 octave of an interval or gap, within 0 and CI_BINS - 1. */
+static inline int ci_bin(int64_t ns) { return ci_bin16(ns) / 2; }
+
+/** Bits that are set: what a processor without the instruction would be called for. */
+static inline int ci_bits(uint64_t x)
+{
+    x -= x >> 1 & 0x5555555555555555u;
+    x = (x & 0x3333333333333333u) + (x >> 2 & 0x3333333333333333u);
+    x = (x + (x >> 4)) & 0x0F0F0F0F0F0F0F0Fu;
+    return (int)(x * 0x0101010101010101u >> 56);
+}
 
 /* ---- learning */
 
@@ -216,7 +240,7 @@ void ci_sort(int64_t *v, int64_t *spare, ci_lid n); /**< ascending; none below 0
 
 /* ---- a window against the past */
 
-enum { FRAME = 15, AGAINST = 11, FROM_GAP = 1 + FRAME, NODE_PAST = 2 * FRAME + 4, WINDOW_PAST = 3 * FRAME + AGAINST + OWN };
+enum { FRAME = 15, FRAMES = 16 /* room */, AGAINST = 11, FROM_GAP = 1 + FRAME, NODE_PAST = 2 * FRAME + 4, WINDOW_PAST = 3 * FRAME + AGAINST + OWN };
 
 /** What frame i of a window is to the one of its identifier before it, wherever that was. */
 struct relation {
@@ -233,14 +257,14 @@ struct node_past {
     double idsurp, median, q01, q99, flip_base, log2_n1;
     double share, time;  /**< frames expected by either rule                                       */
     double expected, share_z, time_z; /**< columns, the last two not clipped                      */
-    double sum[FRAME], most[FRAME];
+    double sum[FRAMES], most[FRAMES];
 };
 
 /** Working memory for windows of W frames, of one past at a time. */
 struct past {
     struct relation *relation; /**< (W)                                                           */
     struct node_past *node;    /**< (W)                                                           */
-    double (*frame)[FRAME];    /**< (W) columns of each frame                                      */
+    double (*frame)[FRAMES];   /**< (W) columns of each frame                                      */
     double *gap;               /**< (W) columns of the edges                                       */
     double window[WINDOW_PAST];
     ci_lid node_of[CI_PROFILE_IDS]; /**< node + 1 of known identifiers, 0 between windows          */
