@@ -21,8 +21,8 @@ static double log2_slow(double x)
 
 void ci_logs_fill(struct logs *l)
 {
-    for (int i = 0; i < 128; i++) {
-        l->inverse[i] = 1 / (1 + i / 128.0);
+    for (int i = 0; i < MANTISSAS; i++) {
+        l->inverse[i] = 1 / (1 + i / (double)MANTISSAS);
         l->log[i] = i ? -log2_slow(l->inverse[i]) : 0;
     }
     for (int k = 0; k < LOGS; k++) {

@@ -40,26 +40,14 @@ void ci_past_destroy(struct past **out)
     *out = NULL;
 }
 
-static struct seen frame_at(const struct frames *f, ci_lid i)
-{
-    return (struct seen){f->t_ns[i], f->data[i], f->len[i]};
-}
-
-/* The frame of v before frame i and the one before that.  \return how many there are */
-static int earlier(const struct window *w, ci_lid i, const struct known *v, struct seen out[2])
+/* Has frame i, whose payload is not that of the frame of v before it, that of the one before that? */
+static bool alternates(const struct window *w, ci_lid i, const struct known *v)
 {
     const int32_t p = w->prev[i], p2 = w->prev2[i];
-    int n = 0;
+    const int at = p < 0; /* in v->last[] */
 
-    if (p >= 0) out[n++] = frame_at(&w->f, p);
-    if (p2 >= 0) out[n++] = frame_at(&w->f, p2);
-    for (int k = 0; n < 2 && k < v->n_last; k++) out[n++] = v->last[k];
-    return n;
-}
-
-static bool same(const struct seen *a, const struct seen *b)
-{
-    return a->data == b->data && a->len == b->len;
+    if (p2 >= 0) return w->f.data[i] == w->f.data[p2] && w->f.len[i] == w->f.len[p2];
+    return v->n_last > at && w->f.data[i] == v->last[at].data && w->f.len[i] == v->last[at].len;
 }
 
 void ci_past_relate(struct past *a, const struct window *w, const struct logs *l, const ci_profile *p)
@@ -70,16 +58,18 @@ void ci_past_relate(struct past *a, const struct window *w, const struct logs *l
         a->node[v].v = k < 0 ? &unknown : &p->known[k];
     }
     for (ci_lid i = 0; i < w->W; i++) {
-        const struct seen now = frame_at(&w->f, i);
-        struct seen before[2];
-        const int n = earlier(w, i, a->node[w->node[i]].v, before);
+        const struct known *const v = a->node[w->node[i]].v;
+        const int32_t before = w->prev[i];
         struct relation *const r = &a->relation[i];
-        *r = (struct relation){.has_last = n > 0};
-        if (n == 0) continue;
-        r->dt = now.t_ns - before[0].t_ns;
+        r->log2_gap = i ? ci_log2_ns(l, w->f.t_ns[i] - w->f.t_ns[i - 1]) : 0;
+        r->has_last = before >= 0 || v->n_last > 0;
+        r->x = 0;
+        r->alt = false;
+        if (!r->has_last) continue;
+        r->dt = w->f.t_ns[i] - (before >= 0 ? w->f.t_ns[before] : v->last[0].t_ns);
         r->log2_dt = ci_log2_ns(l, r->dt);
-        r->x = now.data ^ before[0].data;
-        r->alt = n == 2 && same(&now, &before[1]) && !same(&now, &before[0]);
+        r->x = w->f.data[i] ^ (before >= 0 ? w->f.data[before] : v->last[0].data);
+        if (r->x || w->f.len[i] != (before >= 0 ? w->f.len[before] : v->last[0].len)) r->alt = alternates(w, i, v);
     }
 }
 
@@ -208,6 +198,12 @@ static void node_begin(const struct window *w, ci_lid frames, const struct logs 
     }
 }
 
+static void columns_add(double *restrict sum, double *restrict most, const double *restrict x)
+{
+    for (int c = 0; c < FRAMES; c++) sum[c] += x[c];
+    for (int c = 0; c < FRAMES; c++) most[c] = most[c] > x[c] ? most[c] : x[c];
+}
+
 void ci_past_fill(struct past *a, const struct window *w, const struct logs *l, ci_profile *p, const double own[OWN])
 {
     const struct frames *const f = &w->f;
@@ -228,12 +224,9 @@ void ci_past_fill(struct past *a, const struct window *w, const struct logs *l, 
         frame_fill(l, n, &a->relation[i], f->data[i], f->len[i], out);
         edge_fill(l, p, u, n->k, u < 0 ? 0 : p->known[u].n, i ? a->node[w->node[i - 1]].log2_n1 : u < 0 ? 0 : ci_log2_whole(l, p->known[u].n + 1),
                   out + 13);
-        for (int c = 0; c < FRAMES; c++) {
-            n->sum[c] += out[c];
-            n->most[c] = CI_MAX(n->most[c], out[c]);
-        }
+        columns_add(n->sum, n->most, out);
         odd += ci_known_odd(n->v, a->relation[i].has_last, a->relation[i].dt, a->relation[i].x, f->len[i]);
-        a->gap[i] = i && p->n_gap >= 20 ? ci_clip(ci_log2_ns(l, f->t_ns[i] - f->t_ns[i - 1]) - gap, 12) : 0;
+        a->gap[i] = i && p->n_gap >= 20 ? ci_clip(a->relation[i].log2_gap - gap, 12) : 0;
     }
     ci_past_window(a, w, l, p, own, odd);
 }

@@ -82,10 +82,10 @@ void ci_profile_requantile(ci_profile *p);    /**< all of them; then it is settl
 
 /* ---- logarithms and bins */
 
-enum { LOGS = 16384 };
+enum { LOGS = 16384, MANTISSAS = 512 };
 
 struct logs {
-    double inverse[128], log[128];       /**< of 1 + i/128                                        */
+    double inverse[MANTISSAS], log[MANTISSAS]; /**< of 1 + i/512                                 */
     double whole[LOGS], half[LOGS], quarter[LOGS]; /**< log2 k (0 at 0), of k + 1/2, of k + 1/4   */
     double inverse_centre[CI_BINS];      /**< 2^-centre of a bin                                  */
     int64_t overdue[CI_BINS];            /**< largest whole number up to 2^(centre + 1/2)         */
@@ -102,17 +102,12 @@ static inline double ci_log2(const struct logs *l, double x)
 
     memcpy(&bits, &x, sizeof bits);
     const double e = (double)((int64_t)(bits >> 52) - 1023);
-    const unsigned i = (unsigned)(bits >> 45) & 127;
+    const unsigned i = (unsigned)(bits >> 43) & (MANTISSAS - 1);
     bits = (bits & 0x000FFFFFFFFFFFFFu) | 0x3FF0000000000000u;
     memcpy(&m, &bits, sizeof m);
-    const double r = m * l->inverse[i] - 1; /* below 1/128 */
-    double p = 1.44269504088896338700 / 7;
-    p = p * r - 1.44269504088896338700 / 6;
-    p = p * r + 1.44269504088896338700 / 5;
-    p = p * r - 1.44269504088896338700 / 4;
-    p = p * r + 1.44269504088896338700 / 3;
-    p = p * r - 1.44269504088896338700 / 2;
-    p = p * r + 1.44269504088896338700;
+    const double r = m * l->inverse[i] - 1, r2 = r * r; /* r is below 1/512, r^6 / 6 below 1e-17 */
+    const double p = (1.44269504088896338700 - r * (1.44269504088896338700 / 2)) +
+                     r2 * ((1.44269504088896338700 / 3 - r * (1.44269504088896338700 / 4)) + r2 * (1.44269504088896338700 / 5));
     return e + (l->log[i] + r * p);
 }
 
@@ -245,7 +240,7 @@ enum { FRAME = 15, FRAMES = 16 /* room */, AGAINST = 11, FROM_GAP = 1 + FRAME, N
 /** What frame i of a window is to the one of its identifier before it, wherever that was. */
 struct relation {
     int64_t dt;
-    double log2_dt;
+    double log2_dt, log2_gap; /**< the latter to the frame before it, 0 for the window's first   */
     uint64_t x;          /**< bits that differ                                                    */
     bool has_last, alt;  /**< there is such a frame; column alt                                   */
 };
