@@ -54,15 +54,19 @@ done:
 
 static void bytes_count(struct known *v, uint64_t data, uint8_t len)
 {
-    const uint64_t beyond = len ? len < 8 ? ~0ull << 8 * len : 0 : ~0ull, low = data | beyond, high = data & ~beyond;
-    uint8_t a[8], b[8];
+    typedef uint8_t eight __attribute__((vector_size(8)));
+    const uint64_t beyond = len < 8 ? ~UINT64_C(0) << 8 * len : 0, low = data | beyond;
+    eight a, b, least, most;
 
-    memcpy(a, &low, sizeof a);
-    memcpy(b, &high, sizeof b);
-    for (int i = 0; i < 8; i++) {
-        v->least[i] = CI_MIN(v->least[i], a[i]);
-        v->most[i] = CI_MAX(v->most[i], b[i]);
-    }
+    memcpy(&a, &low, sizeof a);
+    memcpy(&b, &data, sizeof b); /* 0 beyond its length */
+    memcpy(&least, v->least, sizeof least);
+    memcpy(&most, v->most, sizeof most);
+    const eight less = (eight)(a < least), more = (eight)(b > most);
+    least = (a & less) | (least & ~less);
+    most = (b & more) | (most & ~more);
+    memcpy(v->least, &least, sizeof least);
+    memcpy(v->most, &most, sizeof most);
 }
 
 static void count(ci_profile *p, const struct frames *f, ci_lid i, const struct note *a, bool gaps)
