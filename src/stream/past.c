@@ -149,10 +149,9 @@ static void frame_fill(const struct logs *l, const struct node_past *n, const st
 /* Columns of the succession from u to v. */
 static void edge_fill(const struct logs *l, const ci_profile *p, int32_t u, int32_t v, int64_t n_u, double log2_n1, double out[2])
 {
-    const uint32_t c = v < 0 ? 0 : p->follows[(size_t)u * (size_t)p->cap_id + (size_t)v];
-
     out[0] = out[1] = 0;
-    if (n_u < 20) return;
+    if (n_u < 20) return; /* u may be -1 */
+    const uint32_t c = v < 0 ? 0 : p->follows[(size_t)u * (size_t)p->cap_id + (size_t)v];
     out[0] = c == 0;
     out[1] = CI_MIN(16, log2_n1 - ci_log2_half(l, c));
 }
