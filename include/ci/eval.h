@@ -10,7 +10,7 @@
 #include "ci/split.h"
 #include "ci/store.h"
 
-/*  Of a gat with a message head (model.message_head) every line has `frames` in results.json: the same of frames one by one, each
+/** Frames: of a gat with a message head (model.message_head) every line has `frames` in results.json: the same of frames one by one, each
  *  once although windows may overlap.  The score of a frame is the log-odds of the edge that leads to it, of a window's first frame,
  *  to which none does, the window's; where the store does not tell that frame's label (in a window with other attacks) it is left out
  *  and counted as `unlabelled`.  Frames of cold windows are called benign.  The threshold is t1 of frames out of fold, or b998 where

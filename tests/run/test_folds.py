@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# TIMEOUT: 120
+# TIMEOUT: 240
 """Folds by vehicle of windows and frames, with injected attacks and without: what they leave, on 1 and 3 ranks, skipped, stopped and gone on with."""
 import json
 import os
@@ -19,7 +19,7 @@ split: {folds: vehicle}
 sim: {seed: 3, vehicles: 3, seconds: %(seconds)s, ids_min: 20, ids_max: 24, copies: 1}
 features: {set: agnostic}
 model: {id_dim: 0, message_head: mlp, heads: 2, channels: 8, layers: 1, head_layers: 2, head_dim: 16}
-train: {epochs: 2, batch: 64, shard_rows: 128}
+train: {epochs: 1, batch: 64, shard_rows: 128}
 eval: {draws: 5}
 """
 MEMBERS = ["gat_small", "gat_small_injected"]
