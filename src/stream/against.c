@@ -51,10 +51,21 @@ static void expected_add(struct expected *x, ci_lid c, double time, double share
     x->deficit += CI_MAX(time - c - 1, 0);
 }
 
+/* What absent identifiers differ by falls with what is expected of them, so that only the ends of that matter. */
+static void absent_add(struct expected *x, const double share[2], const double time[2])
+{
+    if (share[1] < 0) return; /* there is none */
+    x->share_max = CI_MAX(x->share_max, -share[0] / sqrt(share[0] + 1));
+    x->share_min = CI_MIN(x->share_min, -share[1] / sqrt(share[1] + 1));
+    x->time_max = CI_MAX(x->time_max, -time[0] / sqrt(time[0] + 1));
+    x->time_min = CI_MIN(x->time_min, -time[1] / sqrt(time[1] + 1));
+}
+
 /* Identifiers known or present, ascending. */
 static void expected_sum(const struct past *a, const struct window *w, const struct logs *l, const ci_profile *p, struct expected *x)
 {
     const double W = w->W, T = (double)CI_MAX(w->f.t_ns[w->W - 1] - w->f.t_ns[0], 1000), share_of = p->n ? W / (double)p->n : 0;
+    double share_ends[2] = {1e300, -1}, time_ends[2] = {1e300, -1};
     ci_lid at = 0;
 
     for (int32_t i = 0; i <= p->n_id; i++) {
@@ -64,8 +75,13 @@ static void expected_sum(const struct past *a, const struct window *w, const str
         if (!v || v->n == 0 || (at > 0 && w->id[at - 1] == v->id)) continue;
         const double share = share_of * (double)v->n;
         const double time = v->n_interval >= 5 ? CI_MIN(20 * W, T * l->inverse_centre[v->at[1]]) : share;
-        expected_add(x, 0, time, -share / sqrt(share + 1), -time / sqrt(time + 1));
+        share_ends[0] = CI_MIN(share_ends[0], share);
+        share_ends[1] = CI_MAX(share_ends[1], share);
+        time_ends[0] = CI_MIN(time_ends[0], time);
+        time_ends[1] = CI_MAX(time_ends[1], time);
+        x->deficit += CI_MAX(time - 1, 0);
     }
+    absent_add(x, share_ends, time_ends);
 }
 
 static double overdue(struct past *a, const struct window *w, const struct logs *l, const ci_profile *p)
