@@ -155,7 +155,7 @@ static ci_rc reuse_agree(const ci_comm *comm, const ci_conf *conf, const ci_plan
     CI_TRY(ci_comm_max_i64(comm, "build.reuse.reading", &good, 1));
     if (previous && !good)
         ci_log(CI_INFO, "build.json does not say that the previous store was read with this data.format and contract: nothing of it is used");
-    CI_TRY_ALL(comm, "build.reuse.find", reuse_find(p, h, good ? previous : NULL, out));
+    CI_TRY_ALL(comm, "build.reuse.find", reuse_find(conf, p, h, good ? previous : NULL, out));
 done:
     return rc;
 }

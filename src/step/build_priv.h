@@ -111,7 +111,7 @@ struct stretch stretch_of(const ci_plan *p, int32_t capture, int32_t first, int3
 
 /* What the plan and the previous store have in common.  Not collective; the same on every rank.
  * previous: NULL, or a store whose bytes were checked. */
-ci_rc reuse_find(const ci_plan *p, const ci_store_head *h, const ci_store *previous, struct reuse *out);
+ci_rc reuse_find(const ci_conf *conf, const ci_plan *p, const ci_store_head *h, const ci_store *previous, struct reuse *out);
 void reuse_release(struct reuse *r);
 
 /* Does build.json say that the store with this hash was built by reading captures as these settings do? */

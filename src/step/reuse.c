@@ -39,7 +39,13 @@ static bool same(const ci_store *st, int32_t number, const ci_capture *c)
            st->graph_edge[end] - st->graph_edge[was->first_graph] == c->count.edges;
 }
 
-static ci_rc match(const ci_plan *p, const ci_store *st, struct reuse *r)
+/* A capture's name decides which profile it is held against. */
+static bool same_profile(const ci_conf *conf, const ci_store_head *h, int32_t number, const ci_capture *c)
+{
+    return ci_past_of(h->past) != CI_PAST_PROFILE || ci_conf_vehicle(conf, h->capture[number].path) == ci_conf_vehicle(conf, c->path);
+}
+
+static ci_rc match(const ci_conf *conf, const ci_plan *p, const ci_store *st, struct reuse *r)
 {
     ci_rc rc = CI_OK;
     const int32_t n = st->head.n_capture;
@@ -54,7 +60,7 @@ static ci_rc match(const ci_plan *p, const ci_store *st, struct reuse *r)
         const struct earlier *k;
         ci_xxh_hex(c->hash, hash);
         k = r->skip[i] ? NULL : bsearch(hash, known, (size_t)n, sizeof *known, find_hash);
-        if (!k || !same(st, k->number, c)) continue;
+        if (!k || !same(st, k->number, c) || !same_profile(conf, &st->head, k->number, c)) continue;
         r->was[i] = k->number;
         r->skip[i] = true;
         r->captures++;
@@ -65,7 +71,7 @@ done:
     return rc;
 }
 
-ci_rc reuse_find(const ci_plan *p, const ci_store_head *h, const ci_store *previous, struct reuse *out)
+ci_rc reuse_find(const ci_conf *conf, const ci_plan *p, const ci_store_head *h, const ci_store *previous, struct reuse *out)
 {
     ci_rc rc = CI_OK;
     struct reuse r = {.was = ci_new((size_t)p->n_capture, sizeof *r.was), .skip = ci_new((size_t)p->n_capture, sizeof *r.skip),
@@ -82,7 +88,7 @@ ci_rc reuse_find(const ci_plan *p, const ci_store_head *h, const ci_store *previ
     if (previous && !ci_store_alike(&previous->head, h))
         ci_log(CI_INFO, "the previous store has other windows, features or columns: nothing of it is used");
     else if (previous)
-        CI_TRY(match(p, previous, &r));
+        CI_TRY(match(conf, p, previous, &r));
     r.from = r.captures ? previous : NULL;
     if (r.from)
         ci_log(CI_INFO, "%d of %d captures, %lld of %lld graphs, are taken over from the previous store", r.captures, h->n_capture,
@@ -119,8 +125,6 @@ static ci_rc reading(const ci_conf *conf, const ci_store_head *h, char out[CI_SH
     memset(&c.data.train, 0, sizeof c.data.train);
     memset(&c.data.test, 0, sizeof c.data.test);
     memset(&c.data.attack_free, 0, sizeof c.data.attack_free);
-    memset(&c.data.vehicles, 0, sizeof c.data.vehicles);
-    memset(c.data.injected, 0, sizeof c.data.injected);
     memset(c.data.injected, 0, sizeof c.data.injected);
     if (!set || !set->stream || ci_past_of(conf->features.past) != CI_PAST_PROFILE) memset(&c.data.vehicles, 0, sizeof c.data.vehicles);
     c.data.expand_max = c.data.block = 0;

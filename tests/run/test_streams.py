@@ -169,11 +169,30 @@ def reused(c):
     c.learn("known.profile", c.free[0])
     other, fresh = c.build(3, there, features__past="profile"), c.build(1, features__past="profile")
     told(other.code == 0 and other.store == fresh.store != first.store and "taken over" not in other.out, "reused__not_against_another_profile", other)
+    renamed(c)
     one = c.build(2, there, features__past="prefix")
     two = c.build(2, there, features__past="prefix", features__prefix_s=1)
     told(two.code == 0 and two.store != one.store and "taken over" not in two.out + one.out, "reused__not_with_another_past_or_prefix", two)
     same = c.build(2, there, features__past="prefix", features__prefix_s=1)
     told(same.code == 0 and "build: skipped" in same.out, "reused__same_settings_are_skipped", same)
+
+
+def renamed(c):
+    """A capture whose name now says another vehicle is held against another profile: equal bytes are not enough."""
+    there, p = c.dir(), c.place.path
+    os.makedirs(p("two"), exist_ok=True)
+    for car, capture in zip("AB", c.free):
+        c.learn("two/car%s.profile" % car, capture)
+    said = {"features__past": "profile", "features__profile": p("two")}
+    first = c.build(2, there, **said)
+    was = p("sim", next(x for x in c.captures if "DoS-carA" in x))
+    now = was.replace("carA", "carB")
+    os.rename(was, now)
+    again, want = c.build(2, there, **said), c.build(0, **said)
+    os.rename(now, was)
+    n = json.load(open(os.path.join(there, "build.json")))
+    told(first.code == 0 and again.code == 0 and again.store == want.store and n["captures_taken_over"] == n["captures"] - 1,
+         "reused__not_under_the_name_of_another_vehicle", "%s %s %s" % (n, again, want))
 
 
 def many(c):
