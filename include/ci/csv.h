@@ -145,6 +145,11 @@ char *ci_rejects_csv(const ci_plan *p, const ci_rejects *r, size_t *out_n);
  *          (sim.h); CI_EIO */
 ci_rc ci_csv_list(const ci_conf *conf, const char *only, ci_plan *out);
 
+/** Of a plan that has been scanned: were its injected captures made of its training captures, these and no others, in this order?  Who
+ *  is left out with a fold, and what is tested, must not be learned from as the base of an injected capture.  Not collective.
+ *  \return CI_OK, also without data.injected; CI_EDATA: of others; what reading manifest.json returns */
+ci_rc ci_csv_injected_bases(const ci_conf *conf, const ci_plan *p);
+
 /** Uncompressed size of a listed capture; a compressed one is read to its end.  Not collective.
  *  \return CI_OK, CI_ENOMEM, CI_EIO, ...; CI_EDATA: damaged, or of more than `most` bytes;
  *          CI_ETEMP: stopped by a signal */

@@ -152,6 +152,36 @@ done:
     return rc;
 }
 
+ci_rc ci_csv_injected_bases(const ci_conf *conf, const ci_plan *p)
+{
+    ci_rc rc = CI_OK;
+    char path[CI_PATH_MAX];
+    ci_json *j = NULL;
+    const ci_json *bases;
+    size_t n = 0;
+
+    if (!p->injected[0]) return CI_OK;
+    CI_TRY(ci_path_join(path, conf->data.injected, "manifest.json"));
+    CI_TRY(ci_json_load(path, &j));
+    bases = ci_json_get(j, "base_files");
+    for (int32_t i = 0; i < p->n_capture; i++) {
+        const ci_capture *c = &p->capture[i];
+        const char *base;
+
+        if (p->folder[c->folder].role != CI_TRAIN || !ci_capture_used(c)) continue;
+        base = ci_json_get_str(ci_json_at(bases, n++), "path");
+        if (!base || strcmp(base, c->path) != 0)
+            CI_FAIL(CI_EDATA, "data.injected: %s is of other training captures: number %zu is %s, and was %s; run `canids sim` with these settings, "
+                    "or name another folder", path, n, c->path, base ? base : "none");
+    }
+    if (n != ci_json_len(bases))
+        CI_FAIL(CI_EDATA, "data.injected: %s is of %zu training captures, and there are %zu; run `canids sim` with these settings, or name another folder",
+                path, ci_json_len(bases), n);
+done:
+    ci_json_free(&j);
+    return rc;
+}
+
 static ci_rc folder_injected(const ci_conf *conf, ci_plan *p)
 {
     ci_rc rc = CI_OK;

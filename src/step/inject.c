@@ -191,7 +191,7 @@ done:
    and what their side-cars say. */
 static ci_rc reading_of(const ci_conf *of_base, const ci_plan *p, char out[CI_SHA256_HEX])
 {
-    static const char *const reads[] = {"data.train", "data.attack_free", "data.format", "contract."}, *const vehicles[] = {"data.vehicles"};
+    static const char *const reads[] = {"data.train", "data.attack_free", "data.format", "contract."}, *const vehicles[] = {"data.vehicles"}, *const copies[] = {"data.duplicates"};
     ci_rc rc = CI_OK;
     ci_sha256 *all = ci_sha256_begin();
     char side[CI_XXH_HEX];
@@ -201,6 +201,8 @@ static ci_rc reading_of(const ci_conf *of_base, const ci_plan *p, char out[CI_SH
     ci_sha256_add(all, out, strlen(out));
     if (of_base->data.vehicles.n) ci_conf_hash(of_base, vehicles, 1, out); /* are in the names of what is made */
     if (of_base->data.vehicles.n) ci_sha256_add(all, out, strlen(out));
+    if (strcmp(of_base->data.duplicates, "once") != 0) ci_conf_hash(of_base, copies, 1, out); /* then bases have other numbers */
+    if (strcmp(of_base->data.duplicates, "once") != 0) ci_sha256_add(all, out, strlen(out));
     for (int32_t i = 0; i < p->n_capture; i++) {
         const ci_capture *c = &p->capture[i];
 

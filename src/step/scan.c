@@ -232,6 +232,7 @@ ci_rc ci_scan(const ci_comm *comm, const ci_conf *conf, ci_plan *out)
     s.max_share = s.contract.max_share;
     CI_TRY(ci_scan_survey(&s, NULL));
     if (s.refused) CI_TRY_ALL(comm, "scan.reject", first ? rejects_fail(&s) : CI_OK);
+    CI_TRY_ALL(comm, "scan.injected", first ? ci_csv_injected_bases(conf, &s.plan) : CI_OK);
     CI_TRY_ALL(comm, "scan.publish", first ? publish(&s) : CI_OK);
     *out = s.plan;
     s.plan = (ci_plan){0};

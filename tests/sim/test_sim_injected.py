@@ -99,6 +99,22 @@ def refusals(root, inj):
     fact("sim__that_was_refused_leaves_what_was_there", oracle.manifest(inj)["copies"] == 3)
 
 
+def of_other_captures(root, given):
+    """What is tested now, or has another number, is no base: neither learned from nor in a wrong fold."""
+    moved = dict(given, data__train="[train_02_with_attacks]", data__test="[train_01_attack_free]")
+    ran = prepared(root, "no", pipeline="scan", **moved)
+    fact("scan__refuses_attacks_injected_into_what_is_tested_now", ran.returncode == 65 and "of other training captures" in ran.stdout, ran.stdout)
+    ran = prepared(root, "no", 2, pipeline="scan", **dict(given, data__duplicates="keep"))
+    fact("scan__refuses_bases_that_have_other_numbers", ran.returncode == 65 and "of other training captures" in ran.stdout, ran.stdout)
+    kept = dict(given, data__injected=os.path.join(root, "kept"))
+    must(prepared(root, "kept", pipeline="sim,scan", **kept))
+    ran = prepared(root, "kept", pipeline="sim,scan", **dict(kept, data__duplicates="keep"))
+    base = [f["path"] for f in oracle.manifest(kept["data__injected"])["base_files"]]
+    plan = load(root, "run_kept", "plan.json")
+    fact("run__injects_again_when_duplicates_are_kept", ran.returncode == 0 and "sim: runs" in ran.stdout and base ==
+         [c["path"] for c in plan["captures"] if plan["folders"][c["folder"]]["role"] == 0], ran.stdout)
+
+
 def too_slow(root):
     """One identifier, at most 100 a second: attacks come before anything can be said against the past."""
     must(canids("sim", root, "lone", sim__vehicles=2, sim__seconds=21, sim__ids_min=1, sim__ids_max=1))
@@ -137,6 +153,7 @@ def main(root):
     must(canids("sim", root, "old", sim__base="cars", sim__copies=3))
     fact("injected__is_what_sim_base_makes", sums(inj) == sums(os.path.join(root, "old", "train_02_with_attacks")))
     refusals(root, inj)
+    of_other_captures(root, given)
     killed(root, given)
     too_slow(root)
     must(prepared(root, "two", 2, **dict(given, sim__copies=2)))
