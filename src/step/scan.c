@@ -93,7 +93,6 @@ static ci_rc publish(const ci_scan_state *s)
     ci_rc rc = CI_OK;
     char path[CI_PATH_MAX];
 
-    CI_TRY(ci_scan_injected(s));
     CI_TRY(rejects_write(s));
     CI_TRY(ci_path_join(path, s->conf->run.dir, "vocabulary.json"));
     CI_TRY(ci_vocab_write(s->vocab, s->conf->vocab.scope, path));

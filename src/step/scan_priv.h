@@ -117,10 +117,6 @@ typedef struct ci_scan_state {
  *  every rank. */
 void ci_scan_files(ci_scan_state *s);
 
-/** Were the captures of data.injected made of the training captures that are used now?  Rank 0.
- *  \return CI_OK, also where there are none; CI_EDATA; what reading the manifest returns */
-ci_rc ci_scan_injected(const ci_scan_state *s);
-
 /** What is to be said of a block's capture as a whole, said where its first block is.
  *  \param [out] out_rows  whether its rows are to be read */
 ci_rc ci_scan_file(ci_scan_state *s, ci_loader *loader, int32_t b, ci_table *t, bool *out_rows);
