@@ -104,7 +104,7 @@ static ci_rc fold_judge(const ci_comm *comm, const ci_conf *conf, const ci_store
         f->n_attack += p->label[p->n];
     }
     p->n_attack += f->n_attack;
-    CI_TRY_ALL(comm, "folds.frames", frames_take(st, &all, p));
+    CI_TRY_ALL(comm, "folds.frames", comm->rank == 0 ? frames_take(st, &all, p) : CI_OK); /* ten bytes a frame: once */
 done:
     scored_release(&all);
     judge_release(&j);
@@ -234,7 +234,7 @@ ci_rc ci_folds_judge(const ci_comm *comm, const ci_conf *conf, const ci_store *s
 
     CI_TRY_ALL(comm, "folds.find", pool_init(&p, conf, st));
     for (int32_t k = 0; k < p.folds.n; k++) CI_TRY(fold_judge(comm, conf, st, store_sha, k, &p));
-    CI_TRY_ALL(comm, "folds.thresholds", thresholds(conf, &p));
+    CI_TRY_ALL(comm, "folds.thresholds", comm->rank == 0 ? thresholds(conf, &p) : CI_OK);
     CI_TRY_ALL(comm, "folds.write", comm->rank == 0 ? publish(conf, st, store_sha, &p) : CI_OK);
 done:
     pool_release(&p);
