@@ -254,7 +254,8 @@ const char *ci_conf_folder(void);
 bool ci_conf_folded(const ci_conf *c);
 
 /** The settings of such a training's fold k: split.fold is k, run.dir and the folders of other models that it reads
- *  (distill.teacher, train.difficulty, fusion.*) are fold_<k> of those, for these too must not have seen what is left out.
+ *  (distill.teacher, train.difficulty, fusion.*) are fold_<k> of those, for these too must not have seen what is left out, and
+ *  eval.threshold is auto.
  *  \return false when a folder's name grows too long */
 bool ci_conf_fold(const ci_conf *c, int32_t k, ci_conf *out);
 

@@ -124,6 +124,7 @@ bool ci_conf_fold(const ci_conf *c, int32_t k, ci_conf *out)
 {
     *out = *c;
     out->split.fold = k;
+    put(out->eval.threshold, "auto", 4); /* t1 and b998 are of all folds together: with one of them a fold's file would not be read again */
     return fold_of(out->run.dir, k) && fold_of(out->distill.teacher, k) && fold_of(out->train.difficulty, k) &&
            fold_of(out->fusion.vgae, k) && fold_of(out->fusion.gat, k);
 }

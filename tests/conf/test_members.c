@@ -366,7 +366,7 @@ static void conf_members__need_room_for_their_folder(void **state)
 /* Each model without the injected captures, then with them, and what stands beside it alike; each fold reads the fold of other models. */
 static void conf_members__learn_without_and_with_injected_captures(void **state)
 {
-    static const char *const set[] = {"models=[gat_large, gat_small_kd_standard]", "seeds=[1, 2]", "data.injected=inj", "run.dir=r", "split.folds=capture"};
+    static const char *const set[] = {"models=[gat_large, gat_small_kd_standard]", "seeds=[1, 2]", "data.injected=inj", "run.dir=r", "split.folds=capture", "eval.threshold=b998"};
     static const char *const name[] = {"gat_large/seed_1", "gat_large/seed_2", "gat_large_injected/seed_1", "gat_large_injected/seed_2",
                                        "gat_small_kd_standard/seed_1", "gat_small_kd_standard/seed_2", "gat_small_kd_standard_injected/seed_1",
                                        "gat_small_kd_standard_injected/seed_2"};
@@ -388,6 +388,7 @@ static void conf_members__learn_without_and_with_injected_captures(void **state)
     assert_string_equal(fold.run.dir, "r/gat_small_kd_standard_injected/seed_2/fold_3");
     assert_string_equal(fold.distill.teacher, "r/gat_large_injected/seed_2/fold_3");
     assert_string_equal(fold.fusion.gat, "");
+    assert_string_equal(fold.eval.threshold, "auto"); /* b998 with split.fold 3 is refused when it is read */
     free(member);
     assert_int_equal(ci_conf_read_all(NULL, set + 1, CI_COUNT(set) - 1, &c, &member, &n), CI_OK); /* seeds alone: train.injected decides */
     assert_int_equal(n, 2);
