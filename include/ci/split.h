@@ -14,7 +14,10 @@
  *                no fold and always learned from
  *
  *  A capture with injected attacks (folder role 2) is in the fold of the capture it was made from, its base: number b of the
- *  training captures in order, from 1, where its name ends in -b<b>-c<copy>.csv.  Test captures are in no fold. */
+ *  training captures in order, from 1, where its name ends in -b<b>-c<copy>.csv.  Test captures are in no fold.
+ *
+ *  The vocabulary is that of all training captures: a model that sees identifiers (model.id_dim) knows those of a capture left
+ *  out for known ones, though it has learned nothing of them.  Training warns of it. */
 enum { CI_FOLDS_MAX = 256 };
 
 typedef struct ci_folds {
@@ -34,7 +37,8 @@ bool ci_injected_used(const ci_store *st, const ci_conf *conf);
 
 /** Blocked: each training capture is cut into `blocks` runs of windows, every `every`-th validates
  *  (the first such run is number seed mod every); on the training side of each border
- *  max(1, ceil(W/S) - 1) windows belong to neither (embargo).
+ *  max(1, ceil(W/S) - 1) windows belong to neither (embargo).  An injected capture is cut like others, on its own: frames
+ *  of its base may train in one and validate in the other, and only split.folds tells how well a model does on others.
  *
  *  Random: floor(share n) of the n training windows validate, the first ones of the permutation that
  *  the seed gives (ci_permutation, CI_RANDOM_SPLIT, epoch 0); the others train.  Neighbours, and with
@@ -59,7 +63,7 @@ typedef struct ci_split {
     bool leaky;     /**< a leak was found and allowed              */
 } ci_split;
 
-/** Not collective: every rank finds the same.  Audited: no row is in a training and a validation
+/** Not collective: every rank finds the same.  Audited: no row of a capture is in a training and a validation
  *  window (blocked), and no capture that is tested or left out with a fold has the content of one that is not.
  *  \return CI_OK; what ci_folds_find returns; CI_ECONF for a leak, and for a fold that there is not; CI_EDATA when training or validation lacks a class that is
  *          needed; CI_ENOMEM */

@@ -208,6 +208,9 @@ static void announce(const struct trainer *t)
            (long long)s->n_train, (long long)s->n_train_attack, (long long)s->n_valid, (long long)s->n_valid_attack,
            (long long)s->n_embargo, more, t->n_train < s->n_train ? "; benign ones are learned from" : "",
            s->leaky ? "; LEAKY, as split.allow_leak permits" : "");
+    if (t->conf->split.fold >= 0 && t->conf->model.id_dim > 0)
+        ci_log(CI_WARN, "model.id_dim: %d: identifiers of captures left out by split.folds are in the vocabulary, those of a vehicle that is new are "
+               "not: thresholds may not hold there; write 0", t->conf->model.id_dim);
 }
 
 ci_rc ci_train(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha,
