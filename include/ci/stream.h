@@ -59,6 +59,12 @@ typedef enum ci_past { CI_PAST_NONE, CI_PAST_RUN, CI_PAST_GUARD, CI_PAST_BOTH, C
 ci_past ci_past_of(const char *name);          /**< features.past: none run guard both prefix profile */
 const char *ci_past_name(ci_past past);
 
+/** Time of the last frame that can be in a prefix, whose first frame is at first_ns >= 0. */
+static inline int64_t ci_prefix_end(int64_t first_ns, int64_t prefix_ns)
+{
+    return first_ns > INT64_MAX - prefix_ns ? INT64_MAX : first_ns + prefix_ns;
+}
+
 /** One stream's state, and room for the frames of one window; one a thread. */
 typedef struct ci_stream ci_stream;
 

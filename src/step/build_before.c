@@ -132,7 +132,7 @@ static ci_rc prefix_find(struct work *w, int32_t capture, int64_t most, int64_t 
         if (p->block[b].rows == 0) continue;
         CI_TRY(ci_table_load(w->loader, p, b, 0, &w->table));
         ci_tick();
-        if (limit < 0) limit = w->table.t_ns[0] > INT64_MAX - length ? INT64_MAX : w->table.t_ns[0] + length;
+        if (limit < 0) limit = ci_prefix_end(w->table.t_ns[0], length);
         at = behind(&w->table, limit);
         if (at == w->table.n) continue;
         if (w->table.first_row + at <= most) *out = w->table.first_row + at;

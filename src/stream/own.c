@@ -64,7 +64,8 @@ static void intervals_look(struct window *w, const struct logs *l, struct own_no
     ci_sort(t, w->spare, n);
     const int64_t median = t[(n - 1) / 2];
     o->least = ci_log2_ns(l, t[0]) - ci_log2_ns(l, median);
-    while (o->fast < n && 10 * (uint64_t)t[o->fast] < 3 * (uint64_t)median) o->fast++;
+    const uint64_t fast = (3 * (uint64_t)median + 9) / 10; /* ten times an interval may be too much for 64 bits */
+    while (o->fast < n && (uint64_t)t[o->fast] < fast) o->fast++;
 }
 
 /* Entropy in bits of counts with this sum and sum of n log2 n. */
@@ -98,7 +99,8 @@ static void gaps_look(struct window *w, const struct logs *l, double *out)
     for (ci_lid i = 0; i < n; i++) w->gap[i] = CI_MAX(w->f.t_ns[i + 1] - w->f.t_ns[i], 0);
     ci_sort(w->gap, w->spare, n);
     const double g50 = ci_log2_ns(l, w->gap[(int64_t)50 * (n - 1) / 100]);
-    while (burst < n && 2 * w->gap[burst] < 3 * w->gap[2]) burst++;
+    const uint64_t close = (3 * (uint64_t)w->gap[2] + 1) / 2;
+    while (burst < n && (uint64_t)w->gap[burst] < close) burst++;
     w->gap_median = ci_log2_ns(l, w->gap[(n - 1) / 2]);
     out[15] = g50 - ci_log2_ns(l, w->gap[(int64_t)10 * (n - 1) / 100]);
     out[16] = ci_log2_ns(l, w->gap[(int64_t)90 * (n - 1) / 100]) - g50;

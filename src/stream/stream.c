@@ -198,7 +198,7 @@ ci_rc ci_stream_resume(ci_stream *s, const ci_profile *before, const ci_profile 
     }
     if (before->any) {
         s->begun = true;
-        s->prefix_end = before->first_ns + s->prefix_ns;
+        s->prefix_end = ci_prefix_end(before->first_ns, s->prefix_ns);
     }
 done:
     return rc;
@@ -345,7 +345,7 @@ static void prefix_look(ci_stream *s, const int64_t *t_ns, ci_lid n)
     const ci_gid row = s->row + s->n - s->at;
 
     if (s->past != CI_PAST_PREFIX || s->behind >= 0 || n == 0) return;
-    if (!s->begun) s->prefix_end = t_ns[0] + s->prefix_ns;
+    if (!s->begun) s->prefix_end = ci_prefix_end(t_ns[0], s->prefix_ns);
     s->begun = true;
     for (ci_lid i = 0; i < n && s->behind < 0; i++)
         if (t_ns[i] > s->prefix_end) s->behind = row + i;

@@ -288,6 +288,29 @@ static void windows__of_one_identifier_of_four_frames_and_of_many(void **state)
     }
 }
 
+static void times__may_be_as_late_and_as_far_apart_as_they_can_be(void **state)
+{
+    enum { FAST = 24 };
+    ci_stream *s = stream_of(CI_PAST_PREFIX, 100, 100, INT64_C(2000000000));
+    ci_graphs g;
+
+    (void)state;
+    table.n = 0;
+    for (int i = 0; i < 2500; i++) row_put(INT64_MAX - 1000000000 + 100000 * i, 0x100, (uint64_t)i, 8, 0);
+    assert_int_equal(ci_stream_begin(s, NULL), CI_OK);
+    rows_push(s, 0, 2500, NULL);
+    assert_int_equal(ci_profile_tell(ci_stream_known(s)).n, 2500); /* all of it is in the prefix */
+    ci_stream_destroy(&s);
+
+    assert_string_equal(ci_feature_set_of("agnostic", "none")->window[FAST].name, "fast");
+    table.n = 0;
+    for (int i = 0; i < 4; i++) row_put(INT64_C(1900000000000000000) * i, 0x100, 0, 8, 0);
+    graphs_make(&g, CI_PAST_NONE, 4, 4, 0, NULL, 4);
+    assert_int_equal(g.n_graph, 1);
+    assert_true(g.w[FAST] == 0); /* equal intervals, ten of which are more than 64 bits hold */
+    ci_graphs_release(&g);
+}
+
 static void create__refuses_windows_that_cannot_be(void **state)
 {
     const ci_feature_set *const run = ci_feature_set_of("agnostic", "run");
@@ -310,6 +333,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(push__without_graphs_learns_the_same),
     cmocka_unit_test(begin__forgets_the_capture_before),
     cmocka_unit_test(windows__of_one_identifier_of_four_frames_and_of_many),
+    cmocka_unit_test(times__may_be_as_late_and_as_far_apart_as_they_can_be),
     cmocka_unit_test(create__refuses_windows_that_cannot_be),
 };
 CI_TEST_MAIN(tests)
