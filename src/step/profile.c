@@ -108,6 +108,8 @@ static ci_rc lines_check(const ci_scan_state *s, const char *name)
         CI_FAIL(CI_EDATA, "%s", first);
     }
     if (s->refused) CI_FAIL(CI_EDATA, "%s breaks the contract", name);
+    if (c->count.rows == 0)
+        CI_FAIL(CI_EDATA, "%s: none of its lines is a frame by contract.policy: a profile is learned from frames, so leave it out", name);
     if (c->count.attack_rows > 0)
         CI_FAIL(CI_EDATA, "%s: row %lld is an attack, the first of %lld among %lld rows; a profile is learned from captures without attacks",
                 name, (long long)c->count.first_attack, (long long)c->count.attack_rows, (long long)c->count.rows);
