@@ -46,11 +46,11 @@ struct stretch stretch_of(const ci_plan *p, int32_t capture, int32_t first, int3
  * and their bytes.  An identifier has 1.5 kB and a row of counts. */
 int64_t stream_memory(const struct work *w)
 {
-    int64_t n = 0;
+    int64_t n = 0, room = 64; /* which doubles */
 
     for (int32_t i = 0; i < w->plan->n_capture; i++) n = CI_MAX(n, w->plan->capture[i].n_id);
-    n = CI_MIN(n, CI_PROFILE_IDS);
-    return 4 * (64 << 10) + 4 * n * (1536 + 4 * n);
+    while (room < CI_MIN(n, CI_PROFILE_IDS)) room *= 2;
+    return 4 * (64 << 10) + 4 * room * (1536 + 4 * room);
 }
 
 ci_rc stream_init(struct work *w, const ci_store_head *head)
