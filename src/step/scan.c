@@ -142,12 +142,14 @@ static ci_rc stamps_same(const ci_plan *p, const struct timespec *before)
 {
     ci_rc rc = CI_OK;
     struct timespec *now = NULL;
+    char path[CI_PATH_MAX];
 
     CI_TRY(stamps_take(p, &now));
-    for (int32_t i = 0; i < p->n_capture; i++)
-        if (now[i].tv_sec != before[i].tv_sec || now[i].tv_nsec != before[i].tv_nsec)
-            CI_FAIL(CI_EIO, "%s/%s changed while it was scanned: wait until nothing writes to it, and scan again", p->root,
-                    p->capture[i].path);
+    for (int32_t i = 0; i < p->n_capture; i++) {
+        if (now[i].tv_sec == before[i].tv_sec && now[i].tv_nsec == before[i].tv_nsec) continue;
+        CI_TRY(ci_plan_path(p, i, path));
+        CI_FAIL(CI_EIO, "%s changed while it was scanned: wait until nothing writes to it, and scan again", path);
+    }
 done:
     free(now);
     return rc;

@@ -32,6 +32,7 @@ static ci_rc blocks_again(ci_scan_state *s, const bool *again)
     ci_builder *builder = NULL;
     ci_table t = {0};
     ci_rejects known = {0};
+    char path[CI_PATH_MAX];
 
     CI_TRY(ci_loader_create(&s->contract, &loader));
     CI_TRY(ci_scan_builder(s, &builder));
@@ -40,9 +41,10 @@ static ci_rc blocks_again(ci_scan_state *s, const bool *again)
         if (!again[b - s->first]) continue;
         CI_TRY(ci_scan_interrupted());
         CI_TRY(ci_scan_block(s, loader, builder, b, &t, &known, &now));
-        if (now.count.rows != f->count.rows || now.hash.lo != f->hash.lo || now.hash.hi != f->hash.hi)
-            CI_FAIL(CI_EIO, "%s/%s changed while it was scanned", s->plan.root,
-                    s->plan.capture[s->plan.block[b].capture].path);
+        if (now.count.rows != f->count.rows || now.hash.lo != f->hash.lo || now.hash.hi != f->hash.hi) {
+            CI_TRY(ci_plan_path(&s->plan, s->plan.block[b].capture, path));
+            CI_FAIL(CI_EIO, "%s changed while it was scanned", path);
+        }
         *f = now;
     }
 done:
