@@ -6,10 +6,12 @@ import os
 import random
 import re
 import shutil
+import signal
+import subprocess
 
 import h5py
 
-from common import Place, inspect, main, parallel, run, sha, told
+from common import PROGRAM, Place, inspect, main, parallel, run, sha, told
 
 TEXT = """data: {root: %(root)s, set: sim, block: 8192, vehicles: [carA, carB]}
 run: {dir: %(root)s/run}
@@ -94,6 +96,10 @@ def profiles(c):
     said, again = inspect(p("known.profile")), run("profile", "inspect", p("known.profile"), "--json")
     told(said and said["kind"] == "profile" and said["frames"] == sum(rows(p("sim", x)) for x in c.free) and said["identifiers"] == len(said["ids"]) > 10 and
          said["version"] == 1 and said["window_frames"] == 100 and said == json.loads(again.out.strip().split("\n")[-1]), "profile__inspect_says_what_it_knows", said)
+    gone = subprocess.Popen([PROGRAM, "inspect", p("known.profile")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    gone.stdout.close()
+    words = gone.stderr.read().decode()
+    told(gone.wait() == -signal.SIGPIPE and "corrupt" not in words, "profile__inspect_to_a_reader_that_has_gone_says_nothing_of_the_file", words)
     bad = [x for x in c.captures if "DoS" in x][0]
     done = c.learn("attacked", c.free[0], bad, ranks=2)
     first = next(i for i, line in enumerate(open(p("sim", bad)).read().split("\n")[1:]) if line.endswith(",1"))
