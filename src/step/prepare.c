@@ -152,19 +152,30 @@ done:
     return rc;
 }
 
+/* A profile may be gone, or another one on one host. */
+static ci_rc fits_check(const struct run *r, const char *path)
+{
+    ci_rc rc = CI_OK;
+    char source[CI_SHA256_HEX];
+
+    CI_TRY(ci_build_source(&r->plan, r->base, source));
+    if (!store_fits(r, &r->store->head))
+        CI_FAIL(CI_ECONF, "%s was built from other data or with other features.* or store.layout: build it again", path);
+done:
+    return rc;
+}
+
 ci_rc store_have(struct run *r)
 {
     ci_rc rc = CI_OK;
-    char path[CI_PATH_MAX] = "", source[CI_SHA256_HEX];
+    char path[CI_PATH_MAX] = "";
 
     if (r->store) goto done;
     CI_TRY(plan_have(r));
     CI_TRY_ALL(r->comm, "run.store.path", ci_path_join(path, r->base->run.dir, "store.h5"));
     if (r->store_sha[0]) CI_TRY_ALL(r->comm, "run.store.map", ci_store_open(path, &r->store)); /* read back just now */
     else CI_TRY(ci_store_open_all(r->comm, path, r->store_sha, &r->store));
-    CI_TRY_ALL(r->comm, "run.store.source", ci_build_source(&r->plan, r->base, source)); /* a profile may be gone */
-    if (!store_fits(r, &r->store->head)) /* the same on every rank */
-        CI_FAIL(CI_ECONF, "%s was built from other data or with other features.* or store.layout: build it again", path);
+    CI_TRY_ALL(r->comm, "run.store.fits", fits_check(r, path));
 done:
     return rc;
 }

@@ -142,6 +142,21 @@ def refusals(c):
     told(each.code == 0 and all((a[k] == b[k]).all() for k in a) and a["graph_warm"].all(), "profile__of_each_vehicle_is_that_of_all_when_they_are_equal", each)
 
 
+def hosts(c):
+    """A profile that is another one on one host: all ranks say so, none waits for the others."""
+    p, there = c.place.path, c.dir()
+    wrap = ("mpirun", "-n", "2", "sh", "-c", 'cd "%s$OMPI_COMM_WORLD_RANK" && exec "$@"' % p("host"), "sh")
+    for k in range(2): # what is free of attacks is one capture twice
+        os.makedirs(p("host%d" % k), exist_ok=True)
+        c.learn("host%d/my.profile" % k, *c.free[:1 + k])
+    said = {"features.past": "profile", "features.profile": "my.profile", "run.dir": there, "comm.deadline_s": 5}  # a rank that leaves alone speaks for itself
+    done = run("run", c.place.conf, settings=said, wrap=wrap)
+    told(done.code == 74 and "not the same on every host" in done.out and sha(os.path.join(there, "store.h5")) == "missing", "hosts__of_other_profiles_build_no_store", done)
+    built = run("run", c.place.conf, settings=said, cwd=p("host0"))
+    done = run("run", c.place.conf, settings=dict(said, pipeline="train"), wrap=wrap)
+    told(built.code == 0 and done.code == 78 and re.search("ERROR r0/2 .* was built from other data", done.out), "hosts__of_other_profiles_train_on_no_store", done)
+
+
 JOBS = [("build.before.shift", "skip", 1), ("comm.shift.room", "skip", 0), ("build.dropped.sum", "skip", 1), ("build.before.learn", "fail", 2),
         ("build.before.merge", "fail", 0), ("build.before.prefix", "fail", 1), ("build.before.merge", "die", 1)]
 
@@ -191,8 +206,8 @@ def renamed(c):
     """A capture whose name now says another vehicle is held against another profile: equal bytes are not enough."""
     there, p = c.dir(), c.place.path
     os.makedirs(p("two"), exist_ok=True)
-    for car, capture in zip("AB", c.free):
-        c.learn("two/car%s.profile" % car, capture)
+    for k, car in enumerate("AB"): # what is free of attacks is one capture twice
+        c.learn("two/car%s.profile" % car, *c.free[:1 + k])
     said = {"features__past": "profile", "features__profile": p("two")}
     first = c.build(2, there, **said)
     was = p("sim", next(x for x in c.captures if "DoS-carA" in x))
@@ -229,6 +244,7 @@ def test():
         ranks(c)
         profiles(c)
         refusals(c)
+        hosts(c)
         stopped(c)
         many(c)
         reused(c)
