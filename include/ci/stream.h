@@ -26,12 +26,17 @@
  *
  *      none     nothing; each window alone                                    columns of agnostic-none
  *      run      all frames of the capture before r
- *      guard    the same without odd frames: new identifiers, earlyq > 1/2, const >= 3/64, a length never seen; from
- *               frame CI_STREAM_WARM of the capture on.  An odd frame becomes the previous frame of its identifier and
- *               of the bus, and nothing else: no interval, flip, gap or succession that it has a part in is counted.
- *               S steps of S frames: their frames are judged by what was known at the window's start, then learned; a
- *               step with 3 or more odd frames adds no gaps, and the window that begins with it nothing to what is known of
- *               windows
+ *      guard    the same without odd frames, from frame CI_STREAM_WARM of the capture on:
+ *                   new    of an identifier of which nothing was learned, and which has not come CI_STREAM_TRIAL times
+ *                          in calm steps
+ *                   early  earlyq > 1/2, or a length that the identifier never had
+ *                   bits   const >= 3/64, and none of the above
+ *               S steps of S frames: their frames are judged by what was known at the step's start, then learned.  A step
+ *               with less than CI_STREAM_INTRUDERS new and early frames is calm; its early frames are learned, for they are
+ *               none.  An odd frame that is not learned becomes the previous frame of its identifier and of the bus, and
+ *               nothing else: no interval, flip, gap or succession that it has a part in is counted.  A step that is not
+ *               calm adds no gaps, and the window that begins with it nothing to what is known of windows.
+ *               (Without the trial an identifier that first comes late, of a long period or an event, was new for ever.)
  *      both     run and guard side by side                                    columns of agnostic-both
  *      prefix   what run knows at the capture's first frame that is more than prefix_ns behind its first one (the prefix is
  *               the frames before it, whatever times come later); then nothing more is learned
@@ -52,7 +57,7 @@
 #include "ci/profile.h"
 #include "ci/table.h"
 
-enum { CI_STREAM_WARM = 2000 };
+enum { CI_STREAM_WARM = 2000, CI_STREAM_TRIAL = 10, CI_STREAM_INTRUDERS = 3 };
 
 typedef enum ci_past { CI_PAST_NONE, CI_PAST_RUN, CI_PAST_GUARD, CI_PAST_BOTH, CI_PAST_PREFIX, CI_PAST_PROFILE } ci_past;
 

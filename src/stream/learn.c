@@ -4,18 +4,20 @@
 
 static const struct known unknown = {.id = 0};
 
-bool ci_known_odd(const struct known *v, bool has_last, int64_t dt, uint64_t x, uint8_t len)
+uint8_t ci_known_odd(const struct known *v, bool has_last, int64_t dt, uint64_t x, uint8_t len)
 {
-    if (v->n == 0) return true;
-    if (v->n >= 5 && !(v->lengths >> len & 1)) return true;
-    if (!has_last) return false;
-    if (v->n_pair >= 20 && ci_bits(x & ~v->flipped) >= 3) return true;
+    if (v->n == 0) return v->trial < CI_STREAM_TRIAL ? NEW : FAIR;
+    if (v->n >= 5 && !(v->lengths >> len & 1)) return EARLY;
+    if (!has_last) return FAIR;
     /* log2 dt < q01 - 5/8, where no power of 2 is: whole sixteenths of an octave decide it */
-    return v->n_interval >= 5 && ci_bin16(dt) < 2 * v->at[0] - 9;
+    if (v->n_interval >= 5 && ci_bin16(dt) < 2 * v->at[0] - 9) return EARLY;
+    return v->n_pair >= 20 && ci_bits(x & ~v->flipped) >= 3 ? BITS : FAIR;
 }
 
+static const uint8_t as_odd[] = {[FAIR] = NOT_ODD, [BITS] = ODD, [EARLY] = ODD_NOW, [NEW] = ODD};
+
 /* What frame i is to the ones before it, which then are the last ones. */
-static ci_rc follow(ci_profile *p, const struct frames *f, ci_lid i, bool judge, struct note *out)
+static ci_rc follow(ci_profile *p, const struct frames *f, ci_lid i, bool judge, struct note *out, ci_lid *io_intruders)
 {
     ci_rc rc = CI_OK;
     const struct seen now = {f->t_ns[i], f->data[i], f->len[i]};
@@ -26,9 +28,11 @@ static ci_rc follow(ci_profile *p, const struct frames *f, ci_lid i, bool judge,
     const bool has_last = v && v->n_last > 0;
     const int64_t dt = has_last ? now.t_ns - v->last[0].t_ns : 0;
     const uint64_t x = has_last ? now.data ^ v->last[0].data : 0;
-    const bool odd = judge && ci_known_odd(v ? v : &unknown, has_last, dt, x, now.len);
+    const uint8_t odd = judge ? ci_known_odd(v ? v : &unknown, has_last, dt, x, now.len) : FAIR;
 
-    *out = (struct note){.x = x, .k = k, .u = -1, .odd = odd, .pair = has_last && !v->last_odd && !odd, .next = p->any && !p->last_odd && !odd};
+    *out = (struct note){.x = x, .k = k, .u = -1, .odd = odd, .pair = has_last && v->last_odd != ODD, .pair_odd = has_last && v->last_odd == ODD_NOW,
+                         .next = p->any && p->last_odd != ODD, .next_odd = p->any && p->last_odd == ODD_NOW};
+    *io_intruders += odd == EARLY || odd == NEW;
     if (out->pair) out->bin = (uint8_t)ci_bin(dt);
     if (out->next) {
         out->gap = (uint8_t)ci_bin(now.t_ns - p->last_ns);
@@ -38,7 +42,7 @@ static ci_rc follow(ci_profile *p, const struct frames *f, ci_lid i, bool judge,
         v->last[1] = v->last[0];
         v->last[0] = now;
         v->n_last = (uint8_t)CI_MIN(v->n_last + 1, 2);
-        v->last_odd = odd;
+        v->last_odd = as_odd[odd];
     }
     if (!p->any) {
         p->any = true;
@@ -47,7 +51,7 @@ static ci_rc follow(ci_profile *p, const struct frames *f, ci_lid i, bool judge,
     }
     p->last_ns = now.t_ns;
     p->last = k;
-    p->last_odd = odd;
+    p->last_odd = as_odd[odd];
 done:
     return rc;
 }
@@ -69,11 +73,15 @@ static void bytes_count(struct known *v, uint64_t data, uint8_t len)
     memcpy(v->most, &most, sizeof most);
 }
 
-static void count(ci_profile *p, const struct frames *f, ci_lid i, const struct note *a, bool gaps)
+/* calm: an early frame is learned like any other, and a new identifier comes nearer to that. */
+static void count(ci_profile *p, const struct frames *f, ci_lid i, const struct note *a, bool calm)
 {
-    if (a->odd) return;
+    const bool pair = a->pair && (calm || !a->pair_odd), next = a->next && (calm || !a->next_odd);
+
+    if (a->odd == NEW && calm && a->k >= 0 && p->known[a->k].trial < CI_STREAM_TRIAL) p->known[a->k].trial++;
+    if (a->odd == BITS || a->odd == NEW || (a->odd && !calm)) return;
     p->n++;
-    if (a->next && gaps) {
+    if (next && calm) {
         p->n_gap++;
         p->gap[a->gap]++;
     }
@@ -85,8 +93,8 @@ static void count(ci_profile *p, const struct frames *f, ci_lid i, const struct 
     if (v->n++ == 0) v->first = (struct seen){f->t_ns[i], f->data[i], f->len[i]};
     v->lengths |= (uint16_t)(1u << f->len[i]);
     bytes_count(v, f->data[i], f->len[i]);
-    if (a->u >= 0) p->follows[(size_t)a->u * (size_t)p->cap_id + (size_t)a->k]++;
-    if (!a->pair) return;
+    if (next && a->u >= 0) p->follows[(size_t)a->u * (size_t)p->cap_id + (size_t)a->k]++;
+    if (!pair) return;
     v->n_pair++;
     v->flipped |= a->x;
     for (uint64_t x = a->x; x; x &= x - 1) v->flips[__builtin_ctzll(x)]++;
@@ -96,18 +104,30 @@ static void count(ci_profile *p, const struct frames *f, ci_lid i, const struct 
     if (p->settled) ci_known_requantile(v);
 }
 
-ci_rc ci_learn(ci_profile *p, enum learning how, const struct frames *f, ci_lid n, ci_lid judged, struct note *note, ci_lid *out_odd)
+/* The last frames of a step that is over. */
+static void settle(ci_profile *p, const struct note *note, ci_lid n, bool calm)
+{
+    const uint8_t odd = calm ? NOT_ODD : ODD;
+
+    for (ci_lid i = 0; i < n; i++)
+        if (note[i].k >= 0 && p->known[note[i].k].last_odd == ODD_NOW) p->known[note[i].k].last_odd = odd;
+    if (p->last_odd == ODD_NOW) p->last_odd = odd;
+}
+
+ci_rc ci_learn(ci_profile *p, enum learning how, const struct frames *f, ci_lid n, ci_lid judged, struct note *note, bool *out_odd, bool *out_calm)
 {
     ci_rc rc = CI_OK;
-    ci_lid n_odd = 0;
+    ci_lid intruders = 0;
 
+    *out_odd = false;
     if (how == LEARN_GUARDED && judged < n && !p->settled) ci_profile_requantile(p);
     for (ci_lid i = 0; i < n; i++) {
-        CI_TRY(follow(p, f, i, how == LEARN_GUARDED && i >= judged, &note[i]));
-        n_odd += note[i].odd;
+        CI_TRY(follow(p, f, i, how == LEARN_GUARDED && i >= judged, &note[i], &intruders));
+        *out_odd |= note[i].odd != FAIR;
     }
-    for (ci_lid i = 0; i < n && how != FOLLOW; i++) count(p, f, i, &note[i], n_odd < 3);
+    *out_calm = intruders < CI_STREAM_INTRUDERS;
+    for (ci_lid i = 0; i < n && how != FOLLOW; i++) count(p, f, i, &note[i], *out_calm);
+    if (*out_odd) settle(p, note, n, *out_calm);
 done:
-    *out_odd = n_odd;
     return rc;
 }

@@ -98,7 +98,7 @@ static void windows_add(ci_profile *a, const ci_profile *b)
 static void forget_last(ci_profile *a)
 {
     for (int32_t k = 0; k < a->n_id; k++) a->known[k].n_last = 0;
-    a->last_odd = true;
+    a->last_odd = ODD;
 }
 
 ci_rc ci_profile_merge(ci_profile *a, const ci_profile *b, bool apart)

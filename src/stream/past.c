@@ -238,7 +238,7 @@ void ci_past_fill(struct past *a, const struct window *w, const struct logs *l, 
         edge_fill(l, p, u, n->k, u < 0 ? 0 : p->known[u].n, i ? a->node[w->node[i - 1]].log2_n1 : u < 0 ? 0 : ci_log2_whole(l, p->known[u].n + 1),
                   out + 13);
         columns_add(n->sum, n->most, out);
-        odd += ci_known_odd(n->v, a->relation[i].has_last, a->relation[i].dt, a->relation[i].x, f->len[i]);
+        odd += ci_known_odd(n->v, a->relation[i].has_last, a->relation[i].dt, a->relation[i].x, f->len[i]) != FAIR;
         a->gap[i] = i && p->n_gap >= 20 ? ci_clip(a->relation[i].log2_gap - gap, 12) : 0;
     }
     ci_past_window(a, w, l, p, own, odd);

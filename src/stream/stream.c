@@ -129,7 +129,8 @@ static ci_rc known_take(ci_stream *s, const ci_profile *from)
     }
     p->frames = s->W;
     p->stride = s->S;
-    p->any = p->last_odd = false;
+    p->any = false;
+    p->last_odd = NOT_ODD;
     p->first = p->last = -1;
     p->first_ns = p->last_ns = 0;
     for (int32_t k = 0; k < p->n_id; k++) p->known[k].n_last = p->known[k].last_odd = 0;
@@ -285,16 +286,16 @@ static ci_rc frames_learn(ci_stream *s, ci_lid n)
     const ci_lid judged = (ci_lid)CI_MIN(CI_MAX(CI_STREAM_WARM - s->row, 0), n);
     const ci_lid in = s->past == CI_PAST_PROFILE ? 0 : s->behind < 0 ? n : (ci_lid)CI_MIN(CI_MAX(s->behind - s->row, 0), n);
     const struct frames rest = {f.t_ns + in, f.id + in, f.data + in, f.len + in, f.attack + in};
-    ci_lid odd = 0;
+    bool odd = false, calm = true, rest_odd;
 
     if (s->past == CI_PAST_NONE) goto done;
     for (int i = 0; i < s->n_known; i++) {
         const bool guarded = s->past == CI_PAST_GUARD || i == 1;
-        CI_TRY(ci_learn(s->known[i], guarded ? LEARN_GUARDED : LEARN, &f, in, judged, s->note, &odd));
+        CI_TRY(ci_learn(s->known[i], guarded ? LEARN_GUARDED : LEARN, &f, in, judged, s->note, &odd, &calm));
     }
-    s->odd = odd > 0;
-    if (odd >= 3 && s->row / s->S % s->m == 0) s->blocked = true;
-    if (in < n) CI_TRY(ci_learn(s->known[0], FOLLOW, &rest, n - in, n, s->note, &odd));
+    s->odd = odd;
+    if (!calm && s->row / s->S % s->m == 0) s->blocked = true;
+    if (in < n) CI_TRY(ci_learn(s->known[0], FOLLOW, &rest, n - in, n, s->note, &rest_odd, &calm));
 done:
     return rc;
 }

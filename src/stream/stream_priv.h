@@ -20,13 +20,20 @@ struct seen {
     uint8_t len;
 };
 
+/** What a frame is to guard. */
+enum { FAIR, BITS, EARLY, NEW };
+
+/** Odd for good; unless the step that is being learned turns out calm. */
+enum odd { NOT_ODD, ODD, ODD_NOW };
+
 /** An identifier.  Where nothing of it was learned (n = 0), it has last frames only: its frames were odd, or came when
  *  nothing more was learned. */
 struct known {
     uint32_t id;
     uint16_t lengths;          /**< bit k: a frame had k bytes                                   */
     uint8_t n_last;            /**< 0, 1, 2: how many of last[] there are                        */
-    uint8_t last_odd;          /**< last[0] was odd                                              */
+    uint8_t last_odd;          /**< enum odd: was last[0]?                                       */
+    uint8_t trial;             /**< guard, n = 0: frames of it in calm steps, CI_STREAM_TRIAL at most      */
     int64_t n, n_interval, n_pair; /**< frames; sum of interval; pairs of frames that flips are of */
     uint32_t interval[CI_BINS]; /**< log2 ns                                                     */
     uint32_t flips[64];
@@ -50,7 +57,7 @@ struct ci_profile {
     uint16_t *order;           /**< (cap_id) positions in known[], identifiers ascending; owned   */
 
     bool any;                  /**< there was a frame: first_ns, last_ns                         */
-    bool last_odd;             /**< the last one was odd                                         */
+    uint8_t last_odd;          /**< enum odd: was the last one?                                  */
     int64_t first_ns, last_ns;
     int32_t first, last;       /**< positions of their identifiers, -1: not kept                  */
     int64_t n_gap, gap[CI_BINS];
@@ -159,19 +166,23 @@ struct note {
     uint64_t x;        /**< bits that flipped                                                     */
     int32_t k, u;      /**< positions of its identifier, of that of the frame before; -1: none     */
     uint8_t bin, gap;  /**< of its interval, of its gap                                           */
-    bool pair, next;   /**< there is an interval and flips, a gap, of frames that are not odd     */
-    bool odd;
+    bool pair, next;   /**< there is an interval and flips, a gap, to a frame that was not odd in an earlier step */
+    bool pair_odd, next_odd; /**< that frame is odd in this one                                    */
+    uint8_t odd;       /**< as ci_known_odd says                                                  */
 };
 
-/** Is a frame odd by what is known of its identifier?  dt and x, the bits that flipped, when it has a last frame. */
-bool ci_known_odd(const struct known *v, bool has_last, int64_t dt, uint64_t x, uint8_t len);
+/** Is a frame odd by what is known of its identifier?  dt and x, the bits that flipped, when it has a last frame.
+ *  \return FAIR, or why it is odd */
+uint8_t ci_known_odd(const struct known *v, bool has_last, int64_t dt, uint64_t x, uint8_t len);
 
 enum learning { LEARN, LEARN_GUARDED, FOLLOW };
 
 /** Learn frames [0, n) of f, as one step: which are odd is judged by what is known at its beginning; from frame `judged` on.
- *  \param [out] note  (n) working memory  \param [out] out_odd  odd frames
+ *  \param [out] note      (n) working memory
+ *  \param [out] out_odd   was a frame odd?
+ *  \param [out] out_calm  was the step calm, so that odd frames were learned, too?
  *  \return CI_OK or CI_ENOMEM */
-ci_rc ci_learn(ci_profile *p, enum learning how, const struct frames *f, ci_lid n, ci_lid judged, struct note *note, ci_lid *out_odd);
+ci_rc ci_learn(ci_profile *p, enum learning how, const struct frames *f, ci_lid n, ci_lid judged, struct note *note, bool *out_odd, bool *out_calm);
 
 /* ---- a window by itself */
 

@@ -72,7 +72,7 @@ static ci_rc head_get(struct bytes *b, ci_profile *p, int32_t n_id)
     if (p->first < -1 || p->first >= n_id || p->last < -1 || p->last >= n_id)
         CI_FAIL(CI_EFORMAT, "first or last identifier is number %d or %d of %d", p->first, p->last, n_id);
     p->any = any;
-    p->last_odd = odd;
+    p->last_odd = (uint8_t)odd;
     get_all(b, p->gap, CI_BINS, 8);
     get_all(b, p->duration, DURATIONS, 8);
     get_all(b, p->sum, OWN, 8);

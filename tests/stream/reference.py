@@ -3,7 +3,7 @@ and the formulas of src/graph/agnostic.c alone, to compare with.  Frames are tup
 import math
 from collections import Counter, defaultdict, namedtuple
 
-WARM, IDS, BINS = 2000, 2048, 232
+WARM, IDS, BINS, TRIAL = 2000, 2048, 232, 10
 Frame = namedtuple("Frame", "t id payload attack")
 Graph = namedtuple("Graph", "row attack warm ids x src dst e edge_attack w")
 
@@ -88,6 +88,7 @@ class Known:
         self.N = 0
         self.ids = {}
         self.edges = Counter()
+        self.trial = Counter()                             # guard: frames of a new identifier in calm steps
         self.gaps, self.durations = Counter(), Counter()
         self.n_window = 0
         self.sums, self.squares = [0] * len(SELF), [0] * len(SELF)
@@ -269,7 +270,7 @@ def edge_self(window):
 # ---- against the past
 
 def of_frame(known, frames, i, before, H):
-    """The columns FRAME of frame i, and whether it is odd."""
+    """The columns FRAME of frame i, and why it is odd (None: it is not)."""
     f, one, two = frames[i], before[i], None if before[i] is None else before[before[i]]
     v, n = known.ids.get(f.id), known.n(f.id)
     value = dict.fromkeys(FRAME, 0.)
@@ -305,7 +306,8 @@ def of_frame(known, frames, i, before, H):
         u = frames[i - 1].id
         value["enov"] = float(known.edges[u, f.id] == 0)
         value["esurp"] = min(16, math.log2(known.n(u) + 1) - math.log2(known.edges[u, f.id] + .5))
-    odd = value["newid"] == 1 or value["earlyq"] > .5 or value["const"] >= 3 / 64 or value["dlc"] == 1
+    odd = "new" if n == 0 and known.trial[f.id] < TRIAL else "early" if value["earlyq"] > .5 or value["dlc"] == 1 else \
+        "bits" if n and value["const"] >= 3 / 64 else None
     return [value[c] for c in FRAME], odd
 
 
@@ -361,7 +363,7 @@ def against(known, frames, r, W, before, comparable):
         overdue / len(often) if often else 0.,
         clip(math.log2(T) - quantile(known.durations, 50, 16), -12, 12) if known.durations and comparable else 0.,
         sum(known.n(f.id) >= 10 for f in window) / W,
-        sum(odd for _, odd in of) / W]
+        sum(odd is not None for _, odd in of) / W]
     for k, value in enumerate(by_itself(window)):
         if known.n_window < 20 or not comparable:
             w.append(0.)
@@ -381,7 +383,7 @@ class Stream:
         self.before = list(before)
         self.kept = set(self.known.ids)                    # identifiers whose last two frames are known: the first IDS that come
         self.odd = [False] * len(frames)
-        self.many = {}                                     # step -> had it 3 or more odd frames?
+        self.many = {}                                     # step -> had it 3 or more new and early frames?
         self.learns = len(frames)                          # frames before this one are learned
         if past == "profile":
             self.learns = 0
@@ -406,14 +408,19 @@ class Stream:
     def end(self, k):
         """The frames of step k are learned."""
         step = range(k * self.S, min((k + 1) * self.S, len(self.frames)))
+        why = {}
         if self.past == "guard":
             H = self.known.entropy() if self.known.N else 0.
-            for i in step:
-                self.odd[i] = i >= WARM and of_frame(self.known, self.frames, i, self.before, H)[1]
-        self.many[k] = sum(self.odd[i] for i in step) >= 3
+            why = {i: of_frame(self.known, self.frames, i, self.before, H)[1] for i in step if i >= WARM}
+        calm = sum(odd in ("new", "early") for odd in why.values()) < 3
+        self.many[k] = not calm
+        for i, odd in why.items():
+            self.odd[i] = odd is not None and not (odd == "early" and calm)
         for i in step:
             if len(self.kept) < IDS:
                 self.kept.add(self.frames[i].id)
+            if calm and why.get(i) == "new" and self.frames[i].id in self.kept:
+                self.known.trial[self.frames[i].id] += 1
             if i < self.learns:
                 self.known.learn(self.frames, i, self.before, self.odd, not self.many[k])
 
