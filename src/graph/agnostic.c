@@ -120,9 +120,10 @@ static const ci_feature window[] = {WINDOW_PAST("")};
 static const ci_feature window_both[] = {WINDOW_PAST("") WINDOW_PAST("guard_")};
 static const ci_feature window_none[] = {WINDOW_SELF(RAW, "")};
 
-#define SET(NAME, n, e, w)                                                                                                   \
-    {.name = NAME, .version = 1, .single = true, .stream = true, .n_node = CI_COUNT(n), .n_edge = CI_COUNT(e),                \
+/* Another version whenever what ci/stream.h learns is another: stores of the one before are built anew. */
+#define SET(NAME, VERSION, n, e, w)                                                                                                   \
+    {.name = NAME, .version = VERSION, .single = true, .stream = true, .n_node = CI_COUNT(n), .n_edge = CI_COUNT(e),                \
      .n_window = CI_COUNT(w), .node = n, .edge = e, .window = w}
-const ci_feature_set ci_agnostic = SET("agnostic", node, edge, window);
-const ci_feature_set ci_agnostic_none = SET("agnostic-none", node_none, edge_none, window_none);
-const ci_feature_set ci_agnostic_both = SET("agnostic-both", node_both, edge_both, window_both);
+const ci_feature_set ci_agnostic = SET("agnostic", 2, node, edge, window);
+const ci_feature_set ci_agnostic_none = SET("agnostic-none", 1, node_none, edge_none, window_none);
+const ci_feature_set ci_agnostic_both = SET("agnostic-both", 2, node_both, edge_both, window_both);
