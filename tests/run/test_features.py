@@ -46,7 +46,7 @@ def changed(place):
 def refused(place):
     for name, settings, words in (
             ("compact_kd11", {"features.set": "kd11", "store.layout": "compact"}, "store.layout"),
-            ("agnostic", {"features.set": "agnostic"}, "not in this release"),
+            ("agnostic_with_identifiers", {"features.set": "agnostic"}, "model.preset: agnostic"),
             ("two_frames_of_the_reference", {"features.compat": "reference", "window.frames": 2}, "window.frames")):
         done = run("run", place.conf, settings=dict(settings, **{"run.dir": place.path("refused"), "pipeline": "scan,build"}))
         told(done.code == 78 and words in done.out, "features__refuse_" + name, done)
