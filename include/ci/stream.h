@@ -32,8 +32,8 @@
  *                   early  earlyq > 1/2, or a length that the identifier never had
  *                   bits   const >= 3/64, and none of the above
  *               S steps of S frames: their frames are judged by what was known at the step's start, then learned.  A step
- *               with less than CI_STREAM_INTRUDERS new and early frames is calm; its early frames are learned, for they are
- *               none.  An odd frame that is not learned becomes the previous frame of its identifier and of the bus, and
+ *               with less than CI_STREAM_INTRUDERS new and early frames is calm; its early frames are learned like
+ *               others.  An odd frame that is not learned becomes the previous frame of its identifier and of the bus, and
  *               nothing else: no interval, flip, gap or succession that it has a part in is counted.  A step that is not
  *               calm adds no gaps, and the window that begins with it nothing to what is known of windows.
  *               (Without the trial an identifier that first comes late, of a long period or an event, was new for ever.)
