@@ -38,6 +38,10 @@ srcs.isa := $(filter %_isa.c,$(srcs))
 srcs.ref := $(filter src/ops/ref/%,$(srcs))
 srcs.one := $(filter-out src/cmd/main.c $(srcs.isa) $(srcs.ref),$(srcs))
 tests.c := $(sort $(wildcard tests/*/test_*.c))
+# Sources of the device backend; tests compile them for the host, under an emulation of blocks and threads.
+cu      := $(sort $(wildcard src/*/cuda/*.cu))
+emu.cc  := $(sort $(wildcard tests/emu/*.cc))
+emu     := $(if $(emu.cc),$(B)/tests/emu/libcanids_cuda.so)
 tests   := $(patsubst %.c,$(B)/%,$(tests.c))
 bench.c := $(sort $(wildcard tools/bench_*.c))
 bench   := $(patsubst %.c,$(B)/%,$(bench.c))
@@ -93,7 +97,7 @@ cc       = @mkdir -p $(@D); $(if $(filter 0,$(V)),echo "  CC    $@";) $(if $(fil
 .SECONDARY:
 all: lib $(if $(wildcard src/cmd/main.c),$(B)/canids)
 lib: $(B)/libcanids.a
-tests: $(tests)
+tests: $(tests) $(emu)
 benches: $(bench)
 fuzzers: $(fuzzers)
 
@@ -146,7 +150,19 @@ $(fuzzers): $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(foreach f,$(fuzz.in),$(filt
 	@echo "  LD    $@"
 	$(Q)$(CC) $(CFLAGS) $(subst fuzzer-no-link,fuzzer,$(san)) -pthread $(LDFLAGS) -o $@ $^ $(libs)
 
--include $(patsubst %.o,%.d,$(objs) $(B)/src/cmd/main.o $(addsuffix .o,$(tests) $(bench) $(fuzzers)))
+# The backend as tests have it: the same sources for the host, under tests/emu.
+emu.obj  = $(patsubst %.cu,$(B)/emu/%.o,$(cu)) $(patsubst %.cc,$(B)/emu/%.o,$(emu.cc))
+emu.cxx  = @mkdir -p $(@D); $(if $(filter 0,$(V)),echo "  CXX   $@";) $(if $(filter 0,$(V)),,set -x;) $(CXX) -std=gnu++20 -ffp-contract=off -fno-math-errno -pthread \
+           -fPIC -fvisibility=hidden -Wall -Wextra $(if $(filter 1,$(WERROR)),-Werror) $(CFLAGS) $(san) -DCI_EMULATED -DOMPI_SKIP_MPICXX -Itests/emu -Iinclude $(CPPFLAGS) $(mpi.inc)
+$(B)/emu/%.o: %.cu $(B)/flags
+	$(emu.cxx) -MMD -MP -x c++ -c -o $@ $<
+$(B)/emu/%.o: %.cc $(B)/flags
+	$(emu.cxx) -MMD -MP -c -o $@ $<
+$(B)/tests/emu/libcanids_cuda.so: $(emu.obj)
+	@mkdir -p $(@D); echo "  LD    $@"
+	$(Q)$(CXX) -shared $(CFLAGS) $(san) -pthread $(LDFLAGS) -o $@ $^ $(mpi.lib)
+
+-include $(patsubst %.o,%.d,$(objs) $(emu.obj) $(B)/src/cmd/main.o $(addsuffix .o,$(tests) $(bench) $(fuzzers)))
 
 # ---- goals for people
 info:

@@ -2,12 +2,13 @@
 #define CI_ELEMENTARY_H
 /** Elementary functions in double whose bits are the same on every machine, as libm's need not be: sums, products and
  *  quotients in one order, nothing else.  For results that reach weights; exactness is that of double but for a
- *  few units in the last place.  Those in float, for kernels, are in ci/ops.h. */
+ *  few units in the last place.  Those in float, for kernels, are in ci/elementary32.h. */
 #include <stdint.h>
 #include <string.h>
+#include "ci/types.h"
 
 /** 2^e for -1022 <= e <= 1023. */
-static inline double ci_exp2i(int64_t e)
+CI_BOTH double ci_exp2i(int64_t e)
 {
     const uint64_t bits = (uint64_t)(e + 1023) << 52;
     double x;
@@ -17,7 +18,7 @@ static inline double ci_exp2i(int64_t e)
 
 /** exp(x), at most 2 ulp from the true value; 0 below -708, inf above 709, NaN for NaN.  x = n ln 2 + r, and exp r
  *  is its series: r^14 / 14! is below 5e-18. */
-static inline double ci_exp64(double x)
+CI_BOTH double ci_exp64(double x)
 {
     if (x > 709) return 1 / 0.0;
     if (x < -708) return 0;
@@ -41,7 +42,7 @@ static inline double ci_exp64(double x)
 
 /** log(x) for normal x > 0, at most 2 ulp from the true value; inf and NaN for themselves.  x = 2^e m with m in
  *  [sqrt 1/2, sqrt 2), s = (m - 1)/(m + 1), log m = 2 (s + s^3/3 + ...): s^23/23 is below 1e-17 s. */
-static inline double ci_log64(double x)
+CI_BOTH double ci_log64(double x)
 {
     uint64_t bits;
     double m;
@@ -69,14 +70,14 @@ static inline double ci_log64(double x)
 }
 
 /** log(1 + x) for x >= 0: what 1 + x has lost of x is added again. */
-static inline double ci_log1p64(double x)
+CI_BOTH double ci_log1p64(double x)
 {
     const double u = 1 + x;
     return ci_log64(u) + (x - (u - 1)) / u;
 }
 
 /** cos(pi x) for x in [0,1]: the series of cos or sin on [0, pi/4]. */
-static inline double ci_cospi64(double x)
+CI_BOTH double ci_cospi64(double x)
 {
     const double pi = 3.14159265358979311600, sign = x > 0.5 ? -1 : 1, y = x > 0.5 ? 1 - x : x;
     const int sine = y > 0.25;

@@ -5,6 +5,7 @@
  *  A number depends on what it is for, never on the rank, thread or shard that asks.
  *  Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011 (Random123). */
 #include <stdint.h>
+#include "ci/types.h"
 
 typedef enum ci_purpose {
     CI_RANDOM_SHUFFLE = 1,   /**< counter (epoch, position, 0, 0)                  */
@@ -28,10 +29,10 @@ ci_u32x4 ci_philox(uint32_t seed, uint32_t purpose, uint32_t c0, uint32_t c1, ui
                    uint32_t c3);
 
 /** Uniform in [0,1): the upper 24 bits of w, exact in float. */
-static inline float ci_unit(uint32_t w) { return (float)(w >> 8) * 0x1p-24f; }
+CI_BOTH float ci_unit(uint32_t w) { return (float)(w >> 8) * 0x1p-24f; }
 
 /** Uniform in [0,n) without a division; n > 0.  The bias is below n / 2^32. */
-static inline uint32_t ci_below(uint32_t w, uint32_t n)
+CI_BOTH uint32_t ci_below(uint32_t w, uint32_t n)
 {
     return (uint32_t)(((uint64_t)w * n) >> 32);
 }

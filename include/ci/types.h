@@ -3,6 +3,13 @@
 /** Integer kinds: ci_lid counts within a rank, block or batch; ci_gid across ranks and files. */
 #include <stdint.h>
 
+/** Of an inline function that device code calls, too. */
+#ifdef __CUDACC__
+#define CI_BOTH static inline __host__ __device__
+#else
+#define CI_BOTH static inline
+#endif
+
 typedef int32_t ci_lid;
 typedef int64_t ci_gid;
 
@@ -12,7 +19,7 @@ typedef int64_t ci_gid;
 
 /** First item of part `part` when n items are cut into n_part contiguous parts of nearly equal
  *  size: the one rule for ranks, threads, blocks and folds. */
-static inline ci_gid ci_part(ci_gid n, ci_gid part, ci_gid n_part)
+CI_BOTH ci_gid ci_part(ci_gid n, ci_gid part, ci_gid n_part)
 {
     return n / n_part * part + n % n_part * part / n_part;
 }

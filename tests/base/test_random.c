@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "ci/philox.h"
 #include "ci/random.h"
 
 /* The known answers for philox4x32-10 that Random123 ships (kat_vectors). */
@@ -20,6 +21,19 @@ static void philox__gives_the_known_answers(void **state)
         const uint32_t *c = kat[i].ctr;
         const ci_u32x4 r = ci_philox(kat[i].key[0], kat[i].key[1], c[0], c[1], c[2], c[3]);
         assert_memory_equal(r.v, kat[i].want, sizeof r.v);
+    }
+}
+
+/* The kernels' own rounds against the library's. */
+static void philox_words__are_those_of_the_library(void **state)
+{
+    uint32_t c[6] = {1, 2, 3, 4, 5, 6};
+
+    (void)state;
+    for (int k = 0; k < 2000; k++) {
+        const ci_u32x4 want = ci_philox(c[0], c[1], c[2], c[3], c[4], c[5]), got = ci_philox_words(c[0], c[1], c[2], c[3], c[4], c[5]);
+        assert_memory_equal(got.v, want.v, sizeof want.v);
+        c[k % 6] = want.v[k % 4];
     }
 }
 
@@ -112,6 +126,7 @@ static void permutation__makes_all_orders_equally_likely(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(philox__gives_the_known_answers),
+    cmocka_unit_test(philox_words__are_those_of_the_library),
     cmocka_unit_test(unit__stays_below_one_and_is_exact),
     cmocka_unit_test(below__covers_its_range_and_no_more),
     cmocka_unit_test(permutation__holds_every_number_once),
