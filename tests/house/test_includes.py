@@ -30,7 +30,7 @@ OWNER = {
     "store": "store h5 export",
     "batch": "batch scaler split curriculum",
     "ops": "ops kernels kernel",
-    "model": "model explain gat",
+    "model": "model devmodel explain gat",
     "loss": "loss",
     "optim": "optim schedule",
     "ckpt": "ckpt trail",
