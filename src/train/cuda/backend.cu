@@ -4,7 +4,7 @@
 #include "ci/ring.h"
 
 extern const ci_runtime ci_cuda_runtime;   /* src/device/cuda */
-extern const ci_ring_table ci_cuda_ring;   /* src/comm/cuda   */
+extern const ci_ring_table ci_cuda_ring __attribute__((weak)); /* src/comm/cuda; NULL in a build without NCCL */
 
 #define EACH(X)                                                                                                                    \
     X(assemble) X(gemm) X(gemm_grad) X(embed) X(embed_back) X(input) X(gatv2) X(gatv2_back) X(gat) X(gat_back) X(transformer)      \
