@@ -229,6 +229,8 @@ typedef struct ci_k_cut {
     double *total;     /**< (n) added in the order of the shards */
 } ci_k_cut;
 
+enum { CI_LSTM_PRODUCTS = 38 }; /**< the most products of gradients of one LSTM: 5 L - 2, L <= 8 */
+
 typedef struct ci_k_lstm {
     ci_lstm_dim dim;
     ci_precision precision;
@@ -243,8 +245,9 @@ typedef struct ci_k_lstm_back {
     float *dx[8];      /**< added to, or written where overwrite has the bit */
     uint32_t overwrite;
     ci_k_grad w_ih, w_hh, b_ih, b_hh, att_w; /**< att_b has the gradient 0 */
-    ci_k_gemm_grad *out; /**< host (32): products that the caller hands to gemm_grad afterwards */
-    int *out_n;          /**< host */
+    ci_k_gemm_grad *out; /**< host (CI_LSTM_PRODUCTS): products that the caller hands to gemm_grad afterwards; their factors
+                              lie in keep, work and x, so those stay as they are until then */
+    int *out_n;          /**< host: 5 L - 2 */
 } ci_k_lstm_back;
 
 typedef struct ci_k_jump { /* jumping knowledge by attention, or the largest */
