@@ -70,6 +70,16 @@ CI_DEVICE float ci_relu_value(const ci_k_batch &b, ci_rows rows, int cols, uint3
     return ci_kept(b.step, operation, b.graph[g], element) ? x * b.step->keep : 0;
 }
 
+/** Bits that are set. */
+CI_DEVICE int ci_popc(uint32_t m)
+{
+#ifdef CI_EMULATED
+    return __builtin_popcount(m);
+#else
+    return __popc(m);
+#endif
+}
+
 /** Sums over a warp in one order: every lane has it afterwards. */
 CI_DEVICE float ci_warp_sum(float v)
 {
