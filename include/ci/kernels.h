@@ -159,7 +159,7 @@ typedef struct ci_k_gatv2 {
 } ci_k_gatv2;
 typedef struct ci_k_gatv2_back {
     const float *dy;
-    float *t;          /**< (nodes, H) work */
+    float *edge;       /**< (edges, H, 2) work: p and the gradient of the score */
     float *dl, *dr;    /**< overwritten */
     ci_k_grad w_e, a, bias;
 } ci_k_gatv2_back;
@@ -174,8 +174,8 @@ typedef struct ci_k_gat {
 } ci_k_gat;
 typedef struct ci_k_gat_back {
     const float *dy;
-    float *t;          /**< (nodes, H, 2) work: ... */
-    float *ds;         /**< (nodes, H, 2) work: sums of ds over in-edges, over out-edges */
+    float *edge;       /**< (edges, H, 2) work: p and the gradient of the score before the leaky ReLU */
+    float *ds;         /**< (nodes, H, 2) work: sums of those gradients over out-edges, over in-edges */
     float *dh;         /**< overwritten */
     ci_k_grad w_e, a_src, a_dst, a_e, bias;
 } ci_k_gat_back;
@@ -189,8 +189,8 @@ typedef struct ci_k_transformer {
 } ci_k_transformer;
 typedef struct ci_k_transformer_back {
     const float *dy;
-    float *t;          /**< (nodes, H) work */
-    float *dq, *dk, *dv, *dskip; /**< overwritten; dskip is a copy of dy */
+    float *edge;       /**< (edges, H, 2) work: p and the gradient of q . (k + W_e f) */
+    float *dq, *dk, *dv, *dskip; /**< overwritten; dskip is a copy of dy, or NULL */
     ci_k_grad w_e;
 } ci_k_transformer_back;
 
