@@ -68,7 +68,7 @@ always  := -std=gnu11 -ffp-contract=off -fno-math-errno -pthread
 ext     := hdf5 mpi yaml jansson xxhash crypto random123 z lzma zstd
 inc     := $(foreach l,$(ext),$($(l).inc))
 flags    = $(always) $(warn) $(CFLAGS) $(san) -Iinclude $(CPPFLAGS) $(inc)
-libs    := $(foreach l,$(ext),$($(l).lib)) -lm
+libs    := $(foreach l,$(ext),$($(l).lib)) -lm -ldl
 target  := $(shell $(CC) -dumpmachine 2>/dev/null)
 isas    := $(if $(filter x86_64-%,$(target)),avx512 avx2 generic,generic)
 # Unrolled kernels full of checks take a compiler minutes at -O3.

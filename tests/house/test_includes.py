@@ -45,7 +45,7 @@ HEADER = {name: folder for folder, names in OWNER.items() for name in names.spli
 # Which folder may include a library; everything else in <> is C or POSIX.
 LIBRARY = [(r"yaml\.h", "conf"), (r"mpi\.h", "comm"), (r"(hdf5|H5\w*)\.h", "store"), (r"jansson\.h", "base"), (r"xxh\w*\.h", "base"),
            (r"openssl/.*", "base"), (r"Random123/.*", "base"), (r"zlib\.h", "csv"), (r"lzma\.h", "csv"), (r"zstd\w*\.h", "csv"), (r"sqlite3\.h", "registry"),
-           (r"cuda\w*\.h", "device"), (r"nccl\.h", "comm"), (r"type_traits", "train")]
+           (r"cuda\w*\.h", "device"), (r"nccl\.h", "comm"), (r"type_traits", "train"), (r"dlfcn\.h", "device")]
 SYSTEM = set("""aio assert complex ctype errno fenv float inttypes limits locale math setjmp signal stdalign stdarg stdatomic stdbool stddef
 stdint stdio stdlib stdnoreturn string tgmath threads time dirent fcntl glob libgen malloc poll pthread sched semaphore strings termios
 unistd fnmatch ftw getopt spawn alloca immintrin x86intrin cpuid execinfo sys/file sys/ioctl sys/mman sys/prctl sys/resource
