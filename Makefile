@@ -13,7 +13,7 @@ PREFIX  ?= /usr/local
 ifeq ($(origin CC),default)
 CC      := cc
 endif
-CFLAGS  ?= -O2 -g
+CFLAGS  ?= $(if $(SAN),-O1 -g1,-O2 -g)
 CUDA    ?= auto
 V       ?= 0
 WERROR  ?= 0

@@ -6,6 +6,7 @@ The first three lines of a test may say, in a comment,
     TIMEOUT: 300      seconds until its processes are ended (default 120; under sanitizers 4 times that)
     SAN: yes | no     under sanitizers: C programs unless they say no, scripts only when they say yes
     SOAK: yes         only with --soak
+    SOAK: too         also with --soak, which sets CANIDS_SOAK=1: every case of what is sampled else
 A test prints `ok ...`, `not ok ...`, `skip - name: reason` lines; what exits non-zero, prints no line or leaves a process behind failed.
 The last line is `N passed, N failed, N skipped`."""
 import argparse
@@ -76,7 +77,7 @@ def find(build, san, soak):
             path = "tests/%s/%s" % (folder, name)
             with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
                 head = "".join(f.readline() for _ in range(3))
-            if ("SOAK: yes" in head) != soak:
+            if ("SOAK: yes" in head) != soak and not (soak and "SOAK: too" in head):
                 continue
             if san and ("SAN: no" in head if name.endswith(".c") else "SAN: yes" not in head):
                 continue
@@ -229,6 +230,8 @@ def main():
     p.add_argument("-j", type=int, default=min(2, os.cpu_count() or 1), help="single-process tests at a time")
     p.add_argument("-l", "--list", action="store_true")
     a = p.parse_args()
+    if a.soak:
+        os.environ["CANIDS_SOAK"] = "1"
     a.build = os.path.relpath(os.path.abspath(a.build), ROOT)
     shared = os.path.abspath(os.environ.get("CANIDS_SHARED", os.path.join(ROOT, "..", "shared")))
     cases = []
