@@ -2,6 +2,7 @@
 #define CI_ELEMENTARY32_H
 /** Elementary functions in float, for kernels of the processor and of devices: the bits are the same everywhere, as every step is
  *  IEEE's and what is fused is written so.  Those in double are in ci/elementary.h. */
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 #include "ci/types.h"
@@ -33,6 +34,26 @@ CI_BOTH float ci_expf(float x)
     memcpy(&s1, &b1, sizeof s1);
     memcpy(&s2, &b2, sizeof s2);
     return p * s1 * s2;
+}
+
+/** exp(x) for x in [-80, 80], 2 ulp: ci_expf without fused steps, which are a call an element where the machine is not known to
+ *  have them.  NaN for NaN. */
+CI_BOTH float ci_exp80f(float x)
+{
+    const float t = x * 1.44269504088896341f + 12582912.0f, n = t - 12582912.0f;
+    const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f, s;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = (p * (r * r) + r) + 1.0f;
+    uint32_t bits;
+    memcpy(&bits, &t, sizeof bits);
+    bits = (bits - 0x4B400000u + 127u) << 23;
+    memcpy(&s, &bits, sizeof s);
+    return p * s;
 }
 
 /** log(x) for normal x > 0, at most 1 ulp from the true value.  Source: polynomial of Cephes logf. */
@@ -87,6 +108,18 @@ CI_BOTH float ci_tanhf(float x)
     q = __builtin_fmaf(q, z, 2.26843463243900e-3f);
     q = __builtin_fmaf(q, z, 4.89352518554385e-3f);
     return p * x / q;
+}
+
+/** Two standard normal numbers of a point (u, v) of the square [-1, 1)^2, by the polar method: 0 when the point is outside of the unit
+ *  disc or its centre, and refused.  Source: Marsaglia, Bray, "A convenient method for generating normal variables", SIAM Review 1964. */
+CI_BOTH int ci_polarf(float u, float v, float *x, float *y)
+{
+    const float s = u * u + v * v;
+    if (s >= 1.0f || s <= 0.0f) return 0;
+    const float f = sqrtf(-2.0f * ci_logf(s) / s);
+    *x = u * f;
+    *y = v * f;
+    return 1;
 }
 
 #endif

@@ -1,27 +1,8 @@
 /* The latent normal distribution, some elements at a time. */
+#include "ci/elementary32.h"
 #include "loss_priv.h"
 
 enum { SOME = 16 };
-
-/** exp of SOME numbers in [-80, 80], 2 ulp: ci_expf without fused steps, which are a call an element where the
- *  machine is not known to have them. */
-static void exp_some(const float *x, float *y)
-{
-    for (int k = 0; k < SOME; k++) {
-        const float t = x[k] * 1.44269504088896341f + 12582912.0f, n = t - 12582912.0f;
-        const float r = (x[k] - n * 0.693359375f) + n * 2.12194440e-4f;
-        float p = 1.9875691500e-4f;
-        p = p * r + 1.3981999507e-3f;
-        p = p * r + 8.3334519073e-3f;
-        p = p * r + 4.1665795894e-2f;
-        p = p * r + 1.6666665459e-1f;
-        p = p * r + 5.0000001201e-1f;
-        p = (p * (r * r) + r) + 1.0f;
-        union { float f; uint32_t u; } bits = {.f = t};
-        bits.u = (bits.u - 0x4B400000u + 127u) << 23;
-        y[k] = p * bits.f;
-    }
-}
 
 /** Up to SOME elements of logvar: clamped and halved where asked, exp of that, and 1 where the clamp let it pass. */
 struct some { float v[SOME], e[SOME], pass[SOME]; };
@@ -37,7 +18,7 @@ static void some_load(const float *logvar, ci_lid n, float limit, float factor, 
     }
     float arg[SOME];
     for (int k = 0; k < SOME; k++) arg[k] = s->v[k] * factor;
-    exp_some(arg, s->e);
+    for (int k = 0; k < SOME; k++) s->e[k] = ci_exp80f(arg[k]);
 }
 
 double CI_SYM(kl_row)(const float *mu, const float *logvar, ci_lid cols, float limit, float scale, float *dmu, float *dlogvar)
