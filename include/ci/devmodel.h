@@ -17,6 +17,7 @@ typedef struct ci_devmodel_room {
     int n_rank;                             /**< room for what cuts gather */
     bool training;                          /**< gradients, too */
     ci_precision precision;
+    size_t budget;                /**< bytes; products are only gathered where their factors fit into it. 0: as memory allows */
 } ci_devmodel_room;
 
 /** What a pass works on; device memory but for the structs themselves. */

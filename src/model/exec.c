@@ -2,8 +2,7 @@
 #include <string.h>
 #include "model_priv.h"
 
-/** \param [in] raw  the frames' edges are wanted */
-static ci_rc check(const ci_model *m, const ci_scratch *s, const ci_batch *b, bool raw)
+ci_rc ci_shard_check(const ci_model *m, const ci_scratch *s, const ci_batch *b, bool raw)
 {
     ci_rc rc = CI_OK;
     if (b->n_graph < 0 || b->n_graph > s->max_graph || b->n_node > s->max_node || b->n_edge > s->max_edge || b->n_raw > s->max_raw)
@@ -148,7 +147,7 @@ ci_rc ci_model_run(const ci_model_pass *a, int backward, ci_lid k)
 
     if (!backward && k == 0) {
         s->n_graph = NONE;
-        CI_TRY(check(a->m, s, b, ci_model_wants_raw(a->m)));
+        CI_TRY(ci_shard_check(a->m, s, b, ci_model_wants_raw(a->m)));
         CI_TRY(check_step(a->m, a->step, b));
         s->n_graph = b->n_graph;
         s->n_node = b->n_node;
@@ -185,7 +184,7 @@ static ci_rc judged(const ci_model *m, const float *w, const float *state, ci_sc
     ci_rc rc = CI_OK;
 
     s->n_graph = NONE; /* no backward pass follows this one */
-    CI_TRY(check(m, s, b, m->dim.kind == CI_VGAE || (m->dim.message && n > m->n_recon)));
+    CI_TRY(ci_shard_check(m, s, b, m->dim.kind == CI_VGAE || (m->dim.message && n > m->n_recon)));
     if (b->n_graph) CI_TRY(evaluate(m, w, state, s, b, NONE, n));
 done:
     return rc;

@@ -148,6 +148,14 @@ ci_rc ci_model_name_outputs(ci_model *m);
 
 /** Fill in when values and gradients live and which gradients are added to. */
 void ci_model_live(ci_model *m);
+void ci_life_reach(struct life *l, ci_lid step);
+/** Memory for a tensor while it lives. */
+struct buffer {
+    struct life life;
+    size_t size, at; /**< floats */
+};
+/** A place for each; those whose lives do not meet may share theirs.  \return floats in all */
+size_t ci_buffers_place(struct buffer *all, ci_lid n);
 ci_lid ci_model_rows(enum rows rows, ci_lid n_graph, ci_lid n_node, ci_lid n_edge, ci_lid n_raw);
 
 /* For the kinds. */
@@ -176,6 +184,8 @@ static inline const float *edge_values(const struct pass *p)
 uint32_t ci_hidden_groups(const struct pass *p, ci_lid graph);
 /** Of row y, columns first .. first + n - 1 of a set's: 0 where their group is hidden. */
 void ci_hide_columns(const struct ci_feature *column, ci_lid n, uint32_t hidden, float *y);
+/** \param [in] raw  the frames' edges are wanted */
+ci_rc ci_shard_check(const ci_model *m, const ci_scratch *s, const ci_batch *b, bool raw);
 /** What closed cut of this record, of a direction. */
 const struct closed *ci_cut_of(const struct pass *p, int backward, const struct record *r);
 /** Which rows are one graph's, of a tensor. */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include "model_priv.h"
 
-static void reach(struct life *l, ci_lid step)
+void ci_life_reach(struct life *l, ci_lid step)
 {
     l->first = CI_MIN(l->first, step);
     l->last = CI_MAX(l->last, step);
@@ -20,24 +20,24 @@ void ci_model_live(ci_model *m)
         for (ci_lid j = 0; j < r->n_in; j++) {
             struct tensor *t = &m->tensor[r->in[j]];
             r->add[j] = t->grad.last >= 0; /* a later record has written it: backward went there first */
-            reach(&t->value, k);
-            reach(&t->grad, back);
-            if (!ci_model_kinds[r->kind].blind) reach(&t->value, back);
+            ci_life_reach(&t->value, k);
+            ci_life_reach(&t->grad, back);
+            if (!ci_model_kinds[r->kind].blind) ci_life_reach(&t->value, back);
         }
         if (r->out != NONE) {
-            reach(&m->tensor[r->out].value, k);
-            reach(&m->tensor[r->out].grad, back);
-            if (r->kind == POOL_MAX) reach(&m->tensor[r->out].value, back);
+            ci_life_reach(&m->tensor[r->out].value, k);
+            ci_life_reach(&m->tensor[r->out].grad, back);
+            if (r->kind == POOL_MAX) ci_life_reach(&m->tensor[r->out].value, back);
         }
         for (int j = 0; j < AUX_OF && r->aux[j] != NONE; j++) {
-            reach(&m->tensor[r->aux[j]].value, k);
-            reach(&m->tensor[r->aux[j]].value, back);
-            reach(&m->tensor[r->aux[j]].grad, back);
+            ci_life_reach(&m->tensor[r->aux[j]].value, k);
+            ci_life_reach(&m->tensor[r->aux[j]].value, back);
+            ci_life_reach(&m->tensor[r->aux[j]].grad, back);
         }
     }
     for (ci_lid t = 0; t < m->n_tensor; t++)
-        if (m->tensor[t].kept) reach(&m->tensor[t].value, R);
-    if (m->edge != NONE) reach(&m->tensor[m->edge].value, 2 * R); /* convolutions read it both ways */
+        if (m->tensor[t].kept) ci_life_reach(&m->tensor[t].value, R);
+    if (m->edge != NONE) ci_life_reach(&m->tensor[m->edge].value, 2 * R); /* convolutions read it both ways */
 }
 
 ci_lid ci_model_rows(enum rows rows, ci_lid n_graph, ci_lid n_node, ci_lid n_edge, ci_lid n_raw)
@@ -49,11 +49,6 @@ ci_lid ci_model_rows(enum rows rows, ci_lid n_graph, ci_lid n_node, ci_lid n_edg
     default: return n_raw;
     }
 }
-
-struct buffer {
-    struct life life;
-    size_t size, at; /* floats */
-};
 
 static int meet(struct life a, struct life b) { return a.first <= b.last && b.first <= a.last; }
 
@@ -72,20 +67,27 @@ static size_t place(const struct buffer *all, ci_lid n, const struct buffer *b)
     return at;
 }
 
+size_t ci_buffers_place(struct buffer *all, ci_lid n)
+{
+    size_t total = 0;
+    for (ci_lid k = 0; k < n; k++) {
+        all[k].at = all[k].size ? place(all, k, &all[k]) : 0;
+        total = CI_MAX(total, all[k].at + all[k].size);
+    }
+    return total;
+}
+
 /** Places for value (2t) and gradient (2t + 1) of each tensor t.  \return floats in all */
 static size_t layout(const ci_model *m, const ci_scratch *s, struct buffer *all)
 {
-    size_t total = 0;
     for (ci_lid k = 0; k < 2 * m->n_tensor; k++) {
         const struct tensor *t = &m->tensor[k / 2];
         const size_t rows = (size_t)ci_model_rows(t->rows, s->max_graph, s->max_node, s->max_edge, s->max_raw);
         struct buffer *b = &all[k];
         b->life = k % 2 ? t->grad : t->value;
         b->size = (rows * (size_t)(k % 2 ? t->grad_cols : t->cols) + 15) & ~(size_t)15; /* lines of 64 bytes */
-        b->at = b->size ? place(all, k, b) : 0;
-        total = CI_MAX(total, b->at + b->size);
     }
-    return total;
+    return ci_buffers_place(all, 2 * m->n_tensor);
 }
 
 /** Floats that the kinds compute in, and ci_affinity in judging graphs: the most that one of them wants. */

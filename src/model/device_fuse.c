@@ -1,0 +1,56 @@
+/** Which records are made in one launch.  The processor's passes, record by record, are what these are held against. */
+#include "device_priv.h"
+
+/** A relu in the place of what record k makes, right behind it. */
+static bool relu_behind(const ci_model *m, ci_lid k)
+{
+    const enum kind kind = m->record[k].kind;
+    const struct record *r = k + 1 < m->n_record ? &m->record[k + 1] : NULL;
+    if (kind != LINEAR && kind != GATV1 && kind != GATV2 && kind != TRANSFORMER) return false;
+    return r && r->kind == RELU && r->out == m->record[k].out && r->training == m->record[k].training && (k + 1 < m->n_recon) == (k < m->n_recon);
+}
+
+/** Does record k read what one of records from .. k - 1 makes? */
+static bool waits(const ci_model *m, ci_lid from, ci_lid k)
+{
+    for (ci_lid j = from; j < k; j++)
+        if (m->record[j].out == m->record[k].in[0]) return true;
+    return false;
+}
+
+/** Linear layers next to each other, relus of theirs among them: a product that waits for none of the others joins them. */
+static ci_lid forward_group(ci_devmodel *dm, ci_lid from)
+{
+    const ci_model *m = dm->m;
+    ci_lid k = from, n = 0;
+
+    for (; n < CI_MODEL_LAYERS && k < m->n_record && m->record[k].kind == LINEAR && !waits(m, from, k); n++) {
+        if (m->record[k].training != m->record[from].training || (k < m->n_recon) != (from < m->n_recon)) break;
+        dm->fused[k].forward = k > from;
+        k += dm->fused[k].relu ? 2 : 1;
+    }
+    dm->fused[from].n = n;
+    return k;
+}
+
+/** Linear layers of one input, next to each other: gradients of it are made together, when the last one's is. */
+static ci_lid backward_group(ci_devmodel *dm, ci_lid from)
+{
+    const ci_model *m = dm->m;
+    ci_lid k = from;
+    while (k + 1 < m->n_record && m->record[k + 1].kind == LINEAR && m->record[k + 1].in[0] == m->record[from].in[0]) dm->fused[k++].backward = true;
+    dm->fused[k].n_back = k + 1 - from;
+    return k + 1;
+}
+
+void ci_device_fuse(ci_devmodel *dm)
+{
+    const ci_model *m = dm->m;
+    for (ci_lid k = 0; k < m->n_record; k++) {
+        if (!relu_behind(m, k)) continue;
+        dm->fused[k].relu = true;
+        dm->fused[k + 1].forward = true;
+    }
+    for (ci_lid k = 0; k < m->n_record;) k = m->record[k].kind == LINEAR ? forward_group(dm, k) : k + 1;
+    for (ci_lid k = 0; k < m->n_record;) k = m->record[k].kind == LINEAR ? backward_group(dm, k) : k + 1;
+}
