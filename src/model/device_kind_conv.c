@@ -12,18 +12,20 @@ void ci_device_gatv2_space(const ci_model *m, const ci_kernels *k, const struct 
 {
     (void)m, (void)k;
     out[KEEP0] = (struct space){PER_NODE, 2 * r->H};
-    out[WORK0] = (struct space){PER_NODE, r->H};
+    out[WORK0] = (struct space){PER_EDGE, 2 * r->H};
 }
 
 void ci_device_attention_space(const ci_model *m, const ci_kernels *k, const struct record *r, struct space *out)
 {
-    ci_device_gatv2_space(m, k, r, out);
+    (void)m, (void)k;
+    out[KEEP0] = (struct space){PER_NODE, 2 * r->H};
+    out[WORK0] = (struct space){PER_NODE, r->H};
 }
 
 void ci_device_gatv1_space(const ci_model *m, const ci_kernels *k, const struct record *r, struct space *out)
 {
     (void)m, (void)k;
-    for (int at = 0; at < KEEP_OF; at++) out[at] = (struct space){PER_NODE, 2 * r->H};
+    for (int at = 0; at < KEEP_OF; at++) out[at] = (struct space){at == WORK0 ? PER_EDGE : PER_NODE, 2 * r->H};
 }
 
 static ci_k_gatv2 gatv2_of(const struct devpass *p, const struct record *r)
@@ -43,7 +45,7 @@ ci_rc ci_device_gatv2(struct devpass *p, const struct record *r)
 ci_rc ci_device_gatv2_back(struct devpass *p, const struct record *r)
 {
     const ci_k_gatv2 a = gatv2_of(p, r);
-    const ci_k_gatv2_back g = {.dy = dev_grad(p, r->out), .t = dev_keep(p, r, WORK0), .dl = dev_grad(p, r->in[0]),
+    const ci_k_gatv2_back g = {.dy = dev_grad(p, r->out), .edge = dev_keep(p, r, WORK0), .dl = dev_grad(p, r->in[0]),
                                .dr = dev_grad(p, r->in[1]), .w_e = ci_device_grad(p, r, 0), .a = ci_device_grad(p, r, 1),
                                .bias = ci_device_grad(p, r, 2)};
     assert(!r->add[0] && !r->add[1]);
@@ -68,7 +70,7 @@ ci_rc ci_device_gatv1(struct devpass *p, const struct record *r)
 ci_rc ci_device_gatv1_back(struct devpass *p, const struct record *r)
 {
     const ci_k_gat a = gatv1_of(p, r);
-    const ci_k_gat_back g = {.dy = dev_grad(p, r->out), .t = dev_keep(p, r, WORK0), .ds = dev_keep(p, r, WORK1),
+    const ci_k_gat_back g = {.dy = dev_grad(p, r->out), .edge = dev_keep(p, r, WORK0), .ds = dev_keep(p, r, WORK1),
                              .dh = dev_grad(p, r->in[0]), .w_e = ci_device_grad(p, r, 0), .a_src = ci_device_grad(p, r, 1),
                              .a_dst = ci_device_grad(p, r, 2), .a_e = ci_device_grad(p, r, 3), .bias = ci_device_grad(p, r, 4)};
     assert(!r->add[0]);
@@ -93,7 +95,7 @@ ci_rc ci_device_transformer(struct devpass *p, const struct record *r)
 ci_rc ci_device_transformer_back(struct devpass *p, const struct record *r)
 {
     const ci_k_transformer a = transformer_of(p, r);
-    const ci_k_transformer_back g = {.dy = dev_grad(p, r->out), .t = dev_keep(p, r, WORK0), .dq = dev_grad(p, r->in[0]),
+    const ci_k_transformer_back g = {.dy = dev_grad(p, r->out), .edge = dev_keep(p, r, WORK0), .dq = dev_grad(p, r->in[0]),
                                      .dk = dev_grad(p, r->in[1]), .dv = dev_grad(p, r->in[2]), .dskip = dev_grad(p, r->in[3]),
                                      .w_e = ci_device_grad(p, r, 0)};
     assert(!r->add[0] && !r->add[1] && !r->add[2] && !r->add[3]);

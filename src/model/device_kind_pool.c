@@ -28,7 +28,7 @@ ci_rc ci_device_lstm(struct devpass *p, const struct record *r)
 ci_rc ci_device_lstm_back(struct devpass *p, const struct record *r)
 {
     const ci_k_lstm a = lstm_of(p, r);
-    ci_k_gemm_grad out[LSTM_PRODUCTS];
+    ci_k_gemm_grad out[CI_LSTM_PRODUCTS];
     int n = 0;
     ci_k_lstm_back g = {.dy = dev_grad(p, r->out), .work = dev_keep(p, r, WORK0), .overwrite = ci_device_overwrite(r),
                         .w_ih = ci_device_grad(p, r, 0), .w_hh = ci_device_grad(p, r, 1), .b_ih = ci_device_grad(p, r, 2),

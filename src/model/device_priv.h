@@ -8,7 +8,7 @@
 #include "ci/devmodel.h"
 #include "model_priv.h"
 
-enum { PRODUCT_MAX = 256, KEEP_OF = 4, LSTM_PRODUCTS = 32 };
+enum { PRODUCT_MAX = 256, KEEP_OF = 4 };
 
 /** Memory of a record beside its tensors. */
 enum { KEEP0, KEEP1, WORK0, WORK1 };
