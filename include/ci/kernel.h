@@ -63,7 +63,7 @@ CI_DEVICE bool ci_kept(const ci_k_step *s, uint32_t operation, int64_t graph, ui
 /** What relu leaves of x, with dropout in training. */
 CI_DEVICE float ci_relu_value(const ci_k_batch &b, ci_rows rows, int cols, uint32_t operation, int row, int col, float x)
 {
-    if (x <= 0) return 0; /* not a number stays what it is */
+    if (0.0f > x) return 0; /* not a number and -0 stay what they are */
     if (!b.training || b.step->drop == 0) return b.training ? x * b.step->keep : x;
     const int g = ci_graph_of(b, rows, row);
     const uint32_t element = (uint32_t)(row - ci_graph_first(b, rows, g)) * (uint32_t)cols + (uint32_t)col;

@@ -54,7 +54,7 @@ typedef enum ci_pooling { CI_POOL_MEAN, CI_POOL_MAX, CI_POOL_SUM, CI_POOL_ATTENT
 typedef enum ci_window_use { CI_WINDOW_NONE, CI_WINDOW_POOL, CI_WINDOW_LINEAR, CI_WINDOW_BOTH } ci_window_use; /**< bits */
 typedef enum ci_neighbour { CI_NEIGHBOUR_NONE, CI_NEIGHBOUR_GAUSSIAN, CI_NEIGHBOUR_EXACT } ci_neighbour;
 
-enum { CI_MODEL_LAYERS = 8, CI_PARAM_NAME = 32, CI_MASKS = 7 };
+enum { CI_MODEL_LAYERS = 8, CI_PARAM_NAME = 32 };
 
 /** Shapes; int32 and float alone, so that a checkpoint can hold them by name (ci_model_dim_text). */
 typedef struct ci_model_dim {

@@ -92,6 +92,7 @@ typedef struct ci_dropout {
     float scale;   /**< 1 / (1 - probability)                      */
 } ci_dropout;
 
+enum { CI_MASKS = 7 }; /**< judging hides node i of a graph with mask i % CI_MASKS */
 enum { CI_GATV2_BLOCK = 32 }; /**< edges whose projections are held at a time */
 
 typedef enum ci_gemm_start { CI_GEMM_ZERO, CI_GEMM_ADD, CI_GEMM_BIAS } ci_gemm_start;
