@@ -1,7 +1,7 @@
 /* The body of a batch from the pool of packed graphs. */
 #include "ci/kernel.h"
 
-enum { THREADS = 256 };
+enum { THREADS = 256, WARPS = THREADS / CI_WARP };
 
 /** n elements, a thread every THREADS-th: neighbours read and write neighbours. */
 template <typename T> CI_DEVICE void copy(T *to, const T *from, int64_t n)
@@ -32,7 +32,7 @@ CI_DEVICE struct part part_of(const ci_k_batch &b, const ci_k_pool &pool, ci_row
 CI_DEVICE void sort_edges(const int32_t *key, int n_edge, int edge_first, int n_node, int32_t *first, int32_t *list)
 {
     const int lane = threadIdx.x % CI_WARP;
-    for (int i = threadIdx.x / CI_WARP; i < n_node; i += THREADS / CI_WARP) {
+    for (int i = threadIdx.x / CI_WARP; i < n_node; i += WARPS) {
         int less = 0, own = 0;
         for (int k = 0; k < n_edge; k += CI_WARP) {
             const int at = k + lane < n_edge ? key[k + lane] : n_node;
@@ -69,7 +69,7 @@ CI_DEVICE void put_nodes(const ci_k_batch &b, const ci_k_pool &pool, int g)
     copy(b.x + (int64_t)n.first * b.n_feature, pool.x + n.from * b.n_feature, (int64_t)n.n * b.n_feature);
     if (b.n_edge_feature) copy(b.e + (int64_t)e.first * b.n_edge_feature, pool.e + e.from * b.n_edge_feature, (int64_t)e.n * b.n_edge_feature);
     for (int k = threadIdx.x; k < e.n; k += THREADS) b.in_src[e.first + k] = n.first + in_src[k];
-    for (int i = threadIdx.x / CI_WARP; i < n.n; i += THREADS / CI_WARP) {
+    for (int i = threadIdx.x / CI_WARP; i < n.n; i += WARPS) {
         if (threadIdx.x % CI_WARP == 0) b.in_first[n.first + i] = e.first + in_first[i];
         for (int k = in_first[i] + (int)threadIdx.x % CI_WARP; k < in_first[i + 1]; k += CI_WARP) b.in_dst[e.first + k] = n.first + i;
     }
