@@ -119,6 +119,9 @@ def environment(case, tmp, shared):
     env = dict(os.environ, **MPI_ENV)
     env.update(CANIDS_BUILD=case.build, CANIDS_SHARED=shared, CMOCKA_MESSAGE_OUTPUT="TAP", TMPDIR=tmp, LC_ALL="C.UTF-8",
                PYTHONDONTWRITEBYTECODE="1")
+    emulated = os.path.join(ROOT, case.build, "tests/emu/libcanids_cuda.so")
+    if os.path.exists(emulated):
+        env.setdefault("CANIDS_BACKEND", emulated)
     if case.san:
         leaks = case.path.endswith(".c") and not case.uses_mpi()
         env["ASAN_OPTIONS"] = "detect_leaks=%d" % leaks

@@ -4,7 +4,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build="gcc libc6-dev make git pkg-config libopenmpi-dev openmpi-bin libhdf5-openmpi-dev libyaml-dev libjansson-dev libxxhash-dev libssl-dev librandom123-dev zlib1g-dev liblzma-dev libzstd-dev"
-check="libcmocka-dev can-utils gzip xz-utils zstd clang libclang-rt-14-dev python3 python3-numpy python3-h5py-serial hdf5-tools mandoc slurm-wlm slurm-wlm-basic-plugins munge procps"
+check="g++ libcmocka-dev can-utils gzip xz-utils zstd clang libclang-rt-14-dev python3 python3-numpy python3-h5py-serial hdf5-tools mandoc slurm-wlm slurm-wlm-basic-plugins munge procps"
 fedora="gcc make git pkgconf openmpi-devel hdf5-openmpi-devel libyaml-devel jansson-devel xxhash-devel openssl-devel Random123-devel zlib-devel xz-devel libzstd-devel libcmocka-devel python3-numpy python3-h5py"
 spack="openmpi hdf5+mpi libyaml jansson xxhash openssl random123 zlib xz zstd cmocka"
 
