@@ -5,7 +5,8 @@
 #   make install  PREFIX=/usr/local DESTDIR=        make dist     a source archive of the commit
 #   make oracle   recompute tests/oracle with the programs they came from
 #   make fuzz     the fuzz targets of tests/fuzz, by clang, in BUILD-fuzz
-# Variables: BUILD CC CFLAGS CPPFLAGS LDFLAGS PREFIX DESTDIR CUDA=auto|0|1 SAN=address,undefined WERROR=1 V=1; lasting ones go into config.mk.
+# Variables: BUILD CC CFLAGS CPPFLAGS LDFLAGS PREFIX DESTDIR SAN=address,undefined WERROR=1 V=1, and for GPUs CUDA=auto|0|1 NVCC CUDA_ARCH NCCL=auto|0|1
+# NCCL_HOME NVCCFLAGS; lasting ones go into config.mk.
 -include config.mk
 
 BUILD   ?= build
@@ -15,6 +16,7 @@ CC      := cc
 endif
 CFLAGS  ?= $(if $(SAN),-O1 -g1,-O2 -g)
 CUDA    ?= auto
+NCCL    ?= auto
 V       ?= 0
 WERROR  ?= 0
 JOBS    ?= 2
@@ -28,8 +30,8 @@ all:
 ifneq ($(filter-out auto 0 1,$(CUDA)),)
 $(error CUDA is auto, 0 or 1, not '$(CUDA)')
 endif
-ifeq ($(CUDA),1)
-$(error this release has no CUDA backend yet: build with CUDA=0 or CUDA=auto)
+ifneq ($(filter-out auto 0 1,$(NCCL)),)
+$(error NCCL is auto, 0 or 1, not '$(NCCL)')
 endif
 
 # ---- sources: a folder of src/ is one part of the program, main.c its only entry
@@ -52,13 +54,18 @@ fuzz.in := base conf comm graph csv table vocab stream
 bench.with := $(patsubst %.c,$(B)/%.o,$(filter-out $(bench.c),$(wildcard tools/*.c)))
 helper   = $(patsubst %.c,$(B)/%.o,$(filter-out $(dir $1)test_%,$(wildcard $(dir $1)*.c)))
 
+# Under sanitizers there is no backend: they know nothing of a device, and the emulated one is tested.
+find.sh  = CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' CUDA='$(if $(SAN),0,$(CUDA))' NVCC='$(NVCC)' CUDA_ARCH='$(CUDA_ARCH)' NCCL='$(NCCL)' NCCL_HOME='$(NCCL_HOME)' \
+           sh tools/find.sh
+
 # ---- goals that compile look for the libraries first; the others work on a bare machine
 goals   := $(or $(MAKECMDGOALS),all)
 ifneq ($(filter-out demo check setup info clean dist bench soak oracle fuzz,$(goals)),)
 # write the shell words $2, a line each, to file $1 when it says something else: what depends on it is rebuilt when flags change
 quote    = '$(subst ','\'',$(strip $1))'
 stamp    = $(shell mkdir -p $(dir $1); printf '%s\n' $2 | cmp -s - $1 || printf '%s\n' $2 > $1)
-$(call stamp,$(B)/found.key,$(call quote,$(CC) $(CPPFLAGS) $(PKG_CONFIG) $(PKG_CONFIG_PATH) $(PKG_CONFIG_LIBDIR) $(PATH)))
+$(call stamp,$(B)/found.key,$(call quote,$(CC) $(CPPFLAGS) $(PKG_CONFIG) $(PKG_CONFIG_PATH) $(PKG_CONFIG_LIBDIR) $(PATH)) \
+  $(call quote,$(CUDA) $(NVCC) $(CUDA_HOME) $(CUDA_ARCH) $(NCCL) $(NCCL_HOME)))
 include $(B)/found.mk
 
 warn    := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
@@ -82,8 +89,13 @@ define_   = $(call quote,$(hash)define $1 "$(subst ",\",$(subst \,\\,$(strip $2)
 hash    := \#
 $(call stamp,$(B)/flags,$(call quote,$(flags) $(LDFLAGS) $(libs)))
 $(call stamp,$(B)/prefix,$(call quote,$(PREFIX)))
+backend  := $(if $(cuda.nvcc),$(B)/libcanids_cuda.so)
+cuda.obj := $(patsubst %.cu,$(B)/cuda/%.o,$(filter-out $(if $(nccl.found),,src/comm/cuda/ring.cu),$(cu)))
+cuda.cc   = $(cuda.nvcc) -std=c++20 -O3 -fmad=false -Iinclude $(cuda.gencode) -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra $(nccl.inc) $(NVCCFLAGS)
+$(call stamp,$(B)/flags.cuda,$(call quote,$(cuda.cc) $(nccl.lib)) $(call quote,$(cuda.state)) $(call quote,$(cuda.obj)))
 $(call stamp,$(B)/version.h,$(call define_,CI_VERSION,$(version)) $(call define_,CI_COMMIT,$(commit)) \
-  $(call define_,CI_CFLAGS,$(CC) $(always) $(CFLAGS) $(san)) $(call define_,CI_DATADIR,$(PREFIX)/share/canids))
+  $(call define_,CI_CFLAGS,$(CC) $(always) $(CFLAGS) $(san)) $(call define_,CI_DATADIR,$(PREFIX)/share/canids) \
+  $(call define_,CI_CUDA,$(cuda.state)))
 endif
 
 obj.one := $(patsubst %.c,$(B)/%.o,$(srcs.one))
@@ -95,7 +107,7 @@ cc       = @mkdir -p $(@D); $(if $(filter 0,$(V)),echo "  CC    $@";) $(if $(fil
 .PHONY: all lib tests benches demo check setup bench soak oracle fuzz fuzzers install dist info clean
 .DELETE_ON_ERROR:
 .SECONDARY:
-all: lib $(if $(wildcard src/cmd/main.c),$(B)/canids)
+all: lib $(if $(wildcard src/cmd/main.c),$(B)/canids) $(backend)
 lib: $(B)/libcanids.a
 tests: $(tests) $(emu)
 benches: $(bench)
@@ -103,7 +115,7 @@ fuzzers: $(fuzzers)
 
 $(B)/found.mk: tools/find.sh $(B)/found.key
 	@mkdir -p $(@D)
-	@CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' sh tools/find.sh > $@
+	@$(find.sh) > $@
 
 # The archive is made anew: a source file that went away must not live on in it.
 $(B)/libcanids.a: $(objs)
@@ -150,6 +162,15 @@ $(fuzzers): $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(foreach f,$(fuzz.in),$(filt
 	@echo "  LD    $@"
 	$(Q)$(CC) $(CFLAGS) $(subst fuzzer-no-link,fuzzer,$(san)) -pthread $(LDFLAGS) -o $@ $^ $(libs)
 
+# The backend: one symbol, all of its own inside but NCCL, which is what the machine has.
+$(B)/cuda/src/train/cuda/backend.o: extra.nvcc = -DCI_CUDA_ARCH='"$(cuda.arch)"'
+$(B)/cuda/%.o: %.cu $(B)/flags.cuda
+	@mkdir -p $(@D); $(if $(filter 0,$(V)),echo "  NVCC  $@";) $(if $(filter 0,$(V)),,set -x;) $(cuda.cc) $(extra.nvcc) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+$(B)/libcanids_cuda.so: $(cuda.obj) $(B)/flags.cuda
+	@echo "  LD    $@"
+	$(Q)$(cuda.nvcc) -shared -cudart static -nodlink -Xcompiler -static-libstdc++,-static-libgcc -Xlinker --exclude-libs,ALL,-z,defs $(NVCCFLAGS) -o $@ \
+	  $(cuda.obj) $(nccl.lib)
+
 # The backend as tests have it: the same sources for the host, under tests/emu.
 emu.obj  = $(patsubst %.cu,$(B)/emu/%.o,$(cu)) $(patsubst %.cc,$(B)/emu/%.o,$(emu.cc))
 emu.cxx  = @mkdir -p $(@D); $(if $(filter 0,$(V)),echo "  CXX   $@";) $(if $(filter 0,$(V)),,set -x;) $(CXX) -std=gnu++20 -ffp-contract=off -fno-math-errno -pthread \
@@ -162,15 +183,14 @@ $(B)/tests/emu/libcanids_cuda.so: $(emu.obj)
 	@mkdir -p $(@D); echo "  LD    $@"
 	$(Q)$(CXX) -shared $(CFLAGS) $(san) -pthread $(LDFLAGS) -o $@ $^ $(mpi.lib)
 
--include $(patsubst %.o,%.d,$(objs) $(emu.obj) $(B)/src/cmd/main.o $(addsuffix .o,$(tests) $(bench) $(fuzzers)))
+-include $(patsubst %.o,%.d,$(objs) $(emu.obj) $(cuda.obj) $(B)/src/cmd/main.o $(addsuffix .o,$(tests) $(bench) $(fuzzers)))
 
 # ---- goals for people
 info:
 	@echo "canids $(version), sources $(words $(srcs)), tests $(words $(tests.c)); build folder $(B), prefix $(PREFIX)"
 	@echo "compiler   $(CC): $$($(CC) --version 2>/dev/null | head -n 1)"
 	@echo "flags      $(CFLAGS)$(if $(SAN), -fsanitize=$(SAN))"
-	@echo "cuda       none: this release has no CUDA backend yet"
-	@CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' sh tools/find.sh --info
+	@$(find.sh) --info
 setup:
 	@sh tools/setup.sh
 demo: setup
@@ -200,6 +220,7 @@ oracle:
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/canids
 	install -m 755 $(B)/canids $(DESTDIR)$(PREFIX)/bin/canids
+	$(if $(backend),install -d $(DESTDIR)$(PREFIX)/lib/canids && install -m 755 $(backend) $(DESTDIR)$(PREFIX)/lib/canids/)
 	install -m 644 doc/canids.1 $(DESTDIR)$(PREFIX)/share/man/man1/canids.1
 	cp -R config jobs $(DESTDIR)$(PREFIX)/share/canids/
 	install -m 644 README.md INSTALL.md LICENSE $(DESTDIR)$(PREFIX)/share/canids/

@@ -2,7 +2,7 @@
 # Find what canids is built on and print it as a make fragment.
 #   tools/find.sh          libraries of the program; one sentence on stderr and exit 1 for each that is missing
 #   tools/find.sh --info   the same as readable lines, never fails
-# Reads CC CPPFLAGS PKG_CONFIG PATH.  pkg-config comes first, the compiler wrappers second.
+# Reads CC CPPFLAGS PKG_CONFIG PATH CUDA NVCC CUDA_ARCH NCCL NCCL_HOME.  pkg-config comes first, the compiler wrappers second.
 set -u
 CC=${CC:-cc} CPPFLAGS=${CPPFLAGS:-} PKG_CONFIG=${PKG_CONFIG:-pkg-config}
 info=0 bad=0
@@ -113,6 +113,79 @@ if has cmocka; then
     row cmocka "pkg-config cmocka $("$PKG_CONFIG" --modversion cmocka)" "$(cflags cmocka)" "$(libs cmocka)"
 elif [ $info = 1 ]; then
     missing cmocka "cmocka was not found, the tests need it: install Debian libcmocka-dev, Fedora libcmocka-devel, Spack cmocka."
+fi
+
+# --- the CUDA backend: nvcc 12 or later, which knows C++20, and NCCL 2.18 or later, which knows how not to block
+cuda_state='' cuda_why='' nccl_why='' nvcc='' nccl=''
+find_nvcc() { # sets nvcc and what it can do, or cuda_why
+    if [ "${CUDA:-auto}" = 0 ]; then cuda_why="left out: CUDA=0"; return; fi
+    where="nvcc /usr/local/cuda/bin/nvcc"
+    [ -z "${CUDA_HOME:-}" ] || where="$CUDA_HOME/bin/nvcc"
+    for p in ${NVCC:-$where}; do
+        if nvcc=$(command -v "$p" 2>/dev/null); then break; fi
+    done
+    if [ -z "$nvcc" ]; then
+        cuda_why="nvcc was not found: install the CUDA toolkit 12.0 or later, load the CUDA module, or set NVCC or CUDA_HOME"
+        return
+    fi
+    version=$("$nvcc" --version 2>/dev/null | sed -n 's/.* V\([0-9.]*\).*/\1/p')
+    said=$(echo '#include <cuda_runtime.h>' | "$nvcc" -std=c++20 -x cu -E - 2>&1 >/dev/null) || {
+        cuda_why="$nvcc (${version:-no version}) compiles nothing, 12.0 or later is needed, and a host compiler that it knows: $(echo "$said" | grep -v '^$' | head -n 1)"
+        nvcc=''
+        return
+    }
+    knows=" $({ "$nvcc" --list-gpu-code; "$nvcc" --list-gpu-arch; } | tr '\n' ' ')"
+    arch='' gencode=''
+    for a in ${CUDA_ARCH:-sm_70 sm_80 sm_90 compute_90}; do
+        case "$knows" in *" $a "*) ;; *) continue ;; esac
+        arch="$arch${arch:+ }$a" gencode="$gencode -gencode arch=compute_${a#*_},code=$a"
+    done
+    if [ -z "$arch" ]; then
+        cuda_why="$nvcc $version knows none of ${CUDA_ARCH:-sm_70 sm_80 sm_90 compute_90}: set CUDA_ARCH, as in CUDA_ARCH='sm_90 compute_90'"
+        nvcc=''
+    fi
+}
+find_nccl() { # sets nccl, its flags, or nccl_why
+    nccl_inc='' nccl_lib=''
+    if [ "${NCCL:-auto}" = 0 ]; then nccl_why="left out: NCCL=0"; return; fi
+    if [ -n "${NCCL_HOME:-}" ]; then
+        nccl_inc="-isystem $NCCL_HOME/include" nccl_lib="-L$NCCL_HOME/lib -Xlinker -rpath,$NCCL_HOME/lib "
+    fi
+    # shellcheck disable=SC2086
+    nccl=$(printf '#include <nccl.h>\nversion NCCL_VERSION_CODE NCCL_MAJOR NCCL_MINOR NCCL_PATCH\n' | "$nvcc" $nccl_inc -x cu -E - 2>/dev/null |
+           sed -n 's/^version (*\([0-9]*\))* \([0-9]*\) \([0-9]*\) \([0-9]*\)$/\1 \2.\3.\4/p')
+    if [ -z "$nccl" ]; then
+        nccl_why="nccl.h was not found: install NCCL 2.18 or later (libnccl-dev) or set NCCL_HOME; without it one rank alone can use a GPU"
+        return
+    fi
+    if [ "${nccl%% *}" -lt 21800 ]; then
+        nccl_why="NCCL ${nccl#* } is older than 2.18, which canids needs: update it or set NCCL_HOME"
+        nccl=''
+        return
+    fi
+    nccl_lib="$nccl_lib-lnccl" nccl=${nccl#* }
+    try=$(mktemp -d) || exit 1
+    printf '#include <nccl.h>\nint main(void) { int v; return ncclGetVersion(&v); }\n' > "$try/a.cc"
+    # shellcheck disable=SC2086
+    "$nvcc" $nccl_inc -o "$try/a" "$try/a.cc" $nccl_lib >/dev/null 2>&1 || {
+        nccl_why="NCCL $nccl has a header here and no library: install libnccl-dev or set NCCL_HOME"
+        nccl=''
+    }
+    rm -rf "$try"
+}
+find_nvcc
+[ -z "$nvcc" ] || find_nccl
+if [ -z "$nvcc" ] && [ "${CUDA:-auto}" = 1 ]; then missing cuda "CUDA=1, but $cuda_why."; fi
+if [ -n "$nvcc" ] && [ -z "$nccl" ] && [ "${NCCL:-auto}" = 1 ]; then missing nccl "NCCL=1, but $nccl_why."; fi
+if [ $info = 1 ]; then
+    [ -z "$nvcc" ] && printf '%-10s %s\n' cuda "none: $cuda_why"
+    [ -n "$nvcc" ] && printf '%-10s %s\n' cuda "$nvcc $version: $arch" nccl "${nccl:-none: $nccl_why}"
+else
+    cuda_state="none: $cuda_why"
+    [ -n "$nvcc" ] && cuda_state="CUDA $version: $arch; $([ -n "$nccl" ] && echo "NCCL $nccl" || echo "no NCCL: $nccl_why")"
+    printf 'cuda.state := %s\ncuda.nvcc := %s\n' "$cuda_state" "$nvcc"
+    [ -n "$nvcc" ] && printf 'cuda.arch := %s\ncuda.gencode := %s\n' "$arch" "$gencode"
+    [ -n "$nccl" ] && printf 'nccl.found := %s\nnccl.inc := %s\nnccl.lib := %s\n' "$nccl" "$nccl_inc" "$nccl_lib"
 fi
 [ $info = 1 ] && exit 0
 exit $bad

@@ -66,9 +66,38 @@ def info_without_libraries(tmp):
 
 
 def cuda_is_not_there(tmp):
-    rc, out = make("BUILD=" + tmp + "/b", "CUDA=1", "lib")
+    """CUDA=1 where there is no nvcc is an error, CUDA=auto says what is missing and goes on; NCCL likewise."""
     odd, said = make("BUILD=" + tmp + "/b", "CUDA=yes", "lib")
-    return rc != 0 and "no CUDA backend yet" in out and odd != 0 and "not 'yes'" in said, out + said
+    if odd == 0 or "not 'yes'" not in said:
+        return False, said
+    rc, out = make("BUILD=" + tmp + "/b", "CUDA=1", "NVCC=" + tmp + "/none", tmp + "/b/found.mk")
+    if rc == 0 or "CUDA=1, but nvcc was not found: install the CUDA toolkit" not in out:
+        return False, out
+    rc, out = make("BUILD=" + tmp + "/b", "NVCC=" + tmp + "/none", tmp + "/b/found.mk", "info")
+    if rc != 0 or "none: nvcc was not found" not in out:
+        return False, out
+    write(tmp + "/nvcc", "#!/bin/sh\n[ \"$1\" = --version ] && echo 'release 11.8, V11.8.89' && exit 0\necho 'no such standard' >&2; exit 1\n", 0o755)
+    rc, out = make("BUILD=" + tmp + "/b", "NVCC=" + tmp + "/nvcc", "info")
+    return rc == 0 and "nvcc (11.8.89) compiles nothing, 12.0 or later is needed" in out and "no such standard" in out, out
+
+
+def nccl_is_not_there(tmp):
+    """A toolkit without NCCL, with one that is too old, and with a header alone, by an nvcc that hides the machine's."""
+    write(tmp + "/nvcc", """#!/bin/sh
+case "$*" in
+*--version*) echo 'release 12.4, V12.4.131' ;;
+*--list-gpu-code*) printf 'sm_70\\nsm_80\\nsm_90\\n' ;;
+*--list-gpu-arch*) printf 'compute_70\\ncompute_80\\ncompute_90\\n' ;;
+*-E*) in=$(cat); case "$in" in *nccl.h*) case "$SAYS" in none) exit 1 ;; *) echo "version $SAYS" ;; esac ;; esac ;;
+*) exit 1 ;;
+esac
+""", 0o755)
+    for says, words in (("none", "nccl.h was not found"), ("21602 2 16 2", "NCCL 2.16.2 is older than 2.18"), ("21803 2 18 3", "a header here and no library")):
+        rc, out = make("BUILD=" + tmp + "/b", "NVCC=" + tmp + "/nvcc", "info", env={"SAYS": says})
+        if rc != 0 or words not in out or "12.4.131: sm_70 sm_80 sm_90 compute_90" not in out:
+            return False, out
+    rc, out = make("BUILD=" + tmp + "/b", "NVCC=" + tmp + "/nvcc", "NCCL=1", tmp + "/b/found.mk", env={"SAYS": "none"})
+    return rc != 0 and "NCCL=1, but nccl.h was not found" in out, out
 
 
 def version_of(program):
@@ -92,13 +121,13 @@ def source_archive(tmp):
     else:
         tree = ROOT
     build = "BUILD=" + tmp + "/out"
-    rc, out = make("-j2", "CFLAGS=-O0", build, "all", cwd=tree)
+    rc, out = make("-j2", "CFLAGS=-O0", "CUDA=0", build, "all", cwd=tree)
     if rc != 0:
         return False, out[-3000:]
     good, said = version_of(tmp + "/out/canids")
-    if not good:
+    if not good or os.path.exists(tmp + "/out/libcanids_cuda.so"):
         return False, said
-    rc, out = make("CFLAGS=-O0", build, "DESTDIR=" + tmp + "/d", "PREFIX=/opt/canids", "install", cwd=tree)
+    rc, out = make("CFLAGS=-O0", "CUDA=0", build, "DESTDIR=" + tmp + "/d", "PREFIX=/opt/canids", "install", cwd=tree)
     at = tmp + "/d/opt/canids"
     there = [p for p in ("bin/canids", "share/man/man1/canids.1", "share/canids/config/defaults.yaml", "share/canids/jobs/canids.sbatch",
                          "share/canids/LICENSE") if os.path.exists(at + "/" + p)]
@@ -108,13 +137,14 @@ def source_archive(tmp):
     if not good:
         return False, said
     p = subprocess.run([at + "/bin/canids", "info"], capture_output=True, text=True, timeout=60, check=False, cwd="/")
-    return at + "/share/canids/config" in p.stdout, p.stdout + p.stderr
+    return at + "/share/canids/config" in p.stdout and "left out: CUDA=0" in p.stdout, p.stdout + p.stderr
 
 
 def main():
     failed = 0
     for check, name in ((serial_hdf5, "refuses_a_serial_hdf5"), (missing_library, "names_the_package_of_what_is_missing"),
-                        (info_without_libraries, "info_works_without_the_libraries"), (cuda_is_not_there, "says_that_there_is_no_cuda_backend"),
+                        (info_without_libraries, "info_works_without_the_libraries"), (cuda_is_not_there, "names_what_a_backend_lacks"),
+                        (nccl_is_not_there, "names_what_nccl_lacks"),
                         (source_archive, "archive_of_the_commit_builds_and_installs_below_destdir")):
         with tempfile.TemporaryDirectory() as tmp:
             good, said = check(tmp)
