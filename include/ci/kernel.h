@@ -40,6 +40,25 @@ CI_DEVICE void ci_grad_put(ci_k_grad g, int64_t at, float v)
     if (bits > *(volatile uint32_t *)g.largest) atomicMax(g.largest, bits);
 }
 
+/** The same in two parts, where a warp has many elements: each into its sum (scale is ci_exp2i(*g.exponent), read once), and by all lanes
+ *  together the largest bits, without their sign, that a lane has put. */
+CI_DEVICE void ci_grad_add(int64_t *sum, double scale, float v)
+{
+    const double magic = 0x1.8p52, d = (double)v * scale + magic;
+    uint64_t q, zero;
+    memcpy(&q, &d, sizeof q);
+    memcpy(&zero, &magic, sizeof zero);
+    if (q != zero) atomicAdd((unsigned long long *)sum, (unsigned long long)(q - zero));
+}
+CI_DEVICE void ci_grad_largest(ci_k_grad g, uint32_t bits)
+{
+    for (int k = CI_WARP / 2; k > 0; k >>= 1) {
+        const uint32_t other = __shfl_xor_sync(CI_ALL, bits, k);
+        bits = other > bits ? other : bits;
+    }
+    if (threadIdx.x % CI_WARP == 0 && bits > *(volatile uint32_t *)g.largest) atomicMax(g.largest, bits);
+}
+
 /** A shard's loss, or a part of it. */
 CI_DEVICE void ci_loss_put(ci_k_loss l, double v)
 {

@@ -51,7 +51,7 @@ template <int P> CI_DEVICE void mma_plain(float *c, const uint32_t *a, const uin
 /** The instruction itself.  All lanes of the warp together. */
 template <int P> CI_DEVICE void mma(float *c, const uint32_t *a, const uint32_t *b)
 {
-#if defined CI_EMULATED
+#if defined CI_EMULATED && !defined CI_MMA_PLAIN
     if (P == CI_BF16) emu_mma_bf16_16816(c, a, b, c);
     else emu_mma_tf32_1688(c, a, b, c);
 #elif defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 800

@@ -116,8 +116,9 @@ template <int P, int O, int T> CI_DEVICE void tile_put(const tile_side &s, const
 {
     uint32_t *word = (uint32_t *)to;
     const int each = P == CI_BF16 ? 2 : 1;
-    UNROLL for (int i = 0; i < tile_quads(P, O, T); i += s.across ? each : 1) {
+    UNROLL for (int i = 0; i < tile_quads(P, O, T); i++) {
         int o, k;
+        if (s.across && i % each) continue; /* it went with the one before */
         tile_place<P, O, T>(i, s.across, &o, &k);
         if (P == CI_FP32 && s.across) {
             *(float4 *)(to + k * (O + 4) + o) = r[i];
@@ -127,7 +128,7 @@ template <int P, int O, int T> CI_DEVICE void tile_put(const tile_side &s, const
             to[(k + 2) * (O + 4) + o] = r[i].z;
             to[(k + 3) * (O + 4) + o] = r[i].w;
         } else if (s.across) {
-            const float4 low = r[i], high = r[i + each - 1];
+            const float4 low = r[i], high = r[i | (each - 1)];
             word[o * TILE_ROW + k / each] = tile_word<P>(low.x, high.x);
             word[(o + 1) * TILE_ROW + k / each] = tile_word<P>(low.y, high.y);
             word[(o + 2) * TILE_ROW + k / each] = tile_word<P>(low.z, high.z);
