@@ -198,6 +198,7 @@ static void rounded_products(struct cuda *c)
     struct cuda_batch t;
     batch_make(c, &shape, &t);
     t.step.drop = 0;
+    t.step.keep = 1;
     cuda_batch_step(c, &t);
     for (int how = CI_TF32; how <= CI_BF16; how++)
         for (int k = 0; k < 2 * (int)PRODUCTS; k++) {
@@ -381,17 +382,14 @@ static void rounded_gradients(struct cuda *c)
 }
 static void gemm_grad__rounds_factors_of_products_alone(void **state) { cuda_each_order(state, rounded_gradients); }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gemm__has_the_bits_of_the_processor_in_small_tiles),
-        cmocka_unit_test(gemm__has_the_bits_of_the_processor_in_large_tiles),
-        cmocka_unit_test(gemm__rows_do_not_depend_on_how_many_there_are),
-        cmocka_unit_test(gemm__rounds_factors_alone),
-        cmocka_unit_test(gemm_grad__has_the_bits_of_the_processor_s_shards_in_small_tiles),
-        cmocka_unit_test(gemm_grad__has_the_bits_of_the_processor_s_shards_in_large_tiles),
-        cmocka_unit_test(gemm__and_gemm_grad_do_nothing_without_rows),
-        cmocka_unit_test(gemm_grad__rounds_factors_of_products_alone),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(gemm__has_the_bits_of_the_processor_in_small_tiles),
+    cmocka_unit_test(gemm__has_the_bits_of_the_processor_in_large_tiles),
+    cmocka_unit_test(gemm__rows_do_not_depend_on_how_many_there_are),
+    cmocka_unit_test(gemm__rounds_factors_alone),
+    cmocka_unit_test(gemm_grad__has_the_bits_of_the_processor_s_shards_in_small_tiles),
+    cmocka_unit_test(gemm_grad__has_the_bits_of_the_processor_s_shards_in_large_tiles),
+    cmocka_unit_test(gemm__and_gemm_grad_do_nothing_without_rows),
+    cmocka_unit_test(gemm_grad__rounds_factors_of_products_alone),
+};
+CI_TEST_MAIN(tests)
