@@ -209,6 +209,9 @@ template <int HN> CI_DEVICE void ci_edge_get(ci_conv_at at, int e, const float *
     }
 }
 
+/** What scores of attention are multiplied with. */
+CI_DEVICE float ci_conv_root(int C) { return 1 / sqrtf((float)C); }
+
 CI_DEVICE int ci_conv_warp(void) { return (int)threadIdx.x / CI_WARP; }
 
 template <int NV> CI_DEVICE ci_conv_at ci_conv_here(ci_gatv2_dim dim)
