@@ -174,7 +174,7 @@ $(B)/libcanids_cuda.so: $(cuda.obj) $(B)/flags.cuda
 # The backend as tests have it: the same sources for the host, under tests/emu.
 emu.obj  = $(patsubst %.cu,$(B)/emu/%.o,$(cu)) $(patsubst %.cc,$(B)/emu/%.o,$(emu.cc))
 emu.cxx  = @mkdir -p $(@D); $(if $(filter 0,$(V)),echo "  CXX   $@";) $(if $(filter 0,$(V)),,set -x;) $(CXX) -std=gnu++20 -ffp-contract=off -fno-math-errno -pthread \
-           -fPIC -fvisibility=hidden -Wall -Wextra $(if $(filter 1,$(WERROR)),-Werror) $(CFLAGS) $(san) -DCI_EMULATED -DOMPI_SKIP_MPICXX -Itests/emu -Iinclude $(CPPFLAGS) $(mpi.inc)
+           -fPIC -fvisibility=hidden -Wall -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror) $(CFLAGS) $(san) -DCI_EMULATED -DOMPI_SKIP_MPICXX -Itests/emu -Iinclude $(CPPFLAGS) $(mpi.inc)
 $(B)/emu/%.o: %.cu $(B)/flags
 	$(emu.cxx) -MMD -MP -x c++ -c -o $@ $<
 $(B)/emu/%.o: %.cc $(B)/flags

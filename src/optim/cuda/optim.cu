@@ -150,7 +150,7 @@ static __global__ void optim_norm(const ci_k_optim o)
     const int64_t slice = slice_of(o.n), first = (int64_t)blockIdx.x * slice, last = first + slice < o.n ? first + slice : o.n;
     const int64_t at = first + threadIdx.x;
     double sum = 0;
-    walk k;
+    walk k = {};
 
     if (at < last && !o.fast) walk_enter(o, k, tensor_at(o, at));
     for (int64_t i = at; i < last; i += THREADS) {
