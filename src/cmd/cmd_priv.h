@@ -3,6 +3,7 @@
 /* The command line, read once. */
 #include <stdbool.h>
 #include <stddef.h>
+#include "ci/json.h"
 #include "ci/comm.h"
 #include "ci/conf.h"
 #include "ci/hash.h"
@@ -30,6 +31,9 @@ ci_rc verb_info(const struct options *o);
 ci_rc verb_inspect(const struct options *o);
 ci_rc verb_config(const struct options *o);
 ci_rc verb_convert(const struct options *o);
+
+/* Devices that this process sees, without taking one: "devices", and in "device" a line of them, or of what is missing.  True: there are some. */
+bool device_put(ci_json *j);
 
 /* doctor.c: what is looked at beside the settings. */
 struct doctor {

@@ -110,14 +110,31 @@ static void advise(const ci_json *j)
            ci_json_get_int(j, "errors") ? "a run would stop" : "nothing would stop a run");
 }
 
+/* Where training would run.  True: nowhere. */
+static bool advise_device(ci_json *j, const ci_conf *conf, bool say)
+{
+    const bool any = device_put(j), none = !any && strcmp(conf->train.device, "cuda") == 0;
+
+    if (!say) return none;
+    if (none) printf("error: train.device is cuda; %s; to do: set train.device: cpu\n", ci_json_get_str(j, "device"));
+    else if (!any) printf("training would run on the CPU: %s\n", ci_json_get_str(j, "device"));
+    else if (strcmp(conf->train.device, "cpu") == 0) printf("training would run on the CPU, as train.device says, though there is %s\n", ci_json_get_str(j, "device"));
+    else printf("training would run on %s\n", ci_json_get_str(j, "device"));
+    return none;
+}
+
 ci_rc doctor_run(const ci_comm *comm, const ci_conf *conf, const struct options *o, const struct doctor *d, bool *out_stops)
 {
     ci_rc rc = CI_OK;
     ci_json *j = NULL;
     char *text = NULL;
+    bool nowhere = false;
 
     CI_TRY(ci_scan_doctor(comm, conf, d->only[0] ? d->only : NULL, d->loose, &j, out_stops));
-    if (!j) goto done;
+    if (comm->rank == 0) nowhere = advise_device(j, conf, !o->json);
+    CI_TRY(ci_comm_bcast(comm, "doctor.device", 0, &nowhere, sizeof nowhere));
+    *out_stops |= nowhere;
+    if (comm->rank != 0) goto done;
     if (o->json) {
         text = ci_json_text(j, false);
         if (!text) CI_FAIL(CI_ENOMEM, "the findings as text");

@@ -6,7 +6,6 @@
 #include <unistd.h>
 #include "ci/comm.h"
 #include "ci/conf.h"
-#include "ci/device.h"
 #include "ci/graph.h"
 #include "ci/h5.h"
 #include "ci/json.h"
@@ -79,39 +78,6 @@ done:
     return rc;
 }
 
-/* The devices that this process sees, without taking one; "device" says in a line which, or why none. */
-static void devices_put(ci_json *j)
-{
-    const ci_backend *b;
-    void *library;
-    char text[512];
-    ci_json *all = ci_json_array();
-    int n, at = 0;
-
-    if (ci_backend_find(&b, &library, &n, text, sizeof text)) {
-        text[0] = 0;
-        for (int i = 0; i < n; i++) {
-            ci_dev_info d;
-            ci_json *one;
-            if (b->runtime->info(i, &d) != CI_OK) continue;
-            one = ci_json_object();
-            ci_json_str(one, "name", d.name);
-            ci_json_str(one, "bus", d.bus);
-            ci_json_int(one, "arch", d.arch);
-            ci_json_int(one, "memory_mib", (int64_t)(d.bytes >> 20));
-            ci_json_int(one, "driver", d.driver);
-            ci_json_int(one, "runtime", d.runtime);
-            ci_json_str(one, "backend", b->name);
-            ci_json_str(one, "code", b->arch);
-            ci_json_add(all, one);
-            if (at < (int)sizeof text)
-                at += snprintf(text + at, sizeof text - (size_t)at, "%s%s sm_%d %s, driver %d.%d", at ? "; " : "", d.name, d.arch, d.bus, d.driver / 1000, d.driver % 1000 / 10);
-        }
-    }
-    ci_json_str(j, "device", text);
-    ci_json_put(j, "devices", all);
-}
-
 ci_rc verb_info(const struct options *o)
 {
     ci_rc rc = CI_OK;
@@ -131,7 +97,7 @@ ci_rc verb_info(const struct options *o)
     ci_json_str(j, "hdf5", ci_h5_library());
     ci_json_str(j, "kernels", ci_ops_get("auto") ? ci_ops_get("auto")->name : "none");
     ci_json_str(j, "cuda", CI_CUDA);
-    devices_put(j);
+    device_put(j);
     ci_json_str(j, "settings", ci_conf_folder()[0] ? ci_conf_folder() : "built-in defaults only");
     if (uname(&u) == 0) {
         ci_json_str(j, "system", u.sysname);
