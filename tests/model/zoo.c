@@ -105,13 +105,9 @@ static ci_model_aid aid_of(const struct zoo *z, const ci_batch *b)
     return aid;
 }
 
-static void shard_add(struct bench *t, int first, int n)
+void bench_shard(struct bench *t, ci_batch *b)
 {
     const int k = t->n_shard++;
-    ci_batch *b = case_pack(graphs + first, n);
-    case_raw(b, graphs + first);
-    case_narrow(b, t->zoo->dim.n_feature);
-    case_window(b, 9);
     t->b[k] = b;
     t->aid[k] = aid_of(t->zoo, b);
     if (ci_scratch_create(t->m, 8, 128, 600, 400, &t->s[k]) != CI_OK) abort();
@@ -122,18 +118,22 @@ static void shard_add(struct bench *t, int first, int n)
         t->step.n_masked += ci_model_masked(t->m, &t->step, b->graph[g], b->first[g + 1] - b->first[g]);
 }
 
-int bench_open(const struct zoo *z, const char *isa, int per, struct bench *t)
+static void shard_add(struct bench *t, int first, int n)
 {
-    const int n = z->few ? 2 : ZOO_GRAPHS;
+    ci_batch *b = case_pack(graphs + first, n);
+    case_raw(b, graphs + first);
+    case_narrow(b, t->zoo->dim.n_feature);
+    case_window(b, 9);
+    bench_shard(t, b);
+}
+
+int bench_begin(const struct zoo *z, const char *isa, struct bench *t)
+{
     ci_lid n_param;
 
     *t = (struct bench){.zoo = z, .step = z->step};
     if (ci_model_create(&z->dim, isa, &t->m) != CI_OK) return 0;
     if (ci_cuts_create(t->m, &t->cuts) != CI_OK) abort();
-    for (int first = 0; first < n; first += per ? per : n) {
-        shard_add(t, first, CI_MIN(per ? per : n, n - first));
-        if (per && !first) shard_add(t, 0, 0);
-    }
     t->n = ci_model_size(t->m);
     t->n_state = ci_model_state_size(t->m);
     t->w = room((size_t)t->n, sizeof *t->w);
@@ -146,6 +146,17 @@ int bench_open(const struct zoo *z, const char *isa, int per, struct bench *t)
     for (ci_lid k = 0; k < n_param; k++) {
         case_noise(t->w + p[k].first, (ci_gid)p[k].rows * p[k].cols, k);
         for (ci_lid d = 0; strstr(p[k].name, "mean_scale") && d < p[k].cols; d++) t->w[p[k].first + d] -= 0.25f;
+    }
+    return 1;
+}
+
+int bench_open(const struct zoo *z, const char *isa, int per, struct bench *t)
+{
+    const int n = z->few ? 2 : ZOO_GRAPHS;
+    if (!bench_begin(z, isa, t)) return 0;
+    for (int first = 0; first < n; first += per ? per : n) {
+        shard_add(t, first, CI_MIN(per ? per : n, n - first));
+        if (per && !first) shard_add(t, 0, 0);
     }
     return 1;
 }

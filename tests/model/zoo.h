@@ -39,6 +39,9 @@ struct bench {
 /** \param [in] per  graphs of a shard; an empty shard is then among them; 0: one shard for all
  *  \return 0 when this machine has no such kernels */
 int bench_open(const struct zoo *z, const char *isa, int per, struct bench *t);
+/** Its two halves: a model with its weights; one shard more, which bench_close frees. */
+int bench_begin(const struct zoo *z, const char *isa, struct bench *t);
+void bench_shard(struct bench *t, ci_batch *b);
 void bench_close(struct bench *t);
 
 /** Forward passes, up to where backward begins. */

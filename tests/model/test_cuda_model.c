@@ -1,0 +1,343 @@
+/* Models of tests/oracle/model.txt on a device against the processor: what a pass of training leaves, losses, gradients, running
+ * statistics, what is said of graphs and frames; shards, one of them empty, graphs of one node, things dropped and hidden. */
+#include "ci_test.h"
+#include "cuda_test.h"
+#include "ci/devmodel.h"
+#include "zoo.h"
+
+enum { EXPONENT = 36 };
+
+static struct zoo zoo[ZOO_MAX];
+static int n_zoo;
+
+/** A model, one batch, and both sides' memory. */
+struct both {
+    struct bench cpu;
+    struct cuda_batch b;
+    ci_devmodel *dm;
+    ci_k_optim optim;
+    ci_devmodel_pass pass;
+    float *state; /* device */
+};
+
+static struct cuda_shape small(const struct zoo *z)
+{
+    return (struct cuda_shape){.n_graph = 4, .node = {5, 1, 9, 3}, .n_shard = 3, .graphs = {2, 0, 2}, .F = z->dim.n_feature, .K = z->dim.n_edge_feature,
+                               .W = 9, .n_id = z->dim.n_id};
+}
+
+/** What shards bring along one by one, all together on the device. */
+static float *joined(struct cuda *c, const struct both *t, size_t (*floats)(const struct both *t, int k), const float *(*of)(const ci_model_aid *a))
+{
+    size_t n = 0;
+    float *all;
+    if (!of(&t->cpu.aid[0])) return NULL;
+    for (int k = 0; k < t->cpu.n_shard; k++) n += floats(t, k);
+    all = calloc(n + 1, sizeof *all);
+    assert_non_null(all);
+    n = 0;
+    for (int k = 0; k < t->cpu.n_shard; n += floats(t, k++))
+        if (floats(t, k)) memcpy(all + n, of(&t->cpu.aid[k]), floats(t, k) * sizeof *all);
+    float *p = cuda_put(c, all, n * sizeof *all);
+    free(all);
+    return p;
+}
+
+static size_t graphs_of(const struct both *t, int k) { return (size_t)t->cpu.b[k]->n_graph; }
+static size_t logits_of(const struct both *t, int k) { return 2 * (size_t)t->cpu.b[k]->n_graph; }
+static size_t mu_of(const struct both *t, int k) { return (size_t)t->cpu.b[k]->n_node * (size_t)t->cpu.zoo->dim.teacher; }
+static size_t recon_of(const struct both *t, int k)
+{
+    return (size_t)t->cpu.b[k]->n_node * (size_t)(t->cpu.zoo->dim.n_feature - t->cpu.zoo->dim.x_first);
+}
+static const float *weight(const ci_model_aid *a) { return a->weight; }
+static const float *logit(const ci_model_aid *a) { return a->teacher_logit; }
+static const float *mu(const ci_model_aid *a) { return a->teacher_mu; }
+static const float *recon(const ci_model_aid *a) { return a->teacher_recon; }
+
+static void optim_begin(struct cuda *c, struct both *t)
+{
+    ci_lid n_param;
+    ci_model_params(t->cpu.m, &n_param);
+    int32_t *exponent = cuda_ints((size_t)n_param);
+    for (ci_lid k = 0; k < n_param; k++) exponent[k] = EXPONENT;
+    t->optim = (ci_k_optim){.n = t->cpu.n, .n_tensor = n_param, .sum = cuda_zeros(c, ((size_t)t->cpu.n + CI_TERMS) * sizeof(int64_t)),
+                            .exponent = cuda_put_ints(c, exponent, (size_t)n_param), .status = cuda_zeros(c, sizeof(int32_t)),
+                            .largest = cuda_zeros(c, ((size_t)n_param + 1) * sizeof(uint32_t))};
+}
+
+static ci_devmodel_room room_of(const struct both *t, size_t budget)
+{
+    ci_devmodel_room room = {.most_shard = t->b.dev.most_shard, .n_rank = 1, .training = true, .budget = budget};
+    memcpy(room.most, t->b.dev.most, sizeof room.most);
+    return room;
+}
+
+/** \param [in] spare  rows more than there are   \param [in] budget  of the device's model */
+static void both_open(struct cuda *c, const struct zoo *z, int spare, size_t budget, struct both *t)
+{
+    const struct cuda_shape shape = small(z);
+    memset(t, 0, sizeof *t);
+    cuda_batch_host(&shape, &t->b);
+    cuda_batch_cut(&shape, &t->b);
+    cuda_batch_put(c, &t->b, spare);
+    assert_true(bench_begin(z, "generic", &t->cpu));
+    t->cpu.step.dropout = 0.2f;
+    t->cpu.step.unk_drop = z->dim.id_dim ? 0.1f : 0;
+    t->cpu.step.graph_weight = 4;
+    for (int k = 0; k < t->b.n_shard; k++) bench_shard(&t->cpu, &t->b.shard[k]);
+    ci_devmodel_step(t->cpu.m, &t->cpu.step, &t->b.step);
+    cuda_batch_step(c, &t->b);
+    optim_begin(c, t);
+    t->b.dev.graph_weight = joined(c, t, graphs_of, weight);
+    t->state = cuda_put(c, t->cpu.state, (size_t)t->cpu.n_state * sizeof *t->state);
+    t->pass = (ci_devmodel_pass){.b = &t->b.dev, .w = cuda_put(c, t->cpu.w, (size_t)t->cpu.n * sizeof(float)), .state = t->state,
+                                 .optim = &t->optim, .classify = t->cpu.step.classify, .temperature = t->cpu.step.temperature,
+                                 .teacher_logit = joined(c, t, logits_of, logit), .teacher_mu = joined(c, t, mu_of, mu),
+                                 .teacher_recon = joined(c, t, recon_of, recon)};
+    const ci_devmodel_room room = room_of(t, budget);
+    if (ci_devmodel_create(&c->d, t->cpu.m, t->cpu.step.set, &room, &t->dm) != CI_OK) fail_msg("%s", ci_message());
+}
+
+static void both_shut(struct both *t)
+{
+    ci_devmodel_destroy(&t->dm);
+    for (int k = 0; k < t->cpu.n_shard; k++) t->cpu.b[k] = NULL; /* the batch's own */
+    bench_close(&t->cpu);
+    cuda_batch_free(&t->b);
+}
+
+static void same_losses(struct cuda *c, const struct both *t, const double *want)
+{
+    int64_t sum[CI_TERMS];
+    uint32_t bad;
+    cuda_get(c, sum, t->optim.sum + t->optim.n, sizeof sum);
+    cuda_get(c, &bad, t->optim.largest + t->optim.n_tensor, sizeof bad);
+    assert_int_equal(bad, 0);
+    cuda_record(c, sum, sizeof sum);
+    for (int k = 0; k < CI_TERMS; k++) {
+        const double got = ldexp((double)sum[k], -CI_LOSS_BITS);
+        if (!(fabs(got - want[k]) <= 1e-5 * fmax(fabs(want[k]), 1e-3))) fail_msg("%s: loss %d is %.9g, not %.9g", t->cpu.zoo->name, k, got, want[k]);
+    }
+}
+
+static void same_gradients(struct cuda *c, const struct both *t)
+{
+    ci_lid n_param;
+    const ci_param *p = ci_model_params(t->cpu.m, &n_param);
+    const size_t n = (size_t)t->cpu.n;
+    int64_t *sum = calloc(n, sizeof *sum);
+    double *got = calloc(n, sizeof *got), *want = calloc(n, sizeof *want), largest = 0;
+    assert_true(sum && got && want);
+    cuda_get(c, sum, t->optim.sum, n * sizeof *sum);
+    cuda_record(c, sum, n * sizeof *sum);
+    for (size_t i = 0; i < n; i++) {
+        got[i] = ldexp((double)sum[i], -EXPONENT);
+        want[i] = (double)t->cpu.grad[i];
+        largest = fmax(largest, fabs(want[i]));
+    }
+    assert_true(largest > 1e-3);
+    for (ci_lid k = 0; k < n_param; k++) {
+        char what[96];
+        snprintf(what, sizeof what, "%s: gradient of %s", t->cpu.zoo->name, p[k].name);
+        cuda_close(what, got + p[k].first, want + p[k].first, (size_t)p[k].rows * (size_t)p[k].cols, 1e-5, 1e-3 * largest);
+    }
+    free(sum);
+    free(got);
+    free(want);
+}
+
+static void same_state(struct cuda *c, struct both *t)
+{
+    if (!t->cpu.n_state) return;
+    if (ci_devmodel_running(t->dm, &t->pass, t->state) != CI_OK) fail_msg("%s", ci_message());
+    cuda_check(c, "running statistics", t->state, t->cpu.running, (size_t)t->cpu.n_state, 1e-5);
+}
+
+/** A tensor that training leaves until backward begins cannot be seen behind it; the passes of evaluation leave theirs. */
+static void same_outputs(struct cuda *c, struct both *t)
+{
+    ci_lid n, raw = t->b.all.n_raw;
+    ci_model_outputs(t->cpu.m, &n);
+    const size_t size = (size_t)n * (size_t)t->b.all.n_graph;
+    float *want = calloc(size + 1, sizeof *want), *got = calloc(size + 1, sizeof *got), *w2 = calloc(2 * (size_t)raw + 1, sizeof *w2),
+          *g2 = calloc(2 * (size_t)raw + 1, sizeof *g2), *at = want, *at2 = w2;
+    const ci_batch *shard[CUDA_SHARDS];
+    assert_true(want && got && w2 && g2);
+    for (int k = 0; k < t->cpu.n_shard; at += (size_t)n * (size_t)t->cpu.b[k++]->n_graph) {
+        const ci_batch *b = shard[k] = t->cpu.b[k];
+        if (ci_model_score(t->cpu.m, t->cpu.w, t->cpu.state, t->cpu.s[k], b, at) != CI_OK) fail_msg("%s", ci_message());
+        if (!t->cpu.zoo->dim.message || !b->n_raw) continue;
+        memcpy(at2, ci_scratch_tensor(t->cpu.m, t->cpu.s[k], "message", NULL), 2 * (size_t)b->n_raw * sizeof *at2);
+        at2 += 2 * b->n_raw;
+    }
+    cuda_ok(c, c->r->upload(c->d.dev, t->state, t->cpu.state, (size_t)t->cpu.n_state * sizeof(float)));
+    t->b.dev.training = 0;
+    if (ci_devmodel_score(t->dm, &t->pass, shard, t->cpu.n_shard, t->cpu.w, t->cpu.s[0], got, g2) != CI_OK) fail_msg("%s", ci_message());
+    t->b.dev.training = 1;
+    cuda_record(c, got, size * sizeof *got);
+    for (ci_lid k = 0; k < n; k++) { /* each column has a scale of its own */
+        char what[96];
+        double a[64], b[64];
+        for (ci_lid g = 0; g < t->b.all.n_graph; g++) {
+            a[g] = (double)got[(size_t)g * (size_t)n + (size_t)k];
+            b[g] = (double)want[(size_t)g * (size_t)n + (size_t)k];
+        }
+        snprintf(what, sizeof what, "%s: %s", t->cpu.zoo->name, ci_model_outputs(t->cpu.m, &n)[k]);
+        cuda_close(what, a, b, (size_t)t->b.all.n_graph, 1e-5, 1e-2);
+    }
+    if (t->cpu.zoo->dim.message) cuda_close_floats("message", g2, w2, 2 * (size_t)raw, 1e-5);
+    free(want);
+    free(got);
+    free(w2);
+    free(g2);
+}
+
+static void train(struct cuda *c, struct both *t)
+{
+    if (ci_devmodel_train(t->dm, &t->pass) != CI_OK) fail_msg("%s", ci_message());
+    cuda_wait(c);
+}
+
+static void everything(struct cuda *c, const struct zoo *z)
+{
+    struct both t;
+    double loss[CI_TERM_COUNT];
+    both_open(c, z, 2, 0, &t);
+    if (bench_step(&t.cpu, loss) != CI_OK) fail_msg("%s", ci_message());
+    train(c, &t);
+    same_losses(c, &t, loss);
+    same_gradients(c, &t);
+    same_state(c, &t);
+    same_outputs(c, &t);
+    both_shut(&t);
+}
+
+static void one_model(void **state)
+{
+    struct cuda c;
+    cuda_open(&c, "forward");
+    everything(&c, *state);
+    cuda_shut(&c);
+    free(c.bytes);
+}
+
+static void gat_in_order(struct cuda *c) { everything(c, zoo_find(zoo, n_zoo, "gat_agnostic")); }
+static void vgae_in_order(struct cuda *c) { everything(c, zoo_find(zoo, n_zoo, "vgae_masks")); }
+static void devmodel__has_the_same_bits_in_any_order_of_threads_gat(void **state) { cuda_each_order(state, gat_in_order); }
+static void devmodel__has_the_same_bits_in_any_order_of_threads_vgae(void **state) { cuda_each_order(state, vgae_in_order); }
+
+static void sums_of(struct cuda *c, const struct zoo *z, int spare, size_t budget)
+{
+    struct both t;
+    both_open(c, z, spare, budget, &t);
+    train(c, &t);
+    const size_t n = (size_t)t.optim.n + CI_TERMS;
+    int64_t *sum = calloc(n, sizeof *sum);
+    assert_non_null(sum);
+    cuda_get(c, sum, t.optim.sum, n * sizeof *sum);
+    cuda_record(c, sum, n * sizeof *sum);
+    free(sum);
+    both_shut(&t);
+}
+
+/** The same bits with room for these rows alone and for more, products gathered and one by one. */
+static void devmodel__has_the_same_bits_in_any_room(void **state)
+{
+    const char *const name[] = {"gat_lstm", "gat_gps", "vgae_masks"};
+    struct cuda c;
+    (void)state;
+    cuda_open(&c, "forward");
+    for (size_t k = 0; k < CI_COUNT(name); k++) {
+        const size_t from = c.n_byte;
+        sums_of(&c, zoo_find(zoo, n_zoo, name[k]), 0, 0);
+        const size_t n = c.n_byte - from;
+        sums_of(&c, zoo_find(zoo, n_zoo, name[k]), 300, 0);
+        sums_of(&c, zoo_find(zoo, n_zoo, name[k]), 0, 1);
+        assert_memory_equal(c.bytes + from, c.bytes + from + n, n);
+        assert_memory_equal(c.bytes + from, c.bytes + from + 2 * n, n);
+    }
+    cuda_shut(&c);
+    free(c.bytes);
+}
+
+static void devmodel__plans_less_where_products_do_not_wait(void **state)
+{
+    struct cuda c;
+    size_t all, few;
+    ci_model *m;
+    ci_devmodel_room room = {.most = {300, 8000, 40000, 30000}, .most_shard = 40, .n_rank = 1, .training = true};
+    (void)state;
+    cuda_open(&c, "forward");
+    assert_int_equal(ci_model_create(&zoo_find(zoo, n_zoo, "gat_large_paper")->dim, "generic", &m), CI_OK);
+    assert_int_equal(ci_devmodel_bytes(m, c.k, &room, &all), CI_OK);
+    room.budget = all - 1;
+    assert_int_equal(ci_devmodel_bytes(m, c.k, &room, &few), CI_OK);
+    assert_true(few < all);
+    print_message("gat_large_paper, 8000 nodes: %zu bytes, %zu where products do not wait\n", all, few);
+    ci_model_destroy(&m);
+    cuda_shut(&c);
+}
+
+/** One launch a step; how many kernels are in it is what the host no longer pays for, and what the device still does. */
+static int kernels_of(struct cuda *c, const char *name)
+{
+    struct both t;
+    ci_dev_graph *graph = NULL;
+    const ci_k_pool pool = {0};
+    both_open(c, zoo_find(zoo, n_zoo, name), 2, 0, &t);
+    t.optim.g = cuda_zeros(c, (size_t)t.optim.n * sizeof(float));
+    t.optim.w = cuda_zeros(c, (size_t)t.optim.n * sizeof(float));
+    t.optim.m = cuda_zeros(c, (size_t)t.optim.n * sizeof(float));
+    t.optim.v = cuda_zeros(c, (size_t)t.optim.n * sizeof(float));
+    t.optim.agreed = cuda_zeros(c, ((size_t)t.optim.n_tensor + CI_FLAGS) * sizeof(int64_t));
+    t.optim.work = cuda_zeros(c, (size_t)c->k->optim_work(t.optim.n) * sizeof(double));
+    cuda_wait(c);
+    cuda_ok(c, c->r->capture_begin(c->d.dev));
+    c->k->assemble(c->d.dev, &t.b.dev, &pool);
+    c->k->optim_begin(c->d.dev, &t.b.dev, &t.optim);
+    assert_int_equal(ci_devmodel_train(t.dm, &t.pass), CI_OK);
+    c->k->optim_agree(c->d.dev, &t.b.dev, &t.optim);
+    c->k->optim_finish(c->d.dev, &t.b.dev, &t.optim);
+    cuda_ok(c, c->r->capture_end(c->d.dev, &graph));
+    const int n = c->r->graph_kernels(graph);
+    c->r->graph_destroy(&graph);
+    both_shut(&t);
+    return n;
+}
+
+static void devmodel__is_few_kernels_a_step(void **state)
+{
+    static const struct { const char *name; int most; } model[] = {
+        {"gat_small_paper", 40}, {"gat_large_paper", 60}, {"vgae_small_paper", 80}, {"vgae_large_paper", 100}};
+    (void)state;
+    for (size_t k = 0; k < CI_COUNT(model); k++) {
+        struct cuda c;
+        cuda_open(&c, "forward");
+        const int n = kernels_of(&c, model[k].name);
+        print_message("%s: %d kernels a step\n", model[k].name, n);
+        assert_true(n <= model[k].most);
+        cuda_shut(&c);
+    }
+}
+
+int main(void)
+{
+    static struct CMUnitTest tests[ZOO_MAX + 8] = {cmocka_unit_test(devmodel__has_the_same_bits_in_any_order_of_threads_gat),
+                                                   cmocka_unit_test(devmodel__has_the_same_bits_in_any_order_of_threads_vgae),
+                                                   cmocka_unit_test(devmodel__has_the_same_bits_in_any_room),
+                                                   cmocka_unit_test(devmodel__plans_less_where_products_do_not_wait),
+                                                   cmocka_unit_test(devmodel__is_few_kernels_a_step)};
+    static char name[ZOO_MAX][64];
+    int n = 5, failed;
+
+    n_zoo = zoo_read("tests/oracle/model.txt", zoo);
+    for (int k = 0; k < n_zoo; k++) {
+        if (strstr(zoo[k].name, "small") || strstr(zoo[k].name, "large")) continue; /* the shapes of the presets; the kinds are in the others */
+        snprintf(name[k], sizeof name[k], "devmodel__is_the_processor_s_%.39s", zoo[k].name);
+        tests[n++] = (struct CMUnitTest){name[k], one_model, NULL, NULL, &zoo[k]};
+    }
+    failed = _cmocka_run_group_tests("device", tests, (size_t)n, NULL, NULL);
+    zoo_free(zoo, n_zoo);
+    return failed;
+}
