@@ -1,6 +1,12 @@
 /* Models of tests/oracle/model.txt on a device against the processor: what a pass of training leaves, losses, gradients, running
  * statistics, what is said of graphs and frames; shards, one of them empty, graphs of one node, things dropped and hidden. */
-#include "ci_test.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
 #include "cuda_test.h"
 #include "ci/devmodel.h"
 #include "zoo.h"
@@ -321,14 +327,15 @@ static void devmodel__is_few_kernels_a_step(void **state)
     }
 }
 
-int main(void)
+/** With an argument: the tests of names like it, "*vgae*". */
+int main(int argc, char **argv)
 {
     static struct CMUnitTest tests[ZOO_MAX + 8] = {cmocka_unit_test(devmodel__has_the_same_bits_in_any_order_of_threads_gat),
                                                    cmocka_unit_test(devmodel__has_the_same_bits_in_any_order_of_threads_vgae),
                                                    cmocka_unit_test(devmodel__has_the_same_bits_in_any_room),
                                                    cmocka_unit_test(devmodel__plans_less_where_products_do_not_wait),
                                                    cmocka_unit_test(devmodel__is_few_kernels_a_step)};
-    static char name[ZOO_MAX][64];
+    static char name[ZOO_MAX][80];
     int n = 5, failed;
 
     n_zoo = zoo_read("tests/oracle/model.txt", zoo);
@@ -337,6 +344,7 @@ int main(void)
         snprintf(name[k], sizeof name[k], "devmodel__is_the_processor_s_%.39s", zoo[k].name);
         tests[n++] = (struct CMUnitTest){name[k], one_model, NULL, NULL, &zoo[k]};
     }
+    if (argc > 1) cmocka_set_test_filter(argv[1]);
     failed = _cmocka_run_group_tests("device", tests, (size_t)n, NULL, NULL);
     zoo_free(zoo, n_zoo);
     return failed;
