@@ -390,6 +390,41 @@ static void numbers(struct cuda *c)
 }
 static void losses__tell_what_is_not_finite(void **state) { cuda_each_order(state, numbers); }
 
+/* Rows are the same units wherever they are added: in one block that walks, or on two ranks. */
+static void anywhere(struct cuda *c)
+{
+    const struct cuda_shape shape = cuda_usual();
+    struct cuda_batch t;
+    cuda_batch_make(c, &shape, &t);
+    const int32_t n = t.all.n_node, cut = t.first[CI_ROWS_NODE][2];
+    const size_t size = (size_t)n * 8;
+    float *y = cuda_floats(31, size), *x = cuda_floats(32, size);
+    ci_k_square a = {CI_ROWS_NODE, 8, 8, 8, CI_SCALE_TASK, put(c, y, size), put(c, x, size), cuda_zeros(c, size * sizeof *y), cuda_loss(c)};
+    ci_k_square one = a, two = a;
+    one.loss = cuda_loss(c);
+    two.loss = cuda_loss(c);
+    c->k->square(c->d.dev, &t.dev, &a);
+    const double want = cuda_get_loss(c, a.loss);
+
+    ci_k_batch narrow = t.dev;
+    narrow.most[CI_ROWS_NODE] = 1;
+    c->k->square(c->d.dev, &narrow, &one);
+    assert_true(cuda_get_loss(c, one.loss) == want);
+
+    t.step.n[CI_ROWS_NODE] = cut;
+    cuda_batch_step(c, &t);
+    c->k->square(c->d.dev, &t.dev, &two);
+    cuda_wait(c);
+    t.step.n[CI_ROWS_NODE] = n - cut;
+    cuda_batch_step(c, &t);
+    two.y += (size_t)cut * 8, two.t += (size_t)cut * 8, two.dy += (size_t)cut * 8;
+    c->k->square(c->d.dev, &t.dev, &two);
+    assert_true(cuda_get_loss(c, two.loss) == want);
+    free(y), free(x);
+    cuda_batch_free(&t);
+}
+static void losses__do_not_hang_on_blocks_or_ranks(void **state) { cuda_each_order(state, anywhere); }
+
 /* An identifier that the head does not know. */
 static void unknown(struct cuda *c)
 {
@@ -418,6 +453,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(gaussian__has_the_bits_of_the_processor),
     cmocka_unit_test(gaussian__has_room_for_many_columns),
     cmocka_unit_test(losses__tell_what_is_not_finite),
+    cmocka_unit_test(losses__do_not_hang_on_blocks_or_ranks),
     cmocka_unit_test(heads__tell_an_identifier_out_of_range),
 };
 CI_TEST_MAIN(tests)

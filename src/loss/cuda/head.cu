@@ -2,7 +2,7 @@
 #include "ci/elementary32.h"
 #include "rows.h"
 
-extern void ci_cuda_gemm(ci_dev *d, const ci_k_batch *b, ci_precision precision, const ci_k_gemm *g, int n) __attribute__((weak)); /* ops/cuda */
+extern void ci_cuda_gemm(ci_dev *d, const ci_k_batch *b, ci_precision precision, const ci_k_gemm *g, int n); /* ops/cuda */
 
 enum { BITMAPS = 48 * 1024 }; /* bytes of shared memory that any device has */
 
