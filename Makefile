@@ -3,6 +3,7 @@
 #   make demo     simulate, run on 2 ranks, print   make bench    figures beside their yardsticks
 #   make info     what was found, and why not       make soak     kills, full disks and long runs
 #   make install  PREFIX=/usr/local DESTDIR=        make dist     a source archive of the commit
+#   make check-gpu, bench-gpu   the tests of kernels, and figures beside PyTorch Geometric, on this machine's device
 #   make oracle   recompute tests/oracle with the programs they came from
 #   make fuzz     the fuzz targets of tests/fuzz, by clang, in BUILD-fuzz
 # Variables: BUILD CC CFLAGS CPPFLAGS LDFLAGS PREFIX DESTDIR SAN=address,undefined WERROR=1 V=1, and for GPUs CUDA=auto|0|1 NVCC CUDA_ARCH NCCL=auto|0|1
@@ -60,7 +61,7 @@ find.sh  = CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' CUDA='$(if $(SAN),0,$(CUDA))' NVCC=
 
 # ---- goals that compile look for the libraries first; the others work on a bare machine
 goals   := $(or $(MAKECMDGOALS),all)
-ifneq ($(filter-out demo check setup info clean dist bench soak oracle fuzz,$(goals)),)
+ifneq ($(filter-out demo check setup info clean dist bench soak oracle fuzz check-gpu,$(goals)),)
 # write the shell words $2, a line each, to file $1 when it says something else: what depends on it is rebuilt when flags change
 quote    = '$(subst ','\'',$(strip $1))'
 stamp    = $(shell mkdir -p $(dir $1); printf '%s\n' $2 | cmp -s - $1 || printf '%s\n' $2 > $1)
@@ -104,7 +105,7 @@ obj.ref := $(foreach r,f32 f64,$(patsubst %.c,$(B)/%.$(r).o,$(srcs.ref)))
 objs    := $(obj.one) $(obj.isa) $(obj.ref)
 cc       = @mkdir -p $(@D); $(if $(filter 0,$(V)),echo "  CC    $@";) $(if $(filter 0,$(V)),,set -x;) $(CC) $(flags)
 
-.PHONY: all lib tests benches demo check setup bench soak oracle fuzz fuzzers install dist info clean
+.PHONY: all lib tests benches demo check check-gpu setup bench soak oracle fuzz fuzzers install dist info clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: lib $(if $(wildcard src/cmd/main.c),$(B)/canids) $(backend)
@@ -212,6 +213,13 @@ soak: setup
 	+@$(MAKE) --no-print-directory -j$(JOBS) all tests
 	+@if sh tests/fuzz/able.sh $(FUZZ_CC); then $(MAKE) --no-print-directory -k fuzz || true; fi
 	@$(PYTHON) tests/run.py --build $(B) --soak --no-build
+# Kernels on a device; compute-sanitizer, where the toolkit has it, looks at each memory access and barrier.
+check-gpu: setup
+	+@$(MAKE) --no-print-directory -j$(JOBS) CUDA=1 all tests
+	@$(PYTHON) tests/run.py --build $(B) --device --no-build
+	@if command -v compute-sanitizer >/dev/null; then for tool in memcheck racecheck synccheck; do \
+	  $(PYTHON) tests/run.py --build $(B) --device --no-build --under "compute-sanitizer --tool $$tool --error-exitcode 9" || exit 1; done; \
+	else echo "no compute-sanitizer in PATH: not run"; fi
 fuzz:
 	+@$(MAKE) --no-print-directory -j$(JOBS) CC=$(FUZZ_CC) CFLAGS='-O1 -g' SAN=fuzzer-no-link,address,undefined fuzzers
 # tests/oracle holds what other programs computed; this makes it again and compares (needs those programs, see the scripts)

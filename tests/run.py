@@ -48,7 +48,7 @@ class Case:
         if san:
             self.name += " (san)"
         self.passed = self.failed = 0
-        self.built = False
+        self.built, self.under = False, []
         self.skipped, self.why, self.out, self.err, self.seconds = [], [], "", "", 0.0
 
     def uses_mpi(self):
@@ -61,9 +61,13 @@ class Case:
     def target(self):
         return os.path.join(self.build, os.path.splitext(self.path)[0])
 
+    def of_device(self):
+        """Does it run kernels?  So it can on a real device, too."""
+        return "cuda_test.h" in self.text
+
     def command(self):
         if self.path.endswith(".c"):
-            return (["mpirun", "-n", str(self.ranks)] if self.ranks else []) + [self.target()]
+            return (["mpirun", "-n", str(self.ranks)] if self.ranks else []) + self.under + [self.target()]
         return [sys.executable if self.path.endswith(".py") else "bash", self.path]
 
 
@@ -230,6 +234,8 @@ def main():
     p.add_argument("--san", action="store_true", help="run under sanitizers, in BUILD-san, instead of plain")
     p.add_argument("--both", action="store_true", help="plain, then under sanitizers")
     p.add_argument("--soak", action="store_true", help="the long tests instead of the usual ones")
+    p.add_argument("--device", action="store_true", help="the tests of kernels on this machine's device, one at a time")
+    p.add_argument("--under", default="", help="a program that C tests run under, with its options: compute-sanitizer --tool memcheck")
     p.add_argument("--no-build", action="store_true", help="run what is built")
     p.add_argument("-j", type=int, default=min(2, os.cpu_count() or 1), help="single-process tests at a time")
     p.add_argument("-l", "--list", action="store_true")
@@ -245,6 +251,12 @@ def main():
         cases += find(a.build + "-san", True, a.soak)
     cases = [c for c in cases if not a.filter or
              any(c.path.startswith("tests/%s/" % f.rstrip("/")) or f in c.path for f in a.filter)]
+    if a.device:
+        os.environ["CANIDS_BACKEND"] = os.path.join(ROOT, a.build, "libcanids_cuda.so")
+        a.j, cases = 1, [c for c in cases if c.of_device()]
+    for c in cases:
+        c.under = a.under.split()
+        c.limit *= 20 if c.under else 1
     if a.list:
         print("\n".join(c.name for c in cases))
         return 0
