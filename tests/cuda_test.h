@@ -189,7 +189,7 @@ enum { CUDA_SHARDS = 16 };
 
 /** Nodes of each graph, and how many graphs each shard has (may be 0). */
 struct cuda_shape {
-    int n_graph, node[64];
+    int n_graph, node[96];
     int n_shard, graphs[CUDA_SHARDS];
     int F, K, W, n_id; /* columns of nodes, edges, windows; identifiers */
     int hub;           /* 1: the first node of the largest graph has 99 in-edges beside its self-loop */

@@ -6,10 +6,10 @@
 
 static const ci_ops *ops(void) { return ci_ops_get("generic"); }
 
-/** A shard of more nodes than a slice of the table's gradient has. */
+/** A shard of more nodes than all blocks of the table's gradient take at once. */
 static struct cuda_shape shape(void)
 {
-    return (struct cuda_shape){.n_graph = 9, .node = {5, 1, 17, 38, 1, 7, 2, 291, 3}, .n_shard = 5, .graphs = {3, 0, 2, 1, 3},
+    return (struct cuda_shape){.n_graph = 9, .node = {5, 1, 17, 38, 1, 7, 2, 2091, 3}, .n_shard = 5, .graphs = {3, 0, 2, 1, 3},
                                .F = 7, .K = 5, .W = 3, .n_id = 12, .hub = 1};
 }
 
