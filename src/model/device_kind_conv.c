@@ -2,6 +2,15 @@
 #include <assert.h>
 #include "device_priv.h"
 
+/** The gradient of a bias behind a convolution are column sums, which are made with the other products. */
+static void bias_back(struct devpass *p, const struct record *r, ci_lid k)
+{
+    const ci_lid cols = dev_cols(p, r->out);
+    if (r->param[k] == NONE) return;
+    const ci_k_gemm_grad g = {.rows = dev_rows(p, r->out), .N = cols, .dy = dev_grad(p, r->out), .dy_row = cols, .bias = ci_device_grad(p, r, k)};
+    ci_device_product(p, g);
+}
+
 static ci_gatv2_dim dim_of(const struct devpass *p, const struct record *r)
 {
     const ci_model_dim *d = &p->m->dim;
@@ -46,10 +55,10 @@ ci_rc ci_device_gatv2_back(struct devpass *p, const struct record *r)
 {
     const ci_k_gatv2 a = gatv2_of(p, r);
     const ci_k_gatv2_back g = {.dy = dev_grad(p, r->out), .edge = dev_keep(p, r, WORK0), .dl = dev_grad(p, r->in[0]),
-                               .dr = dev_grad(p, r->in[1]), .w_e = ci_device_grad(p, r, 0), .a = ci_device_grad(p, r, 1),
-                               .bias = ci_device_grad(p, r, 2)};
+                               .dr = dev_grad(p, r->in[1]), .w_e = ci_device_grad(p, r, 0), .a = ci_device_grad(p, r, 1)};
     assert(!r->add[0] && !r->add[1]);
     p->k->gatv2_back(p->dev, p->b, &a, &g);
+    bias_back(p, r, 2);
     return CI_OK;
 }
 
@@ -135,7 +144,8 @@ ci_rc ci_device_heads_mean(struct devpass *p, const struct record *r)
 ci_rc ci_device_heads_mean_back(struct devpass *p, const struct record *r)
 {
     p->k->heads_mean_back(p->dev, p->b, r->H, dev_cols(p, r->out), dev_grad(p, r->out), r->add[0], dev_grad(p, r->in[0]),
-                          ci_device_grad(p, r, 0));
+                          (ci_k_grad){0});
+    bias_back(p, r, 0);
     return CI_OK;
 }
 

@@ -28,9 +28,10 @@ static void stretched(const ci_devmodel *dm, struct buffer *all)
         const struct record *r = &m->record[k];
         if (r->kind == LINEAR && !dm->fused[k].forward) head = k;
         if (r->kind == LINEAR) ci_life_reach(&all[2 * r->out].life, head);
-        if (!dm->room.training || !dm->grouped || !ci_device_kinds[r->kind].products) continue;
-        for (ci_lid j = 0; j < r->n_in; j++) ci_life_reach(&all[2 * r->in[j]].life, end);
-        if (r->kind == LINEAR) ci_life_reach(&all[2 * r->out + 1].life, end);
+        const struct devkind *kind = &ci_device_kinds[r->kind];
+        if (!dm->room.training || !dm->grouped) continue;
+        for (ci_lid j = 0; kind->products && j < r->n_in; j++) ci_life_reach(&all[2 * r->in[j]].life, end);
+        if (r->kind == LINEAR || kind->sums) ci_life_reach(&all[2 * r->out + 1].life, end);
     }
 }
 

@@ -65,6 +65,7 @@ struct devkind {
     void (*space)(const ci_model *m, const ci_kernels *k, const struct record *r, struct space *out); /**< (KEEP_OF); NULL: none */
     bool writes;        /**< backward writes whole gradients of inputs that it is first to reach */
     bool products;      /**< products of its inputs, and of the gradient of its output or of its work, are asked for */
+    bool sums;          /**< column sums of the gradient of its output are asked for likewise */
 };
 extern const struct devkind ci_device_kinds[KIND_COUNT];
 

@@ -72,9 +72,9 @@ static void optim_begin(struct cuda *c, struct both *t)
                             .largest = cuda_zeros(c, ((size_t)n_param + 1) * sizeof(uint32_t))};
 }
 
-static ci_devmodel_room room_of(const struct both *t, size_t budget)
+static ci_devmodel_room room_of(const struct both *t, bool training, size_t budget)
 {
-    ci_devmodel_room room = {.most_shard = t->b.dev.most_shard, .n_rank = 1, .training = true, .budget = budget};
+    ci_devmodel_room room = {.most_shard = t->b.dev.most_shard, .n_rank = 1, .training = training, .budget = budget};
     memcpy(room.most, t->b.dev.most, sizeof room.most);
     return room;
 }
@@ -101,7 +101,7 @@ static void both_open(struct cuda *c, const struct zoo *z, int spare, size_t bud
                                  .optim = &t->optim, .classify = t->cpu.step.classify, .temperature = t->cpu.step.temperature,
                                  .teacher_logit = joined(c, t, logits_of, logit), .teacher_mu = joined(c, t, mu_of, mu),
                                  .teacher_recon = joined(c, t, recon_of, recon)};
-    const ci_devmodel_room room = room_of(t, budget);
+    const ci_devmodel_room room = room_of(t, true, budget);
     if (ci_devmodel_create(&c->d, t->cpu.m, t->cpu.step.set, &room, &t->dm) != CI_OK) fail_msg("%s", ci_message());
 }
 
@@ -169,49 +169,94 @@ static void same_state(struct cuda *c, struct both *t)
     cuda_check(c, "running statistics", t->state, t->cpu.running, (size_t)t->cpu.n_state, 1e-5);
 }
 
-/** A tensor that training leaves until backward begins cannot be seen behind it; the passes of evaluation leave theirs. */
-static void same_outputs(struct cuda *c, struct both *t)
+static float *floats(size_t n)
 {
-    ci_lid n, raw = t->b.all.n_raw;
-    ci_model_outputs(t->cpu.m, &n);
-    const size_t size = (size_t)n * (size_t)t->b.all.n_graph;
-    float *want = calloc(size + 1, sizeof *want), *got = calloc(size + 1, sizeof *got), *w2 = calloc(2 * (size_t)raw + 1, sizeof *w2),
-          *g2 = calloc(2 * (size_t)raw + 1, sizeof *g2), *at = want, *at2 = w2;
-    const ci_batch *shard[CUDA_SHARDS];
-    assert_true(want && got && w2 && g2);
-    for (int k = 0; k < t->cpu.n_shard; at += (size_t)n * (size_t)t->cpu.b[k++]->n_graph) {
-        const ci_batch *b = shard[k] = t->cpu.b[k];
-        if (ci_model_score(t->cpu.m, t->cpu.w, t->cpu.state, t->cpu.s[k], b, at) != CI_OK) fail_msg("%s", ci_message());
-        if (!t->cpu.zoo->dim.message || !b->n_raw) continue;
-        memcpy(at2, ci_scratch_tensor(t->cpu.m, t->cpu.s[k], "message", NULL), 2 * (size_t)b->n_raw * sizeof *at2);
-        at2 += 2 * b->n_raw;
+    float *v = calloc(n + 1, sizeof *v);
+    assert_non_null(v);
+    return v;
+}
+
+/** What a teacher's pass leaves, of a model without memory for training. */
+static void same_teacher(struct cuda *c, struct both *t, ci_devmodel *dm)
+{
+    static const char *const of_gat[] = {"logit", "pooled"}, *const of_vgae[] = {"mu", "recon"};
+    const char *const *name = t->cpu.zoo->dim.kind == CI_GAT ? of_gat : of_vgae;
+    const bool graphs = t->cpu.zoo->dim.kind == CI_GAT;
+    if (ci_devmodel_forward(dm, &t->pass, false) != CI_OK) fail_msg("%s", ci_message());
+    for (int j = 0; j < 2; j++) {
+        ci_lid cols, n;
+        const float *dev = ci_devmodel_tensor(dm, name[j], &cols);
+        size_t used = 0;
+        float *want = floats((size_t)(graphs ? t->b.all.n_graph : t->b.all.n_node) * (size_t)cols);
+        for (int k = 0; k < t->cpu.n_shard; k++) {
+            const ci_batch *b = t->cpu.b[k];
+            const size_t rows = (size_t)(graphs ? b->n_graph : b->n_node) * (size_t)cols;
+            if (ci_model_forward(t->cpu.m, t->cpu.w, t->cpu.state, t->cpu.s[k], b) != CI_OK) fail_msg("%s", ci_message());
+            if (rows) memcpy(want + used, ci_scratch_tensor(t->cpu.m, t->cpu.s[k], name[j], &n), rows * sizeof *want);
+            used += rows;
+        }
+        cuda_check(c, name[j], dev, want, used, 1e-5);
+        free(want);
     }
-    cuda_ok(c, c->r->upload(c->d.dev, t->state, t->cpu.state, (size_t)t->cpu.n_state * sizeof(float)));
-    t->b.dev.training = 0;
-    if (ci_devmodel_score(t->dm, &t->pass, shard, t->cpu.n_shard, t->cpu.w, t->cpu.s[0], got, g2) != CI_OK) fail_msg("%s", ci_message());
-    t->b.dev.training = 1;
-    cuda_record(c, got, size * sizeof *got);
-    for (ci_lid k = 0; k < n; k++) { /* each column has a scale of its own */
+}
+
+/** Each column has a scale of its own. */
+static void same_columns(const struct both *t, const float *got, const float *want)
+{
+    ci_lid n;
+    const char *const *name = ci_model_outputs(t->cpu.m, &n);
+    for (ci_lid k = 0; k < n; k++) {
         char what[96];
         double a[64], b[64];
         for (ci_lid g = 0; g < t->b.all.n_graph; g++) {
             a[g] = (double)got[(size_t)g * (size_t)n + (size_t)k];
             b[g] = (double)want[(size_t)g * (size_t)n + (size_t)k];
         }
-        snprintf(what, sizeof what, "%s: %s", t->cpu.zoo->name, ci_model_outputs(t->cpu.m, &n)[k]);
+        snprintf(what, sizeof what, "%s: %s", t->cpu.zoo->name, name[k]);
         cuda_close(what, a, b, (size_t)t->b.all.n_graph, 1e-5, 1e-2);
     }
-    if (t->cpu.zoo->dim.message) cuda_close_floats("message", g2, w2, 2 * (size_t)raw, 1e-5);
-    free(want);
-    free(got);
-    free(w2);
-    free(g2);
 }
 
-static void train(struct cuda *c, struct both *t)
+/** A model with memory for training, and one without: the same bits, which are nearly the processor's. */
+static void same_outputs(struct cuda *c, struct both *t)
+{
+    const ci_devmodel_room room = room_of(t, false, 0);
+    ci_devmodel *judge;
+    const ci_batch *shard[CUDA_SHARDS];
+    ci_lid n;
+    ci_model_outputs(t->cpu.m, &n);
+    const size_t size = (size_t)n * (size_t)t->b.all.n_graph, raw = 2 * (size_t)t->b.all.n_raw;
+    float *want = floats(size), *one = floats(size), *two = floats(size), *at = want;
+    float *message = floats(raw), *message1 = floats(raw), *message2 = floats(raw), *to = message;
+
+    for (int k = 0; k < t->cpu.n_shard; at += (size_t)n * (size_t)t->cpu.b[k++]->n_graph) {
+        const ci_batch *b = shard[k] = t->cpu.b[k];
+        if (ci_model_score(t->cpu.m, t->cpu.w, t->cpu.state, t->cpu.s[k], b, at) != CI_OK) fail_msg("%s", ci_message());
+        if (!t->cpu.zoo->dim.message || !b->n_raw) continue;
+        memcpy(to, ci_scratch_tensor(t->cpu.m, t->cpu.s[k], "message", NULL), 2 * (size_t)b->n_raw * sizeof *to);
+        to += 2 * b->n_raw;
+    }
+    cuda_ok(c, c->r->upload(c->d.dev, t->state, t->cpu.state, (size_t)t->cpu.n_state * sizeof(float)));
+    t->b.dev.training = 0;
+    if (ci_devmodel_create(&c->d, t->cpu.m, NULL, &room, &judge) != CI_OK) fail_msg("%s", ci_message());
+    if (ci_devmodel_score(t->dm, &t->pass, shard, t->cpu.n_shard, t->cpu.w, t->cpu.s[0], one, message1) != CI_OK) fail_msg("%s", ci_message());
+    if (ci_devmodel_score(judge, &t->pass, shard, t->cpu.n_shard, t->cpu.w, t->cpu.s[0], two, message2) != CI_OK) fail_msg("%s", ci_message());
+    same_columns(t, one, want);
+    cuda_close_floats("message", message1, message, raw, 1e-5);
+    assert_memory_equal(one, two, size * sizeof *one);
+    assert_memory_equal(message1, message2, raw * sizeof *message);
+    cuda_record(c, one, size * sizeof *one);
+    same_teacher(c, t, judge);
+    t->b.dev.training = 1;
+    ci_devmodel_destroy(&judge);
+    float *own[] = {want, one, two, message, message1, message2};
+    for (size_t k = 0; k < CI_COUNT(own); k++) free(own[k]);
+}
+
+static void train(struct cuda *c, struct both *t, bool kept)
 {
     if (ci_devmodel_train(t->dm, &t->pass) != CI_OK) fail_msg("%s", ci_message());
-    cuda_wait(c);
+    if (!kept) cuda_wait(c);
 }
 
 static void everything(struct cuda *c, const struct zoo *z)
@@ -220,7 +265,7 @@ static void everything(struct cuda *c, const struct zoo *z)
     double loss[CI_TERM_COUNT];
     both_open(c, z, 2, 0, &t);
     if (bench_step(&t.cpu, loss) != CI_OK) fail_msg("%s", ci_message());
-    train(c, &t);
+    train(c, &t, false);
     same_losses(c, &t, loss);
     same_gradients(c, &t);
     same_state(c, &t);
@@ -242,11 +287,20 @@ static void vgae_in_order(struct cuda *c) { everything(c, zoo_find(zoo, n_zoo, "
 static void devmodel__has_the_same_bits_in_any_order_of_threads_gat(void **state) { cuda_each_order(state, gat_in_order); }
 static void devmodel__has_the_same_bits_in_any_order_of_threads_vgae(void **state) { cuda_each_order(state, vgae_in_order); }
 
-static void sums_of(struct cuda *c, const struct zoo *z, int spare, size_t budget)
+/** \param [in] kept  asked once, then launched as a graph */
+static void sums_of(struct cuda *c, const struct zoo *z, int spare, size_t budget, bool kept)
 {
     struct both t;
+    ci_dev_graph *graph = NULL;
     both_open(c, z, spare, budget, &t);
-    train(c, &t);
+    if (kept) cuda_ok(c, c->r->capture_begin(c->d.dev));
+    train(c, &t, kept);
+    if (kept) {
+        cuda_ok(c, c->r->capture_end(c->d.dev, &graph));
+        cuda_ok(c, c->r->launch(c->d.dev, graph));
+        cuda_wait(c);
+        c->r->graph_destroy(&graph);
+    }
     const size_t n = (size_t)t.optim.n + CI_TERMS;
     int64_t *sum = calloc(n, sizeof *sum);
     assert_non_null(sum);
@@ -256,21 +310,19 @@ static void sums_of(struct cuda *c, const struct zoo *z, int spare, size_t budge
     both_shut(&t);
 }
 
-/** The same bits with room for these rows alone and for more, products gathered and one by one. */
+/** The same bits with room for these rows alone and for more, products gathered and one by one, asked again or launched again. */
 static void devmodel__has_the_same_bits_in_any_room(void **state)
 {
-    const char *const name[] = {"gat_lstm", "gat_gps", "vgae_masks"};
+    static const char *const name[] = {"gat_lstm", "gat_gps", "vgae_masks"};
+    static const struct { int spare; size_t budget; bool kept; } way[] = {{0, 0, false}, {300, 0, false}, {0, 1, false}, {0, 0, true}};
     struct cuda c;
     (void)state;
     cuda_open(&c, "forward");
     for (size_t k = 0; k < CI_COUNT(name); k++) {
         const size_t from = c.n_byte;
-        sums_of(&c, zoo_find(zoo, n_zoo, name[k]), 0, 0);
-        const size_t n = c.n_byte - from;
-        sums_of(&c, zoo_find(zoo, n_zoo, name[k]), 300, 0);
-        sums_of(&c, zoo_find(zoo, n_zoo, name[k]), 0, 1);
-        assert_memory_equal(c.bytes + from, c.bytes + from + n, n);
-        assert_memory_equal(c.bytes + from, c.bytes + from + 2 * n, n);
+        for (size_t j = 0; j < CI_COUNT(way); j++) sums_of(&c, zoo_find(zoo, n_zoo, name[k]), way[j].spare, way[j].budget, way[j].kept);
+        const size_t n = (c.n_byte - from) / CI_COUNT(way);
+        for (size_t j = 1; j < CI_COUNT(way); j++) assert_memory_equal(c.bytes + from, c.bytes + from + j * n, n);
     }
     cuda_shut(&c);
     free(c.bytes);
@@ -324,7 +376,7 @@ static int kernels_of(struct cuda *c, const char *name)
 static void devmodel__is_few_kernels_a_step(void **state)
 {
     static const struct { const char *name; int most; } model[] = {
-        {"gat_small_paper", 40}, {"gat_large_paper", 60}, {"vgae_small_paper", 80}, {"vgae_large_paper", 100}};
+        {"gat_small_default", 40}, {"gat_large_default", 60}, {"vgae_small_paper", 80}, {"vgae_large_paper", 100}};
     (void)state;
     for (size_t k = 0; k < CI_COUNT(model); k++) {
         struct cuda c;
