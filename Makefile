@@ -110,7 +110,7 @@ cc       = @mkdir -p $(@D); $(if $(filter 0,$(V)),echo "  CC    $@";) $(if $(fil
 .SECONDARY:
 all: lib $(if $(wildcard src/cmd/main.c),$(B)/canids) $(backend)
 lib: $(B)/libcanids.a
-tests: $(tests) $(emu)
+tests: $(tests) $(emu) $(if $(emu),$(B)/tests/emu/cases)
 benches: $(bench)
 fuzzers: $(fuzzers)
 
@@ -184,7 +184,13 @@ $(B)/tests/emu/libcanids_cuda.so: $(emu.obj)
 	@mkdir -p $(@D); echo "  LD    $@"
 	$(Q)$(CXX) -shared $(CFLAGS) $(san) -pthread $(LDFLAGS) -o $@ $^ $(mpi.lib)
 
--include $(patsubst %.o,%.d,$(objs) $(emu.obj) $(cuda.obj) $(B)/src/cmd/main.o $(addsuffix .o,$(tests) $(bench) $(fuzzers)))
+# Small kernels and calls for the emulation itself; tests/emu/test_emu.py runs them.
+emu.case = $(patsubst %.cc,$(B)/emu/%.o,$(wildcard tests/emu/cases/*.cc) $(emu.cc))
+$(B)/tests/emu/cases: $(emu.case)
+	@mkdir -p $(@D); echo "  LD    $@"
+	$(Q)$(CXX) $(CFLAGS) $(san) -pthread $(LDFLAGS) -o $@ $^ $(mpi.lib)
+
+-include $(patsubst %.o,%.d,$(objs) $(emu.obj) $(emu.case) $(cuda.obj) $(B)/src/cmd/main.o $(addsuffix .o,$(tests) $(bench) $(fuzzers)))
 
 # ---- goals for people
 info:
