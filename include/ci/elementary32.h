@@ -90,8 +90,8 @@ CI_BOTH float ci_logf(float x)
 CI_BOTH float ci_sigmoidf(float x) { return 1.0f / (1.0f + ci_expf(-x)); }
 
 /** tanh(x) = p / q, at most 4.5 ulp from the true value; |x| is cut at 7.905, where 1 - tanh is 2.7e-7.
- *  Source: the rational approximation of Eigen, MathFunctionsImpl.h. */
-CI_BOTH float ci_tanhf(float x)
+ *  Source: the rational approximation of Eigen, MathFunctionsImpl.h.   \return p */
+CI_BOTH float ci_tanh_partsf(float x, float *out_q)
 {
     const float most = 7.90531110763549805f;
     x = -most > x ? -most : x;
@@ -106,8 +106,14 @@ CI_BOTH float ci_tanhf(float x)
     p = __builtin_fmaf(p, z, 4.89352455891786e-3f);
     q = __builtin_fmaf(q, z, 1.18534705686654e-4f);
     q = __builtin_fmaf(q, z, 2.26843463243900e-3f);
-    q = __builtin_fmaf(q, z, 4.89352518554385e-3f);
-    return p * x / q;
+    *out_q = __builtin_fmaf(q, z, 4.89352518554385e-3f);
+    return p * x;
+}
+CI_BOTH float ci_tanhf(float x)
+{
+    float q;
+    const float p = ci_tanh_partsf(x, &q);
+    return p / q;
 }
 
 /** Two standard normal numbers of a point (u, v) of the square [-1, 1)^2, by the polar method: 0 when the point is outside of the unit

@@ -223,7 +223,7 @@ template <int P, int M, int N, int T> CI_DEVICE void tile_step(const float *a, c
 template <int P, int M, int N, int T> CI_DEVICE void tile_product(const tile_pair *pair, int m0, int n0, float *shared, float (*acc)[4])
 {
     const int D = tile_depth(P), n_a = P == CI_FP32 ? D * (M + 4) : M * TILE_ROW, n_b = P == CI_FP32 ? D * (N + 4) : N * TILE_ROW;
-    float4 a[tile_quads(P, M, T)], b[tile_quads(P, N, T)];
+    float4 a[tile_quads(P, M, T)] = {}, b[tile_quads(P, N, T)] = {};
     tile_pair now = pair[0];
     int second = 0, k = now.first, depth = 0;
 
