@@ -129,6 +129,7 @@ typedef struct ci_k_gemm {
     int32_t add;       /**< start is what C holds */
     const float *bias; /**< (N), or NULL          */
     ci_k_relu relu;
+    const float *gate; /**< y of a relu, rows as those of C, or NULL: C passes relu_back, the same bits */
 } ci_k_gemm;
 
 /** dW[K,N] = A^T dY and db[N] = the column sums of dY, of each shard; db into two tensors where bias2 is given. */

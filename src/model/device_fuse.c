@@ -43,6 +43,21 @@ static ci_lid backward_group(ci_devmodel *dm, ci_lid from)
     return k + 1;
 }
 
+/** Backward of a relu that linear layers are the first to read, so the last to write its gradient. */
+static void gate(ci_devmodel *dm, ci_lid relu)
+{
+    const ci_model *m = dm->m;
+    const ci_lid x = m->record[relu].out;
+    for (ci_lid k = relu + 1; k < m->n_record; k++)
+        for (ci_lid j = 0; j < m->record[k].n_in; j++) {
+            if (m->record[k].in[j] != x) continue;
+            if (m->record[k].kind != LINEAR || m->tensor[x].grad_cols != m->tensor[x].cols) return;
+            while (dm->fused[k].backward) k++;
+            dm->fused[k].gate = dm->fused[relu].gated = true;
+            return;
+        }
+}
+
 void ci_device_fuse(ci_devmodel *dm)
 {
     const ci_model *m = dm->m;
@@ -53,4 +68,6 @@ void ci_device_fuse(ci_devmodel *dm)
     }
     for (ci_lid k = 0; k < m->n_record;) k = m->record[k].kind == LINEAR ? forward_group(dm, k) : k + 1;
     for (ci_lid k = 0; k < m->n_record;) k = m->record[k].kind == LINEAR ? backward_group(dm, k) : k + 1;
+    for (ci_lid k = 0; k < m->n_record; k++)
+        if (m->record[k].kind == RELU) gate(dm, k);
 }

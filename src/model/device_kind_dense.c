@@ -62,7 +62,8 @@ static void input_gradient(struct devpass *p, const struct record *r, ci_lid n)
         const ci_k_gemm g = {.rows = dev_rows(p, x), .N = cols, .K = N, .K2 = N2, .a = dev_grad(p, one->out), .a_row = N,
                              .b = dev_weight(p, one, 0), .b_row = N, .b_t = 1, .a2 = two ? dev_grad(p, two->out) : NULL, .a2_row = N2,
                              .b2 = two ? dev_weight(p, two, 0) : NULL, .b2_row = N2, .c = dev_grad(p, x), .c_row = cols,
-                             .add = k || r->add[0]};
+                             .add = k || r->add[0],
+                             .gate = k + 2 >= n && p->dm->fused[dev_at(p, r)].gate ? dev_value(p, x) : NULL};
         p->k->gemm(p->dev, p->b, p->dm->room.precision, &g, 1);
     }
 }
@@ -126,7 +127,8 @@ ci_rc ci_device_relu(struct devpass *p, const struct record *r)
 
 ci_rc ci_device_relu_back(struct devpass *p, const struct record *r)
 {
-    p->k->relu_back(p->dev, p->b, dev_rows(p, r->out), dev_cols(p, r->out), dev_value(p, r->out), dev_grad(p, r->out));
+    if (!p->dm->fused[dev_at(p, r)].gated)
+        p->k->relu_back(p->dev, p->b, dev_rows(p, r->out), dev_cols(p, r->out), dev_value(p, r->out), dev_grad(p, r->out));
     return CI_OK;
 }
 

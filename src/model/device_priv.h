@@ -21,6 +21,8 @@ struct fused {
     bool relu;          /**< the record behind is a relu in place, made with this one                  */
     bool backward;      /**< LINEAR: the gradient of its input is made with that of a later record     */
     ci_lid n_back;      /**< LINEAR: input gradients made here, of this record and of those before it   */
+    bool gate;          /**< LINEAR: of which the input is a relu's, which has its backward here, too    */
+    bool gated;         /**< RELU: its backward is made with that of who reads it                       */
 };
 
 struct devcut {

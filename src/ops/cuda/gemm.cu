@@ -46,10 +46,19 @@ template <int W> CI_DEVICE void gemm_start(const ci_k_gemm &g, int here, int row
     }
 }
 
+/** The gradient of what a relu has made becomes that of its input. */
+template <int W> CI_DEVICE void gate_values(const ci_k_batch &b, const ci_k_gemm &g, int row, int col, float *v)
+{
+    const float *y = g.gate + (size_t)row * g.c_row + col, keep = b.training ? b.step->keep : 1;
+    for (int j = 0; j < W; j++)
+        if (col + j < g.N) v[j] = y[j] > 0 ? v[j] * keep : 0;
+}
+
 template <int W> CI_DEVICE void gemm_put(const ci_k_batch &b, const ci_k_gemm &g, int row, int col, float *v)
 {
     float *c = g.c + (size_t)row * g.c_row + col;
     if (g.relu.on) relu_values<W>(b, g, row, col, v);
+    if (g.gate) gate_values<W>(b, g, row, col, v);
     if (W == 4 && col + 4 <= g.N && (size_t)c % 16 == 0) {
         *(float4 *)c = make_float4(v[0], v[1], v[W - 2], v[W - 1]);
         return;
