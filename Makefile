@@ -92,7 +92,7 @@ $(call stamp,$(B)/flags,$(call quote,$(flags) $(LDFLAGS) $(libs)))
 $(call stamp,$(B)/prefix,$(call quote,$(PREFIX)))
 backend  := $(if $(cuda.nvcc),$(B)/libcanids_cuda.so)
 cuda.obj := $(patsubst %.cu,$(B)/cuda/%.o,$(filter-out $(if $(nccl.found),,src/comm/cuda/ring.cu),$(cu)))
-cuda.cc   = $(cuda.nvcc) -std=c++20 -O3 -fmad=false -Iinclude $(cuda.gencode) -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra $(nccl.inc) $(NVCCFLAGS)
+cuda.cc   = $(cuda.nvcc) -std=c++20 -O3 -fmad=false -Iinclude $(cuda.gencode) -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wno-unknown-pragmas $(nccl.inc) $(NVCCFLAGS)
 $(call stamp,$(B)/flags.cuda,$(call quote,$(cuda.cc) $(nccl.lib)) $(call quote,$(cuda.state)) $(call quote,$(cuda.obj)))
 $(call stamp,$(B)/version.h,$(call define_,CI_VERSION,$(version)) $(call define_,CI_COMMIT,$(commit)) \
   $(call define_,CI_CFLAGS,$(CC) $(always) $(CFLAGS) $(san)) $(call define_,CI_DATADIR,$(PREFIX)/share/canids) \

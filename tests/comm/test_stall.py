@@ -59,12 +59,12 @@ def end(session):
             pass
 
 
-def play(case, program=PROGRAM, ranks=3):
+def play(case, program=PROGRAM, ranks=3, more=None):
     name, arguments, code, wanted, limit = case
     with tempfile.TemporaryFile("w+") as out:
         began = time.monotonic()
         # Cases run side by side, and two Open MPI jobs that begin at once trip over one folder for their sessions.
-        env = dict(os.environ, OMPI_MCA_orte_tmpdir_base=tempfile.mkdtemp(prefix="s"))
+        env = dict(os.environ, OMPI_MCA_orte_tmpdir_base=tempfile.mkdtemp(prefix="s"), **(more or {}))
         job = subprocess.Popen(["mpirun", "-n", str(ranks), program] + arguments.split(), stdout=out, stderr=subprocess.STDOUT, start_new_session=True, env=env)
         try:
             job.wait(40)
