@@ -87,6 +87,8 @@ ci_rc ci_comm_bcast_new(const ci_comm *comm, const char *site, int root, void **
 /** In-place reductions, the result on every rank.  Collective. */
 ci_rc ci_comm_sum_i64(const ci_comm *comm, const char *site, int64_t *v, size_t n);
 ci_rc ci_comm_max_i64(const ci_comm *comm, const char *site, int64_t *v, size_t n);
+/** Of floats: rounded in an order that hangs on the number of ranks, and the same bits on each of them.  Two runs may differ. */
+ci_rc ci_comm_sum_f32(const ci_comm *comm, const char *site, float *v, size_t n);
 
 /** Every rank's n bytes, in the order of ranks, on rank 0.  Collective; n may differ and be 0.
  *  \param [out] out, out_n  on rank 0: allocated, to free(); elsewhere NULL and 0

@@ -147,13 +147,16 @@ typedef struct ci_conf {
         char schedule[CI_TEXT_MAX]; /**< none, cosine, step, plateau                           */
         double warmup, lr_min, schedule_gamma;
         int32_t schedule_epochs, schedule_patience;
-        char precision[CI_TEXT_MAX]; /**< fp32, bf16                                           */
+        char precision[CI_TEXT_MAX]; /**< fp32, tf32, bf16                                     */
+        char reduce[CI_TEXT_MAX];  /**< exact, fast                                            */
         char curriculum[CI_TEXT_MAX]; /**< none, hard, easy, momentum                          */
         char difficulty[CI_TEXT_MAX]; /**< folder of a trained vgae; empty: the one beside     */
         double curriculum_tau;
         double checkpoint_s;       /**< seconds between checkpoints inside an epoch; 0: none    */
         char isa[CI_TEXT_MAX];     /**< auto, generic, avx2, avx512                            */
-        char device[CI_TEXT_MAX];  /**< auto, cpu                                              */
+        char device[CI_TEXT_MAX];  /**< auto, cpu, cuda                                        */
+        char device_data[CI_TEXT_MAX]; /**< auto, resident, stream                             */
+        int64_t device_memory;     /**< MiB that may be planned with; 0: what is free          */
     } train;
     struct {
         char teacher[CI_TEXT_MAX]; /**< folder of a trained model; empty: the large one beside */
@@ -237,7 +240,7 @@ char *ci_conf_yaml(const ci_conf *c, bool explain);
 
 /** SHA-256 over the canonical text ("key=value", one a line, in table order) of the settings whose
  *  key starts with one of the n prefixes ("data.", "window."); n == 0: all settings that can change
- *  a result (not run.*, comm.*, inject.*, sim.*).  train.threads, .checkpoint_s, .isa and .device never
+ *  a result (not run.*, comm.*, inject.*, sim.*).  train.threads, .checkpoint_s, .isa and .device* never
  *  change one, and what is in the folders train.difficulty, distill.teacher, fusion.vgae and .gat is known by the hashes of
  *  its weights: these take part only when a prefix is their whole key.  A step's fingerprint uses the
  *  prefixes it reads.  out is "" when memory is short. */

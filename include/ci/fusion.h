@@ -207,10 +207,11 @@ typedef struct ci_fused {
 } ci_fused;
 
 /** Open run.dir/<file> (best.h5, last.h5) and its two models, and see that all belong together.  Collective.
+ *  \param [in] at  where the two judge; borrowed until ci_fused_release; NULL: the CPU
  *  \return CI_OK; CI_ENOENT, CI_EFORMAT, CI_EIO, CI_ENOMEM; CI_ECONF (another store, other settings, other models, or
  *          a file that stands between two validations and has no threshold) */
-ci_rc ci_fused_open(const ci_comm *comm, const ci_conf *conf, const char *file, const ci_store *st, const char *store_sha,
-                    ci_fused *out);
+ci_rc ci_fused_open(const ci_comm *comm, const ci_conf *conf, const ci_compute *at, const char *file, const ci_store *st,
+                    const char *store_sha, ci_fused *out);
 void ci_fused_release(ci_fused *f); /**< NULL-safe */
 
 /** Names of what ci_fused_score says of a window beside its score: anomaly (A), classifier (G) and, of a method that

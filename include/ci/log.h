@@ -4,6 +4,7 @@
  *  so that lines of different ranks never tear.  Rank 0 says everything, others only warnings
  *  and errors.  No colour, no carriage return. */
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef enum ci_level { CI_ERROR, CI_WARN, CI_INFO, CI_DEBUG } ci_level;
 
@@ -29,5 +30,10 @@ bool ci_heartbeat_due(ci_heartbeat *h, double done, double total);
 double ci_now_s(void);     /**< monotonic clock, seconds                     */
 double ci_cpu_s(void);     /**< CPU seconds of this process, all threads     */
 long ci_peak_kib(void);    /**< peak resident memory of this process, KiB    */
+
+/** What a device had to do since ci_device_noted was last asked: bytes of its memory that were taken, of which the largest is kept, and
+ *  seconds that it was waited for, which add up.  One thread of a process notes. */
+void ci_device_note(int64_t bytes, double seconds);
+void ci_device_noted(int64_t *out_bytes, double *out_seconds);
 
 #endif

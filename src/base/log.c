@@ -110,3 +110,20 @@ long ci_peak_kib(void)
 
     return getrusage(RUSAGE_SELF, &u) == 0 ? u.ru_maxrss : 0;
 }
+
+static int64_t device_bytes;
+static double device_seconds;
+
+void ci_device_note(int64_t bytes, double seconds)
+{
+    if (bytes > device_bytes) device_bytes = bytes;
+    device_seconds += seconds;
+}
+
+void ci_device_noted(int64_t *out_bytes, double *out_seconds)
+{
+    *out_bytes = device_bytes;
+    *out_seconds = device_seconds;
+    device_bytes = 0;
+    device_seconds = 0;
+}

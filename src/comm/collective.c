@@ -142,6 +142,25 @@ ci_rc ci_comm_max_i64(const ci_comm *c, const char *site, int64_t *v, size_t n)
     return reduce(c, site, v, n, MPI_MAX);
 }
 
+/* To rank 0 and from there: what MPI makes of floats for each rank by itself need not be the same. */
+ci_rc ci_comm_sum_f32(const ci_comm *c, const char *site, float *v, size_t n)
+{
+    ci_rc rc = CI_OK;
+    const size_t most = PIECE / sizeof *v;
+
+    CI_ENTER(site);
+    for (size_t at = 0; at < n && c->size > 1; at += most) {
+        MPI_Request request;
+        const int piece = (int)CI_MIN(n - at, most);
+        const int code = MPI_Ireduce(c->rank == 0 ? MPI_IN_PLACE : v + at, v + at, piece, MPI_FLOAT, MPI_SUM, 0, c->state->all, &request);
+        CI_TRY(comm_finish(c, site, code, &request));
+    }
+    CI_TRY(bcast_pieces(c, site, 0, (char *)v, n * sizeof *v));
+done:
+    comm_leave(c);
+    return rc;
+}
+
 /* A 128-bit integer as four limbs of 32 bits, the highest signed: sums of limbs cannot overflow. */
 ci_rc ci_comm_sum_i128(const ci_comm *c, const char *site, __int128 *v, size_t n)
 {

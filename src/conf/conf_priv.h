@@ -22,7 +22,7 @@ typedef enum ci_kind {
     CI_TEXT,   /**< any text of one line                                                  */
     CI_PATH,   /**< a text that is not empty                                              */
     CI_NAME,   /**< name of one folder (no slash, no comma), or empty                     */
-    CI_CHOICE, /**< one of `allowed`, "a|b|!c": c is known, but not in this release       */
+    CI_CHOICE, /**< one of `allowed`, "a|b|c"                                             */
     CI_STEPS,  /**< several of `allowed` in that order, with commas between               */
     CI_LIST,   /**< ci_text_list of names; of `allowed` where there is such               */
     CI_INTS    /**< ci_int_list; `allowed` is an interval                                 */

@@ -158,43 +158,37 @@ static bool parse_real(const ci_setting *s, const char *text, double *out, ci_wh
     return true;
 }
 
-/* Is word (n bytes) in "a|b|!c"?  0 no, 1 yes, -1 known but not in this release. */
-static int choice(const char *allowed, const char *word, size_t n, int *out_at)
+/* Is word (n bytes) in "a|b|c"? */
+static bool choice(const char *allowed, const char *word, size_t n, int *out_at)
 {
     int at = 0;
     for (const char *a = allowed; a; a = strchr(a, '|') ? strchr(a, '|') + 1 : NULL, at++) {
-        const bool later = *a == '!';
-        const size_t len = strcspn(a + later, "|");
-        if (len == n && n > 0 && memcmp(a + later, word, n) == 0) {
+        const size_t len = strcspn(a, "|");
+        if (len == n && n > 0 && memcmp(a, word, n) == 0) {
             *out_at = at;
-            return later ? -1 : 1;
+            return true;
         }
     }
-    return 0;
+    return false;
 }
 
 void ci_value_choices(const char *allowed, char out[CI_CHOICES_MAX])
 {
     size_t used = 0;
     out[0] = 0;
-    for (const char *a = allowed; a; a = strchr(a, '|') ? strchr(a, '|') + 1 : NULL) {
-        if (*a == '!') continue;
+    for (const char *a = allowed; a; a = strchr(a, '|') ? strchr(a, '|') + 1 : NULL)
         used += (size_t)snprintf(out + used, CI_CHOICES_MAX - used, "%s%.*s", used ? ", " : "",
                                  (int)strcspn(a, "|"), a);
-    }
 }
 
 static bool check_choice(const ci_setting *s, const char *word, size_t n, int *out_at,
                          ci_why *why)
 {
-    const int known = choice(s->allowed, word, n, out_at);
     char list[CI_CHOICES_MAX];
 
-    if (known > 0) return true;
+    if (choice(s->allowed, word, n, out_at)) return true;
     ci_value_choices(s->allowed, list);
-    return refuse(why, "\"%s\" is not %s; write %s%s", ci_quoted(word, n).text,
-                  known < 0 ? "in this release" : "known",
-                  strchr(list, ',') ? "one of " : "", list);
+    return refuse(why, "\"%s\" is not known; write %s%s", ci_quoted(word, n).text, strchr(list, ',') ? "one of " : "", list);
 }
 
 /* Text fields are zero to their end: equal settings have equal bytes. */

@@ -56,6 +56,7 @@ struct results {
 
 /* What judges windows: a trained gat or vgae, or the fusion of both (model.name dqn). */
 struct judge {
+    ci_compute at; /* the models know where it is: it stays there */
     bool fusion;
     ci_trained one;
     ci_fused both;

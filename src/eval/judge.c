@@ -30,11 +30,12 @@ ci_rc judge_open(const ci_comm *comm, const ci_conf *conf, const ci_store *st, c
     const char *file = strcmp(conf->eval.weights, "last") == 0 ? "last.h5" : "best.h5";
 
     *j = (struct judge){.fusion = strcmp(conf->model.name, "dqn") == 0};
+    CI_TRY(ci_compute_open(comm, conf, &j->at));
     if (j->fusion) {
-        CI_TRY(ci_fused_open(comm, conf, file, st, store_sha, &j->both));
+        CI_TRY(ci_fused_open(comm, conf, &j->at, file, st, store_sha, &j->both));
         goto done;
     }
-    CI_TRY(ci_trained_open(comm, conf->run.dir, file, ci_train_kernels(conf), &j->one));
+    CI_TRY(ci_trained_open(comm, conf->run.dir, file, ci_train_kernels(conf, &j->at), &j->at, &j->one));
     CI_TRY_ALL(comm, "eval.fits", fits(conf, &j->one, st, store_sha));
 done:
     return rc;
@@ -44,6 +45,7 @@ void judge_release(struct judge *j)
 {
     ci_trained_release(&j->one);
     ci_fused_release(&j->both);
+    ci_compute_close(&j->at);
 }
 
 const char *judge_weights(const struct judge *j) { return j->fusion ? j->both.weights : j->one.weights; }

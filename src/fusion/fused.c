@@ -73,14 +73,14 @@ done:
     return rc;
 }
 
-ci_rc ci_fused_open(const ci_comm *comm, const ci_conf *conf, const char *file, const ci_store *st, const char *store_sha,
+ci_rc ci_fused_open(const ci_comm *comm, const ci_conf *conf, const ci_compute *at, const char *file, const ci_store *st, const char *store_sha,
                     ci_fused *out)
 {
     ci_rc rc = CI_OK;
     ci_fused f = {0};
 
     *out = (ci_fused){0};
-    CI_TRY(both_open(comm, conf, st, store_sha, &f.gat, &f.vgae));
+    CI_TRY(both_open(comm, conf, at, st, store_sha, &f.gat, &f.vgae));
     CI_TRY_ALL(comm, "fused.open", comm->rank == 0 ? mine_open(conf, file, store_sha, &f) : CI_OK);
     CI_TRY(ci_comm_bcast(comm, "fused.shape", 0, &f.shape, sizeof f.shape));
     CI_TRY(ci_comm_bcast(comm, "fused.at", 0, &f.at, sizeof f.at));

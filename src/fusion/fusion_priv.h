@@ -119,7 +119,7 @@ ci_rc supervised_epoch(struct learner *l);
 
 /* The two models that states come from.  Collective. */
 enum { WINDOWS_AT_A_TIME = 16384 };
-ci_rc both_open(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha, ci_trained *gat, ci_trained *vgae);
+ci_rc both_open(const ci_comm *comm, const ci_conf *conf, const ci_compute *at, const ci_store *st, const char *store_sha, ci_trained *gat, ci_trained *vgae);
 void of_make(const ci_conf *conf, const char *store_sha, const ci_trained *gat, const ci_trained *vgae, ci_fusion_of *of);
 /* States of n windows, to rank 0, whose scale is not NULL; others compute their share of the outputs.  With labels, the scale
  * is calibrated by these windows first. */

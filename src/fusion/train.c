@@ -8,7 +8,7 @@
 #include "ci/signal.h"
 #include "fusion_priv.h"
 
-static ci_rc one_open(const ci_comm *comm, const ci_conf *conf, const char *key, const char *dir, ci_model_kind kind,
+static ci_rc one_open(const ci_comm *comm, const ci_conf *conf, const ci_compute *at, const char *key, const char *dir, ci_model_kind kind,
                       const ci_store *st, const char *store_sha, ci_trained *out)
 {
     static const char *const decides[] = {"split.", "train.seed", "train.injected", "data.vehicles"}; /* what a ci_ckpt.split is of */
@@ -16,7 +16,7 @@ static ci_rc one_open(const ci_comm *comm, const ci_conf *conf, const char *key,
     char split[CI_SHA256_HEX];
 
     ci_conf_hash(conf, decides, CI_COUNT(decides), split);
-    rc = ci_trained_open(comm, dir, "best.h5", ci_train_kernels(conf), out);
+    rc = ci_trained_open(comm, dir, "best.h5", ci_train_kernels(conf, at), at, out);
     if (rc == CI_ENOENT) CI_FAIL(CI_ENOENT, "%s: %s has no best.h5; train the %s first", key, dir, key + strlen("fusion."));
     CI_TRY(rc);
     if (out->ck.dim.kind != (ci_lid)kind)
@@ -26,12 +26,12 @@ done:
     return rc;
 }
 
-ci_rc both_open(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha, ci_trained *gat, ci_trained *vgae)
+ci_rc both_open(const ci_comm *comm, const ci_conf *conf, const ci_compute *at, const ci_store *st, const char *store_sha, ci_trained *gat, ci_trained *vgae)
 {
     ci_rc rc = CI_OK;
 
-    CI_TRY(one_open(comm, conf, "fusion.gat", conf->fusion.gat, CI_GAT, st, store_sha, gat));
-    CI_TRY(one_open(comm, conf, "fusion.vgae", conf->fusion.vgae, CI_VGAE, st, store_sha, vgae));
+    CI_TRY(one_open(comm, conf, at, "fusion.gat", conf->fusion.gat, CI_GAT, st, store_sha, gat));
+    CI_TRY(one_open(comm, conf, at, "fusion.vgae", conf->fusion.vgae, CI_VGAE, st, store_sha, vgae));
 done:
     return rc;
 }
@@ -78,6 +78,7 @@ done:
 
 /* Windows and states of a learning; states and the model are rank 0's. */
 struct material {
+    ci_compute at;
     ci_trained gat, vgae;
     ci_split split;
     int64_t n;      /* training windows that are looked at */
@@ -179,6 +180,7 @@ static void material_release(struct material *m)
     free(m->train_state);
     free(m->valid_state);
     ci_fusion_destroy(&m->f);
+    ci_compute_close(&m->at);
 }
 
 ci_rc ci_fusion_train(const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha, bool must_resume)
@@ -188,7 +190,8 @@ ci_rc ci_fusion_train(const ci_comm *comm, const ci_conf *conf, const ci_store *
     ci_fusion_scale *scale;
     ci_fusion_data data;
 
-    CI_TRY(both_open(comm, conf, st, store_sha, &m.gat, &m.vgae));
+    CI_TRY(ci_compute_open(comm, conf, &m.at));
+    CI_TRY(both_open(comm, conf, &m.at, st, store_sha, &m.gat, &m.vgae));
     CI_TRY_ALL(comm, "fusion.windows", windows_choose(conf, st, &m));
     CI_TRY_ALL(comm, "fusion.model", comm->rank == 0 ? model_make(conf, store_sha, &m) : CI_OK);
     if (m.f) announce(conf, &m);

@@ -30,7 +30,8 @@ static ci_json *load(const char *path)
     return j;
 }
 
-static ci_rc append(const struct record *r, const struct attempt *a, const char *outcome, const char *error, int64_t peak)
+/* peak: KiB of the host's memory, and of a device's; 0: not known, none. */
+static ci_rc append(const struct record *r, const struct attempt *a, const char *outcome, const char *error, const int64_t peak[2], double device_s)
 {
     ci_rc rc = CI_OK;
     char path[CI_PATH_MAX], host[64] = "", hash[CI_SHA256_HEX];
@@ -45,12 +46,16 @@ static ci_rc append(const struct record *r, const struct attempt *a, const char 
     ci_json_str(j, "why", a->why);
     ci_json_str(j, "outcome", outcome);
     if (error) ci_json_str(j, "error", error);
-    if (peak > 0) {
+    if (peak[0] > 0) {
         ci_json_num(j, "wall_s", wall);
         ci_json_num(j, "cpu_s_rank0", ci_cpu_s() - a->cpu_s);
-        ci_json_int(j, "peak_kib", peak);
+        ci_json_int(j, "peak_kib", peak[0]);
     }
-    if (peak > 0 && a->unit) {
+    if (peak[1] > 0) {
+        ci_json_num(j, "device_s_rank0", device_s);
+        ci_json_int(j, "peak_device_kib", peak[1]);
+    }
+    if (peak[0] > 0 && a->unit) {
         char rate[64];
         snprintf(rate, sizeof rate, "%s_per_s", a->unit);
         ci_json_int(j, a->unit, a->done);
@@ -74,6 +79,16 @@ done:
     return rc;
 }
 
+static const int64_t none[2];
+
+/* Of this attempt: what a device did before it is forgotten. */
+static void peaks(int64_t peak[2], double *device_s)
+{
+    peak[0] = ci_peak_kib();
+    ci_device_noted(&peak[1], device_s);
+    peak[1] = (peak[1] + 1023) / 1024;
+}
+
 static void phase(const struct record *r, const char *step)
 {
     char text[CI_TEXT_MAX];
@@ -89,7 +104,7 @@ ci_rc attempt_begin(const struct record *r, struct attempt *a, const char *step,
     *a = (struct attempt){step, why, ci_now_s(), ci_cpu_s(), NULL, 0};
     phase(r, step);
     ci_log(CI_INFO, "runs: %s", why);
-    CI_TRY_ALL(r->comm, "run.record.begin", r->comm->rank == 0 ? append(r, a, "begun", NULL, 0) : CI_OK);
+    CI_TRY_ALL(r->comm, "run.record.begin", r->comm->rank == 0 ? append(r, a, "begun", NULL, none, 0) : CI_OK);
 done:
     return rc;
 }
@@ -101,7 +116,7 @@ ci_rc attempt_skip(const struct record *r, const char *step, const char *why)
 
     phase(r, step);
     ci_log(CI_INFO, "skipped: %s", why);
-    CI_TRY_ALL(r->comm, "run.record.skip", r->comm->rank == 0 ? append(r, &a, "skipped", NULL, 0) : CI_OK);
+    CI_TRY_ALL(r->comm, "run.record.skip", r->comm->rank == 0 ? append(r, &a, "skipped", NULL, none, 0) : CI_OK);
 done:
     return rc;
 }
@@ -110,10 +125,13 @@ done:
 static ci_rc failed(const struct record *r, const struct attempt *a, ci_rc outcome)
 {
     char message[CI_MESSAGE_MAX];
+    int64_t peak[2];
+    double device_s;
 
     if (r->comm->rank != 0) return outcome;
+    peaks(peak, &device_s);
     snprintf(message, sizeof message, "%s", ci_message());
-    if (append(r, a, ci_rc_name(outcome), message, ci_peak_kib()) != CI_OK)
+    if (append(r, a, ci_rc_name(outcome), message, peak, device_s) != CI_OK)
         ci_log(CI_WARN, "the record could not be written: %s", ci_message());
     ci_message_set(message);
     return outcome;
@@ -122,12 +140,16 @@ static ci_rc failed(const struct record *r, const struct attempt *a, ci_rc outco
 ci_rc attempt_end(const struct record *r, struct attempt *a, ci_rc outcome)
 {
     ci_rc rc = CI_OK;
-    int64_t peak = ci_peak_kib();
+    int64_t peak[2];
+    double device_s;
+    char device[64] = "";
 
     if (outcome != CI_OK) return failed(r, a, outcome); /* no more collectives */
-    CI_TRY(ci_comm_max_i64(r->comm, "run.peak", &peak, 1));
-    ci_log(CI_INFO, "done in %.2f s, peak memory of a rank %.1f MiB", ci_now_s() - a->wall_s, (double)peak / 1024);
-    CI_TRY_ALL(r->comm, "run.record.end", r->comm->rank == 0 ? append(r, a, "done", NULL, peak) : CI_OK);
+    peaks(peak, &device_s);
+    CI_TRY(ci_comm_max_i64(r->comm, "run.peak", peak, 2));
+    if (peak[1] > 0) snprintf(device, sizeof device, ", of a device %.1f MiB", (double)peak[1] / 1024);
+    ci_log(CI_INFO, "done in %.2f s, peak memory of a rank %.1f MiB%s", ci_now_s() - a->wall_s, (double)peak[0] / 1024, device);
+    CI_TRY_ALL(r->comm, "run.record.end", r->comm->rank == 0 ? append(r, a, "done", NULL, peak, device_s) : CI_OK);
 done:
     return rc;
 }

@@ -90,14 +90,22 @@ void ci_train_settings(const ci_conf *conf, char out[CI_SHA256_HEX])
         "train.gamma", "train.attack_weight", "train.recon", "train.id", "train.neighbour", "train.kl", "train.edge", "train.mask", "train.message", "train.group_drop",
         "train.monitor", "train.anomaly", "train.optimizer", "train.lr", "train.decay", "train.beta1", "train.beta2", "train.eps",
         "train.dropout", "train.unk_drop", "train.clip", "train.schedule", "train.warmup", "train.precision", "train.curriculum",
-        "train.injected", "data.vehicles", "train.epochs"};
+        "train.injected", "data.vehicles", "train.epochs", "train.reduce"};
+    const char *list[CI_COUNT(reads)];
+    size_t n = 0;
+    const bool fast = strcmp(conf->train.reduce, "fast") == 0; /* exact is what all had before there was a choice: their hashes hold */
     const bool epochs = (strcmp(conf->train.schedule, "cosine") == 0 && conf->train.schedule_epochs == 0) ||
                         strcmp(conf->train.curriculum, "hard") == 0 || strcmp(conf->train.curriculum, "easy") == 0;
 
-    ci_conf_hash(conf, reads, CI_COUNT(reads) - !epochs, out);
+    for (size_t i = 0; i < CI_COUNT(reads); i++)
+        if ((epochs || strcmp(reads[i], "train.epochs") != 0) && (fast || strcmp(reads[i], "train.reduce") != 0)) list[n++] = reads[i];
+    ci_conf_hash(conf, list, n, out);
 }
 
-const char *ci_train_kernels(const ci_conf *c) { return strcmp(c->train.precision, "bf16") == 0 ? "bf16" : c->train.isa; }
+const char *ci_train_kernels(const ci_conf *c, const ci_compute *at)
+{
+    return strcmp(c->train.precision, "bf16") == 0 && !(at && at->device.dev) ? "bf16" : c->train.isa;
+}
 
 ci_split_conf ci_train_split(const ci_conf *c)
 {
@@ -195,7 +203,7 @@ static void vectors(struct trainer *t, ci_arena *a)
     t->batch_first = ci_arena_take(a, room + 1, sizeof *t->batch_first);
     t->first = ci_arena_take(a, (size_t)t->conf->train.batch + 1, sizeof *t->first);
     if (strcmp(t->conf->train.curriculum, "easy") == 0) t->weight = ci_arena_take(a, (size_t)t->conf->train.batch, sizeof *t->weight);
-    for (int i = 0; i < t->n_thread; i++) {
+    for (int i = 0; i < t->n_worker; i++) {
         struct worker *w = &t->worker[i];
         w->grad = ci_arena_take(a, P, sizeof *w->grad);
         w->sum = ci_arena_take(a, P + CI_TERM_COUNT, sizeof *w->sum);
@@ -215,8 +223,8 @@ static ci_rc workers_init(struct trainer *t)
     vectors(t, &plan);
     CI_TRY(ci_arena_init(&t->state, plan.used));
     vectors(t, &t->state);
-    CI_TRY(ci_lanes_create(t->model, t->st, &t->ck.scaler, rows, t->n_thread, &t->lane));
-    for (int i = 0; i < t->n_thread && t->teacher.model; i++)
+    CI_TRY(ci_lanes_create(t->model, t->st, &t->ck.scaler, rows, t->n_worker, &t->lane));
+    for (int i = 0; i < t->n_worker && t->teacher.model; i++)
         CI_TRY(ci_scratch_create(t->teacher.model, G, rows, E, R, &t->worker[i].teacher));
     ci_log(CI_INFO, "plan: state %.1f MiB, scratch %.1f MiB, packing %.1f MiB a %s; shards of %d nodes, %d graphs, "
            "%d edges at most", (double)(plan.used + 3 * (size_t)t->ck.n * 4) / 1048576,
@@ -251,6 +259,7 @@ static ci_rc split_init(struct trainer *t)
 
     t->n_thread = t->conf->train.threads;
     if (!t->n_thread) CI_TRY(ci_comm_cores(t->comm, "train.cores", &t->n_thread));
+    t->n_worker = t->at.device.dev ? 1 : t->n_thread;
     CI_TRY(ci_pool_create(t->n_thread, &t->pool));
     CI_TRY(ci_split_make(t->st, &how, &t->split));
     CI_TRY(monitor_check(t->conf, &t->split));
@@ -268,14 +277,14 @@ static ci_rc model_init(struct trainer *t)
     ci_lid n_tensor;
 
     CI_TRY(ci_train_dim(c, t->st, t->teacher.model ? &t->teacher.ck.dim : NULL, &dim));
-    CI_TRY(ci_model_create(&dim, ci_train_kernels(c), &t->model));
+    CI_TRY(ci_model_create(&dim, ci_train_kernels(c, &t->at), &t->model));
     t->param = ci_model_params(t->model, &n_tensor);
     t->n_pass = ci_model_cuts(t->model, 0) + ci_model_cuts(t->model, 1) + 1;
     if (t->n_pass > 1) CI_TRY(ci_cuts_create(t->model, &t->cuts));
     CI_TRY(ci_ckpt_init(&t->ck, t->model, dim.n_id, dim.kind == CI_VGAE && strcmp(c->train.anomaly, "calibrated") == 0 ? 4 : 0));
     memcpy(t->ck.split, t->split_sha, sizeof t->ck.split);
     memcpy(t->ck.teacher, t->teacher.weights, sizeof t->ck.teacher);
-    t->worker = ci_new((size_t)t->n_thread, sizeof *t->worker);
+    t->worker = ci_new((size_t)t->n_worker, sizeof *t->worker);
     if (!t->worker) CI_FAIL(CI_ENOMEM, "%d threads", t->n_thread);
     for (int32_t i = 0, k = 0; i < t->st->head.n_id; i++)
         if (t->st->head.vocab[i] > 0 && k < t->ck.n_vocab) t->ck.vocab[k++] = t->st->head.id[i];
@@ -290,6 +299,7 @@ ci_rc trainer_init(struct trainer *t, const ci_comm *comm, const ci_conf *conf, 
     ci_rc rc = CI_OK;
 
     *t = (struct trainer){.comm = comm, .conf = conf, .st = st};
+    CI_TRY(ci_compute_open(comm, conf, &t->at));
     CI_TRY_ALL(comm, "train.init.split", split_init(t));
     CI_TRY(teacher_open(t, store_sha));
     CI_TRY_ALL(comm, "train.init", model_init(t));
@@ -302,13 +312,14 @@ done:
 
 void trainer_release(struct trainer *t)
 {
-    ci_lanes_destroy(&t->lane, t->n_thread);
+    device_end(t);
+    ci_lanes_destroy(&t->lane, t->n_worker);
     for (size_t i = 0; i < t->n_slot; i++) {
         lane_release(&t->slot[i].lane);
         free(t->slot[i].said);
     }
     free(t->slot);
-    for (int i = 0; t->worker && i < t->n_thread; i++) ci_scratch_destroy(&t->worker[i].teacher);
+    for (int i = 0; t->worker && i < t->n_worker; i++) ci_scratch_destroy(&t->worker[i].teacher);
     free(t->worker);
     ci_cuts_destroy(&t->cuts);
     ci_arena_release(&t->state);

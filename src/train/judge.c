@@ -193,8 +193,7 @@ ci_rc validate(struct trainer *t, struct validation *v)
     ci_model_outputs(t->model, &K);
     out = ci_new((size_t)t->split.n_valid, (size_t)K * sizeof *out);
     CI_TRY_ALL(t->comm, "train.valid.room", out ? CI_OK : ci_fail(CI_ENOMEM, __FILE__, __LINE__, "validation"));
-    CI_TRY(ci_score(t->comm, t->pool, t->lane, t->model, t->ck.w, t->ck.state, t->st, t->split.valid, t->split.n_valid,
-                    t->conf->train.shard_rows, out));
+    CI_TRY(score_valid(t, out));
     CI_TRY_ALL(t->comm, "train.valid.judge", judge(t, out, v));
 done:
     free(out);

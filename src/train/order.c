@@ -146,14 +146,14 @@ done:
     return rc;
 }
 
-ci_rc batch_begin(struct trainer *t)
+ci_rc batch_cut(struct trainer *t, int64_t batch)
 {
     ci_rc rc = CI_OK;
-    const int64_t begin = t->batch_first[t->ck.at.batch];
+    const int64_t begin = t->batch_first[batch];
     int64_t bad = 0;
 
     t->batch = t->graph + begin;
-    t->n_batch_graph = t->batch_first[t->ck.at.batch + 1] - begin;
+    t->n_batch_graph = t->batch_first[batch + 1] - begin;
     t->n_shard = ci_shards_cut(t->st, t->batch, t->n_batch_graph, t->conf->train.shard_rows, t->first, &bad);
     if (t->n_shard < 0)
         CI_FAIL(CI_ECONF, "train.shard_rows: %d is less than the nodes of graph %lld; set it to window.frames or more",
@@ -161,6 +161,15 @@ ci_rc batch_begin(struct trainer *t)
     if (t->n_shard > SHARDS_MAX)
         CI_FAIL(CI_ECONF, "train.batch: %d graphs make %lld shards, at most %d; raise train.shard_rows",
                 t->conf->train.batch, (long long)t->n_shard, SHARDS_MAX);
+done:
+    return rc;
+}
+
+ci_rc batch_begin(struct trainer *t, int64_t batch)
+{
+    ci_rc rc = CI_OK;
+
+    CI_TRY(batch_cut(t, batch));
     CI_TRY(tell(t));
 done:
     return rc;

@@ -4,7 +4,7 @@
 #include <string.h>
 #include "ci/arena.h"
 #include "ci/tick.h"
-#include "train_priv.h"
+#include "device_priv.h"
 
 struct scoring {
     const ci_model *m;
@@ -17,7 +17,9 @@ struct scoring {
     float *odds;          /* of this rank's frames' edges, the first of them at frame[base] */
     atomic_long next;
     long end;
-    ci_lane *lane; /* one a thread */
+    ci_lane *lane; /* one a thread; on a device the first alone */
+    struct desk *desk;       /* on a device: what is judged with ... */
+    const ci_trained *alone; /* ... or the model, whose desk is made for this once; NULL */
 };
 
 /* What the model says of the frames of the shard that begins with graph `from`. */
@@ -53,6 +55,20 @@ done:
     return rc;
 }
 
+static ci_rc on_device(ci_pool *pool, struct scoring *s, const ci_store *st, int32_t rows, long begin)
+{
+    ci_rc rc = CI_OK;
+    const struct run r = {s->graph, s->first, begin, s->end};
+    const struct judged to = {s->out, s->base, s->frame, s->odds};
+    struct desk own = {0};
+
+    if (s->alone) CI_TRY(desk_judge(s->alone->at, s->alone, pool, st, rows, &r, &own));
+    CI_TRY(desk_score(s->alone ? &own : s->desk, s->m, s->w, s->lane[0].scratch, &r, &to));
+done:
+    desk_close(&own);
+    return rc;
+}
+
 /* This rank's share. */
 static ci_rc mine(const ci_comm *comm, ci_pool *pool, struct scoring *s, const ci_store *st, int64_t n, int32_t rows, int64_t *first, int64_t *out_n)
 {
@@ -74,23 +90,23 @@ static ci_rc mine(const ci_comm *comm, ci_pool *pool, struct scoring *s, const c
     s->out = ci_new((size_t)(first[s->end] - s->base), (size_t)s->K * sizeof(float));
     if (s->frame) s->odds = ci_new((size_t)(s->frame[first[s->end]] - s->frame[s->base]), sizeof *s->odds);
     if (!s->out || (s->frame && !s->odds)) CI_FAIL(CI_ENOMEM, "scores of %lld graphs", (long long)n);
-    CI_TRY(ci_pool_run(pool, job, s));
+    if (s->desk || s->alone) CI_TRY(on_device(pool, s, st, rows, begin));
+    else CI_TRY(ci_pool_run(pool, job, s));
     *out_n = first[s->end] - s->base;
 done:
     return rc;
 }
 
 /* frame (n + 1) and odds (frame[n]): NULL where frames are not asked for. */
-static ci_rc score_all(const ci_comm *comm, ci_pool *pool, ci_lane *lane, const ci_model *m, const float *w, const float *state, const ci_store *st,
-                       const int64_t *graph, int64_t n, int32_t rows, float *out, const int64_t *frame, float *odds)
+static ci_rc score_all(const ci_comm *comm, ci_pool *pool, struct scoring s, const ci_store *st, int64_t n, int32_t rows, float *out, float *odds)
 {
     ci_rc rc = CI_OK;
-    struct scoring s = {.m = m, .w = w, .state = state, .graph = graph, .lane = lane, .frame = frame};
+    const int64_t *frame = s.frame;
     int64_t *first = ci_new((size_t)n + 1, sizeof *first), n_mine = 0;
     void *all = NULL;
     size_t bytes = 0;
 
-    ci_model_outputs(m, &s.K);
+    ci_model_outputs(s.m, &s.K);
     CI_TRY_ALL(comm, "score.shards", mine(comm, pool, &s, st, n, rows, first, &n_mine));
     CI_TRY(ci_comm_allgather(comm, "score.outputs", s.out, (size_t)n_mine * (size_t)s.K * sizeof(float), &all, &bytes, NULL));
     if (bytes != (size_t)n * (size_t)s.K * sizeof(float))
@@ -114,7 +130,15 @@ done:
 ci_rc ci_score(const ci_comm *comm, ci_pool *pool, ci_lane *lane, const ci_model *m, const float *w, const float *state,
                const ci_store *st, const int64_t *graph, int64_t n, int32_t rows, float *out)
 {
-    return score_all(comm, pool, lane, m, w, state, st, graph, n, rows, out, NULL, NULL);
+    return score_all(comm, pool, (struct scoring){.m = m, .w = w, .state = state, .graph = graph, .lane = lane}, st, n, rows, out, NULL);
+}
+
+ci_rc score_valid(struct trainer *t, float *out)
+{
+    const struct scoring s = {.m = t->model, .w = t->ck.w, .state = t->ck.state, .graph = t->split.valid, .lane = t->lane,
+                              .desk = t->device ? &t->device->desk : NULL};
+
+    return score_all(t->comm, t->pool, s, t->st, t->split.n_valid, t->conf->train.shard_rows, out, NULL);
 }
 
 /* First frame's edge of each graph, and room for what is said of them. */
@@ -145,7 +169,8 @@ ci_rc ci_trained_score_frames(const ci_comm *comm, const ci_trained *t, int thre
     ci_lane *lane = NULL;
     float *all = NULL, *odds = NULL;
     int64_t *frame = NULL;
-    const bool frames = out_frame && t->ck.dim.message;
+    const bool frames = out_frame && t->ck.dim.message, device = t->at && t->at->device.dev;
+    int n_lane = 0;
     ci_lid K;
 
     *out = NULL;
@@ -156,10 +181,12 @@ ci_rc ci_trained_score_frames(const ci_comm *comm, const ci_trained *t, int thre
     all = ci_new((size_t)n, (size_t)K * sizeof *all);
     if (!all) mine = ci_fail(CI_ENOMEM, __FILE__, __LINE__, "%d columns of %lld graphs", K, (long long)n);
     if (mine == CI_OK) mine = ci_pool_create(threads, &pool);
-    if (mine == CI_OK) mine = ci_lanes_create(t->model, st, &t->ck.scaler, rows, ci_pool_size(pool), &lane);
+    if (mine == CI_OK) n_lane = device ? 1 : ci_pool_size(pool);
+    if (mine == CI_OK) mine = ci_lanes_create(t->model, st, &t->ck.scaler, rows, n_lane, &lane);
     if (mine == CI_OK && frames) mine = frames_room(st, graph, n, &frame, &odds);
     CI_TRY_ALL(comm, "trained.room", mine);
-    CI_TRY(score_all(comm, pool, lane, t->model, t->ck.w, t->ck.state, st, graph, n, rows, all, frame, odds));
+    const struct scoring s = {.m = t->model, .w = t->ck.w, .state = t->ck.state, .graph = graph, .lane = lane, .frame = frame, .alone = device ? t : NULL};
+    CI_TRY(score_all(comm, pool, s, st, n, rows, all, odds));
     *out = all;
     all = NULL;
     if (frames) {
@@ -171,7 +198,7 @@ ci_rc ci_trained_score_frames(const ci_comm *comm, const ci_trained *t, int thre
 done:
     free(frame);
     free(odds);
-    if (pool) ci_lanes_destroy(&lane, ci_pool_size(pool));
+    ci_lanes_destroy(&lane, n_lane);
     ci_pool_destroy(&pool);
     free(all);
     return rc;

@@ -98,8 +98,7 @@ done:
     return rc;
 }
 
-/* A failure in words that say where: which step, on which rank. */
-static ci_rc located(const struct trainer *t, ci_rc rc)
+ci_rc located(const struct trainer *t, ci_rc rc)
 {
     char message[CI_MESSAGE_MAX];
 
@@ -189,7 +188,7 @@ static void threads_sum(struct trainer *t)
     const ci_gid n = t->ck.n + CI_TERM_COUNT;
 
     memset(t->agreed, 0, (size_t)(T + AGREED_FLAGS) * sizeof *t->agreed);
-    for (int k = 0; k < t->n_thread; k++) {
+    for (int k = 0; k < t->n_worker; k++) {
         const struct worker *w = &t->worker[k];
         if (k == 0) memcpy(t->sum, w->sum, (size_t)n * sizeof *t->sum);
         else
@@ -202,7 +201,7 @@ static void threads_sum(struct trainer *t)
         if (sum_overflows((uint32_t)t->agreed[i], t->ck.exponent[i])) t->agreed[T + FLAG_OVERFLOW] = 1;
 }
 
-static double step_size(const struct trainer *t)
+double step_size(const struct trainer *t, int64_t batch)
 {
     const ci_conf *c = t->conf;
     const char *kind = c->train.schedule;
@@ -214,21 +213,46 @@ static double step_size(const struct trainer *t)
         .lr = c->train.lr, .lr_min = c->train.lr_min, .warmup = c->train.warmup, .t_max = c->train.schedule_epochs,
         .step_size = c->train.schedule_epochs ? c->train.schedule_epochs : 50, .gamma = c->train.schedule_gamma};
 
-    return ci_schedule_lr(&s, (int32_t)t->ck.at.epoch, c->train.epochs, (double)(t->ck.at.batch + 1) / (double)t->n_batch,
+    return ci_schedule_lr(&s, (int32_t)t->ck.at.epoch, c->train.epochs, (double)(batch + 1) / (double)t->n_batch,
                           t->ck.at.plateau.drops);
+}
+
+static bool fast(const struct trainer *t) { return strcmp(t->conf->train.reduce, "fast") == 0; }
+
+/* The gradient from integer sums. */
+static void floats(struct trainer *t)
+{
+    for (ci_lid i = 0; i < t->ck.n_tensor; i++) {
+        const ci_param *p = &t->param[i];
+        sum_float(t->sum + p->first, (ci_gid)p->rows * p->cols, t->ck.exponent[i], t->g + p->first);
+    }
+}
+
+/* Sums of all ranks: of integers, which have the same bits in any order; fast: this rank's as floats, half the bytes.  Losses are integers
+ * in both.  Collective. */
+static ci_rc ranks_sum(struct trainer *t)
+{
+    ci_rc rc = CI_OK;
+
+    if (!fast(t)) {
+        CI_TRY(ci_comm_sum_i64(t->comm, "train.step.sum", t->sum, (size_t)(t->ck.n + CI_TERM_COUNT)));
+        goto done;
+    }
+    floats(t);
+    CI_TRY(ci_comm_sum_f32(t->comm, "train.step.fast", t->g, (size_t)t->ck.n));
+    CI_TRY(ci_comm_sum_i64(t->comm, "train.step.losses", t->sum + t->ck.n, CI_TERM_COUNT));
+done:
+    return rc;
 }
 
 static ci_rc update(struct trainer *t)
 {
     ci_rc rc = CI_OK;
     const ci_conf *c = t->conf;
-    const ci_adam adam = {step_size(t), c->train.beta1, c->train.beta2, c->train.eps, c->train.decay, c->train.clip,
+    const ci_adam adam = {step_size(t, t->ck.at.batch), c->train.beta1, c->train.beta2, c->train.eps, c->train.decay, c->train.clip,
                           strcmp(c->train.optimizer, "adamw") == 0};
 
-    for (ci_lid i = 0; i < t->ck.n_tensor; i++) {
-        const ci_param *p = &t->param[i];
-        sum_float(t->sum + p->first, (ci_gid)p->rows * p->cols, t->ck.exponent[i], t->g + p->first);
-    }
+    if (!fast(t)) floats(t);
     CI_TRY(ci_adam_step(&adam, t->ck.at.step + 1, t->ck.n, t->g, t->ck.w, t->ck.m, t->ck.v, NULL));
     if (t->cuts) ci_cuts_running(t->model, t->cuts, &t->step, t->ck.state);
 done:
@@ -245,7 +269,7 @@ static void exponents_take(struct trainer *t)
 static ci_rc prepare(struct trainer *t)
 {
     ci_rc rc = CI_OK;
-    ci_rc mine = batch_begin(t);
+    ci_rc mine = batch_begin(t, t->ck.at.batch);
 
     if (t->n_pass > 1 && mine == CI_OK) {
         const int64_t n = ci_part(t->n_shard, t->comm->rank + 1, t->comm->size) - ci_part(t->n_shard, t->comm->rank, t->comm->size);
@@ -264,6 +288,7 @@ ci_rc step_run(struct trainer *t, int *out_signal)
     const ci_lid T = t->ck.n_tensor;
     int redo = t->ck.at.step == 0; /* no step before it has told the exponents */
 
+    if (t->device) return device_step(t, out_signal);
     CI_TRY(prepare(t));
     for (int tries = 0;; tries++) {
         ci_rc mine;
@@ -282,7 +307,7 @@ ci_rc step_run(struct trainer *t, int *out_signal)
         exponents_take(t);
         redo = 0;
     }
-    CI_TRY(ci_comm_sum_i64(t->comm, "train.step.sum", t->sum, (size_t)(t->ck.n + CI_TERM_COUNT)));
+    CI_TRY(ranks_sum(t));
     CI_TRY(located(t, update(t)));
     exponents_take(t);
     t->shards_done += t->end - t->begin;

@@ -25,7 +25,7 @@ static ci_rc price(struct trainer *t)
     ci_model_dim dim;
 
     CI_TRY(ci_train_dim(t->conf, t->st, &t->teacher.ck.dim, &dim));
-    CI_TRY(ci_model_create(&dim, ci_train_kernels(t->conf), &student));
+    CI_TRY(ci_model_create(&dim, ci_train_kernels(t->conf, &t->at), &student));
     const double own = 3 * flops_of(t, student), more = flops_of(t, t->teacher.model);
     ci_log(CI_INFO, "teacher %.12s of %lld parameters: %.2f MFLOP a window beside the student's %.2f, a step takes about %.1f times as long",
            t->teacher.weights, (long long)t->teacher.ck.n, more / 1e6, own / 1e6, 1 + more / own);
@@ -44,7 +44,7 @@ ci_rc teacher_open(struct trainer *t, const char *store_sha)
     if (!c->distill.teacher[0])
         CI_FAIL(CI_ECONF, "distill.alpha %g without a teacher; set distill.teacher to the run directory of a trained %s", c->distill.alpha,
                 c->model.name);
-    rc = ci_trained_open(t->comm, c->distill.teacher, "best.h5", ci_train_kernels(c), &t->teacher);
+    rc = ci_trained_open(t->comm, c->distill.teacher, "best.h5", ci_train_kernels(c, &t->at), &t->at, &t->teacher);
     if (rc == CI_ENOENT) CI_FAIL(CI_ENOENT, "distill.teacher: %s has no best.h5; train the teacher first", c->distill.teacher);
     CI_TRY(rc);
     if (t->teacher.ck.dim.kind != (ci_lid)kind)
@@ -122,7 +122,7 @@ ci_rc difficulty_open(struct trainer *t, const char *store_sha)
     if (!c->train.difficulty[0])
         CI_FAIL(CI_ECONF, "train.curriculum %s needs to know what is difficult; set train.difficulty to the run directory of a trained vgae",
                 c->train.curriculum);
-    rc = ci_trained_open(t->comm, c->train.difficulty, "best.h5", ci_train_kernels(c), &e);
+    rc = ci_trained_open(t->comm, c->train.difficulty, "best.h5", ci_train_kernels(c, &t->at), &t->at, &e);
     if (rc == CI_ENOENT) CI_FAIL(CI_ENOENT, "train.difficulty: %s has no best.h5; train the vgae first", c->train.difficulty);
     CI_TRY(rc);
     if (e.ck.dim.kind != CI_VGAE) CI_FAIL(CI_ECONF, "train.difficulty: %s is no vgae", c->train.difficulty);

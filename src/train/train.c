@@ -90,6 +90,7 @@ static ci_rc epoch_end(struct trainer *t, struct files *f, double begun_s)
     const double loss = (double)next.loss_sum / (double)(1LL << LOSS_BITS) / (double)CI_MAX(next.batch, 1);
     bool best;
 
+    CI_TRY_ALL(t->comm, "train.epoch.fetch", device_fetch(t));
     CI_TRY(validate(t, &v));
     best = compare(t, &v, &next);
     ci_log(CI_INFO, "epoch %lld: loss %.5f, validation loss %.5f AUROC %.5f AP %.5f%s, %.0f graphs/s", (long long)next.epoch + 1,
@@ -106,6 +107,16 @@ done:
     return rc;
 }
 
+static ci_rc checkpoint(struct trainer *t, const struct files *f)
+{
+    ci_rc rc = CI_OK;
+
+    CI_TRY(device_fetch(t));
+    CI_TRY(ci_ckpt_write(&t->ck, t->model, f->trail.last));
+done:
+    return rc;
+}
+
 /* Inside an epoch: a checkpoint when one is due or a signal came. */
 static ci_rc interrupted(struct trainer *t, struct files *f, int signal)
 {
@@ -113,13 +124,12 @@ static ci_rc interrupted(struct trainer *t, struct files *f, int signal)
     const double every = t->conf->train.checkpoint_s;
 
     if (signal) {
-        CI_TRY_ALL(t->comm, "train.signal.save",
-                   t->comm->rank == 0 ? ci_ckpt_write(&t->ck, t->model, f->trail.last) : CI_OK);
+        CI_TRY_ALL(t->comm, "train.signal.save", t->comm->rank == 0 ? checkpoint(t, f) : CI_OK);
         CI_FAIL(CI_ETEMP, "stopped by signal %d after step %lld; %s has it all, the same command goes on from there",
                 signal, (long long)t->ck.at.step, f->trail.last);
     }
     if (t->comm->rank == 0 && every > 0 && ci_now_s() - f->saved_s > every) {
-        t->late = ci_ckpt_write(&t->ck, t->model, f->trail.last); /* a failure is told at the next step */
+        t->late = checkpoint(t, f); /* a failure is told at the next step */
         if (t->late != CI_OK) snprintf(t->late_message, sizeof t->late_message, "%s", ci_message());
         f->saved_s = ci_now_s();
     }
@@ -135,6 +145,7 @@ static ci_rc epoch_run(struct trainer *t, struct files *f)
     int signal = 0;
 
     CI_TRY_ALL(t->comm, "train.epoch.begin", epoch_begin(t));
+    CI_TRY(device_epoch(t));
     while (t->ck.at.batch < t->n_batch && !steps_done(t)) {
         CI_TRY(step_run(t, &signal));
         CI_TRY(interrupted(t, f, signal));
@@ -232,6 +243,7 @@ ci_rc ci_train(const ci_comm *comm, const ci_conf *conf, const ci_store *st, con
         ci_model_init(t.model, (uint32_t)conf->train.seed, t.ck.w, t.ck.state);
     }
     CI_TRY(teacher_scaled(&t));
+    CI_TRY(device_begin(&t));
     f.saved_s = ci_now_s();
     while (!t.ck.at.finished) CI_TRY(epoch_run(&t, &f));
     CI_TRY_ALL(comm, "train.cka", comm->rank == 0 ? cka_report(&t) : CI_OK);

@@ -4,7 +4,8 @@
  *
  *      init.c     memory        order.c   graphs of an epoch, batches    step.c    one step of the optimiser
  *      sum.c      integer sums  judge.c   validation                     teacher.c a teacher's part in a step
- *      score.c    scoring       trained.c a model from its checkpoint    train.c   the loop, resuming, signals */
+ *      score.c    scoring       trained.c a model from its checkpoint    train.c   the loop, resuming, signals
+ *      device*.c  all of it on a device (device_priv.h) */
 #include <stdatomic.h>
 #include "ci/arena.h"
 #include "ci/batch.h"
@@ -37,6 +38,8 @@ struct trainer {
     const ci_comm *comm;
     const ci_conf *conf;
     const ci_store *st;
+    ci_compute at;          /* a device, or none */
+    struct device_training *device; /* NULL: on the CPU */
     ci_pool *pool;
     ci_split split;
     char split_sha[CI_SHA256_HEX]; /* of what decides it */
@@ -55,6 +58,7 @@ struct trainer {
     struct slot *slot;      /* (n_slot) with more passes than one */
     size_t n_slot, slot_cap;
     int n_thread;
+    int n_worker;           /* of which compute; on a device they pack, and one has the memory to judge */
     int64_t n_train;        /* graphs that are learned from: split.train, or its benign ones */
     int64_t *train;         /* (n_train) */
     int64_t n_epoch;        /* graphs of the epoch under way */
@@ -93,8 +97,13 @@ int sum_overflows(uint32_t largest, int exponent);
 ci_rc epoch_begin(struct trainer *t);
 /* The loss that a classifier is trained with, and judged by. */
 ci_class_loss class_loss_of(const ci_conf *c);
-/* The present batch: its shards, and what the model is told of it.  Not collective. */
-ci_rc batch_begin(struct trainer *t);
+/* A batch of the epoch becomes the present one: its shards; and what the model is told of it.  Not collective. */
+ci_rc batch_cut(struct trainer *t, int64_t batch);
+ci_rc batch_begin(struct trainer *t, int64_t batch);
+/* The step size at a batch of the epoch. */
+double step_size(const struct trainer *t, int64_t batch);
+/* A failure in words that say where: which step, on which rank. */
+ci_rc located(const struct trainer *t, ci_rc rc);
 /* One optimiser step over the next batch.  Collective.  *out_signal: a rank was asked to stop. */
 ci_rc step_run(struct trainer *t, int *out_signal);
 
@@ -112,6 +121,9 @@ ci_rc teacher_ask(const struct trainer *t, const struct worker *w, struct slot *
 /* cka.json: linear CKA of the layers of teacher and student over validation windows; nothing without a teacher.  Not collective: rank 0. */
 ci_rc cka_report(struct trainer *t);
 
+/* What the model says of the validation windows.  Collective. */
+ci_rc score_valid(struct trainer *t, float *out);
+
 /* What validation says of the weights. */
 struct validation {
     double auroc, ap, f1, mcc; /* NaN where there are not both classes */
@@ -125,6 +137,14 @@ ci_rc validate(struct trainer *t, struct validation *out);
 /* Does what is monitored exist on these validation windows?  CI_ECONF when it does not. */
 ci_rc monitor_check(const ci_conf *conf, const ci_split *split);
 int more_is_better(const ci_conf *conf);
+
+/* With a device: memory planned, said and taken, graphs and state brought there.  Collective. */
+ci_rc device_begin(struct trainer *t);
+ci_rc device_epoch(struct trainer *t); /* room for the epoch that has begun.  Collective */
+ci_rc device_step(struct trainer *t, int *out_signal); /* step_run there */
+/* Weights and all that a checkpoint has of the device into t->ck; nothing without one.  Not collective. */
+ci_rc device_fetch(struct trainer *t);
+void device_end(struct trainer *t);
 
 ci_rc trainer_init(struct trainer *t, const ci_comm *comm, const ci_conf *conf, const ci_store *st, const char *store_sha);
 ci_rc slots_have(struct trainer *t, size_t n);

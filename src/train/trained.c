@@ -4,12 +4,12 @@
 #include "ci/commit.h"
 #include "train_priv.h"
 
-ci_rc ci_trained_open(const ci_comm *comm, const char *dir, const char *file, const char *isa, ci_trained *out)
+ci_rc ci_trained_open(const ci_comm *comm, const char *dir, const char *file, const char *isa, const ci_compute *at, ci_trained *out)
 {
     ci_rc rc = CI_OK;
     char path[CI_PATH_MAX] = "", tensors[CI_SHA256_HEX];
 
-    *out = (ci_trained){0};
+    *out = (ci_trained){.at = at};
     CI_TRY_ALL(comm, "trained.path", ci_path_join(path, dir, file));
     CI_TRY(ci_ckpt_read_all(comm, path, &out->ck));
     CI_TRY_ALL(comm, "trained.model", ci_model_create(&out->ck.dim, isa, &out->model));

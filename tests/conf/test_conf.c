@@ -522,7 +522,7 @@ static void conf_hash__is_sha256_of_the_canonical_lines(void **state)
 static bool changes_no_result(const char *assignment)
 {
     static const char *const key[] = {"run.", "comm.", "inject.", "sim.", "train.threads=",
-                                      "train.checkpoint_s=", "train.isa=", "train.device="};
+                                      "train.checkpoint_s=", "train.isa=", "train.device"};
     for (size_t i = 0; i < CI_COUNT(key); i++)
         if (strncmp(assignment, key[i], strlen(key[i])) == 0) return true;
     return false;
@@ -547,7 +547,7 @@ static void conf_hash__changes_with_what_can_change_a_result(void **state)
 
 static void conf_hash__of_a_section_leaves_out_how_fast_and_where_it_runs(void **state)
 {
-    const char *const set[] = {"train.threads=3", "train.checkpoint_s=1", "train.isa=generic", "train.device=cpu",
+    const char *const set[] = {"train.threads=3", "train.checkpoint_s=1", "train.isa=generic", "train.device=cpu", "train.device_data=stream", "train.device_memory=9",
                                "train.difficulty=a", "distill.teacher=b", "fusion.vgae=c", "fusion.gat=d"};
     const char *const prefix[] = {"train.", "distill.", "fusion."};
     char plain[CI_SHA256_HEX], hash[CI_SHA256_HEX];

@@ -98,7 +98,6 @@ static const struct bad {
     CASE("open end above", "train:\n  dropout: 1\n", ":2:12: train.dropout: 1 is out of range; write a value in [0, 1)"),
     /* texts */
     CASE("unknown choice", "features:\n  set: kd36\n", ":2:8: features.set: \"kd36\" is not known; write one of kd35, kd11"),
-    CASE("a choice of a later release", "train:\n  device: cuda\n", ":2:11: train.device: \"cuda\" is not in this release; write one of auto, cpu"),
     CASE("a model that is none", "models: [gat_small, gat_medium]\n", ":1:21: models: \"gat_medium\" is not known; write one of gat_small, gat_large, gat_small_kd_standard, gat_large_kd_standard, vgae_small, vgae_large, vgae_small_kd_standard, vgae_large_kd_standard, dqn_small, dqn_large, dqn_small_kd_standard"),
     CASE("a number of a list", "seeds: [42, x]\n", ":1:13: seeds: \"x\" is not a whole number; write digits only, such as 1"),
     CASE("choice in capitals", "vocab:\n  scope: Train\n", ":2:10: vocab.scope: \"Train\" is not known; write one of train, benign"),

@@ -76,7 +76,7 @@ static void odds(const char *dir, const ci_store *st, const int64_t *graph, int6
     float *said = NULL;
     ci_lid K;
 
-    assert_int_equal(ci_trained_open(comm, dir, "best.h5", "generic", &t), CI_OK);
+    assert_int_equal(ci_trained_open(comm, dir, "best.h5", "generic", NULL, &t), CI_OK);
     assert_int_equal(ci_trained_score(comm, &t, 1, 64, st, graph, n, &said), CI_OK);
     ci_model_outputs(t.model, &K);
     for (int64_t i = 0; i < n; i++) out[i] = (double)said[i * K + 1] - (double)said[i * K];

@@ -151,7 +151,7 @@ static void vgae__without_attacks_to_validate_on_says_so(void **state)
     other.graph_label = label;
     assert_int_equal(ci_split_make(&other, &how, &split), CI_OK);
     assert_int_equal(split.n_valid_attack, 0);
-    assert_int_equal(ci_trained_open(comm, conf.run.dir, "best.h5", "generic", &t), CI_OK);
+    assert_int_equal(ci_trained_open(comm, conf.run.dir, "best.h5", "generic", NULL, &t), CI_OK);
     assert_int_equal(ci_trained_score(comm, &t, 1, 64, &other, split.valid, split.n_valid, &out), CI_OK);
     ci_model_outputs(t.model, &K);
     for (int64_t i = 0; i < split.n_valid; i++) above += (double)out[i * K] >= ci_json_get_num(j, "threshold");
