@@ -8,7 +8,11 @@
 #include "ci/kernel.h"
 
 static constexpr int CI_CONV_WARPS = 4;     /* of a block whose warps have nodes: it needs many registers                           */
+#ifdef CI_EMULATED
+static constexpr int CI_CONV_BLOCKS = 16;   /* so few that tests have warps with more than one node                                 */
+#else
 static constexpr int CI_CONV_BLOCKS = 1056; /* along x: enough for any device, and each warp keeps its columns of w_e for many nodes */
+#endif
 static constexpr int CI_SLICE_WARPS = 8;    /* of a block that sums over a slice                                                    */
 static constexpr int CI_SLICE_ROWS = 512;   /* rows of a shard whose gradient of a weight is one float                              */
 #define CI_CONV_THREADS (CI_CONV_WARPS * (int)CI_WARP)
