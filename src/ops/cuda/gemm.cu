@@ -99,7 +99,7 @@ template <int P, int M, int N, int T> CI_DEVICE void gemm_tile(const ci_k_batch 
 }
 
 #define KERNELS(P, name)                                                                                                              \
-    static __global__ void __launch_bounds__(256) name(const ci_k_batch b, const gemm_group q) { gemm_tile<P, 128, 64, 256>(b, q); } \
+    static __global__ void __launch_bounds__(256, 2) name(const ci_k_batch b, const gemm_group q) { gemm_tile<P, 128, 64, 256>(b, q); } \
     static __global__ void __launch_bounds__(64) name##_small(const ci_k_batch b, const gemm_group q) { gemm_tile<P, 32, 32, 64>(b, q); }
 KERNELS(CI_FP32, gemm_fp32)
 KERNELS(CI_TF32, gemm_tf32)

@@ -76,7 +76,7 @@ template <int P, int M, int N, int T> CI_DEVICE void grad_tile(const grad_group 
 }
 
 #define KERNELS(P, name)                                                                                     \
-    static __global__ void __launch_bounds__(256) name(const grad_group q) { grad_tile<P, 64, 64, 256>(q); } \
+    static __global__ void __launch_bounds__(256, 2) name(const grad_group q) { grad_tile<P, 64, 64, 256>(q); } \
     static __global__ void __launch_bounds__(64) name##_small(const grad_group q) { grad_tile<P, 32, 32, 64>(q); }
 KERNELS(CI_FP32, gemm_grad_fp32)
 KERNELS(CI_TF32, gemm_grad_tf32)

@@ -135,43 +135,47 @@ template <int P, int M, int N, int T> CI_DEVICE void step_backward(const ci_k_ba
         }
 }
 
-/** Of L rows of n floats the dot products with a, as dot8: eight lanes a row, each a partial sum, and the tree.  out[l] in every lane. */
-CI_DEVICE void dots(int L, int n, const float *a, const float *const *x, float *out)
+/** Of L rows of n floats, one of each x or `step` apart from base on, the dot products with a, as dot8: eight lanes a row, each a partial
+ *  sum, and the tree.  out[l], l < L, in every lane. */
+CI_DEVICE void dots(int L, int n, const float *a, const float *const *x, const float *base, size_t step, size_t at, float *out)
 {
     const int lane = threadIdx.x % CI_WARP;
-    float v[2];
-    for (int pass = 0; pass * 4 < L; pass++) {
+    UNROLL for (int pass = 0; pass < L_MAX / 4; pass++) {
         const int l = pass * 4 + lane / 8;
         float part = 0;
-        if (l < L)
-            for (int k = lane % 8; k < n; k += 8) part += a[k] * x[l][k];
+        if (pass * 4 >= L) break;
+        if (l < L) {
+            const float *v = (x ? x[l] : base + l * step) + at;
+            for (int k = lane % 8; k < n; k += 8) part += a[k] * v[k];
+        }
         for (int k = 4; k > 0; k >>= 1) part += __shfl_xor_sync(CI_ALL, part, k);
-        v[pass] = part;
+        UNROLL for (int k = 0; k < 4; k++) out[pass * 4 + k] = __shfl_sync(CI_ALL, part, k * 8);
     }
-    for (int l = 0; l < L; l++) out[l] = __shfl_sync(CI_ALL, l < 4 ? v[0] : v[1], l % 4 * 8);
 }
+
+/* Loops over layers that leave what they make in registers. */
+#define EACH_LAYER(l) UNROLL for (int l = 0; l < L_MAX; l++) if (l < L)
 
 /** A warp a row: the scores of its layers, their softmax p, and y = sum of p x. */
 static __global__ void lstm_score(const ci_k_batch b, const lstm q, const lstm_ends e)
 {
     const int L = q.dim.L, D = q.dim.D, h = q.dim.h, lane = threadIdx.x % CI_WARP, rows = ci_rows_here(b, CI_ROWS_NODE);
     const int row = blockIdx.x * ROW_WARPS + threadIdx.x / CI_WARP;
-    const float *out[L_MAX] = {};
-    float p[L_MAX], most = 0, sum = 0;
+    float p[L_MAX] = {}, most, sum = 0;
     if (row >= rows) return;
-    for (int l = 0; l < L; l++) out[l] = output(q, l) + (size_t)row * 2 * h;
-    dots(L, 2 * h, q.att_w, out, p);
-    for (int l = 0; l < L; l++) {
-        p[l] += q.att_b[0];
-        most = l && !(p[l] > most) ? most : p[l];
+    dots(L, 2 * h, q.att_w, NULL, output(q, 0), (size_t)q.rows * 2 * h, (size_t)row * 2 * h, p);
+    EACH_LAYER(l) p[l] += q.att_b[0];
+    most = p[0];
+    EACH_LAYER(l) most = p[l] > most ? p[l] : most;
+    EACH_LAYER(l) sum += p[l] = ci_expf(p[l] - most);
+    EACH_LAYER(l)
+    {
+        p[l] /= sum;
+        if (lane == 0) softmax(q)[(size_t)row * L + l] = p[l];
     }
-    for (int l = 0; l < L; l++) sum += p[l] = ci_expf(p[l] - most);
-    for (int l = 0; l < L; l++) p[l] /= sum;
-    if (lane == 0)
-        for (int l = 0; l < L; l++) softmax(q)[(size_t)row * L + l] = p[l];
     for (int d = lane; d < D; d += CI_WARP) {
         float y = 0;
-        for (int l = 0; l < L; l++) y += p[l] * q.x[l][(size_t)row * D + d];
+        EACH_LAYER(l) y += p[l] * q.x[l][(size_t)row * D + d];
         e.y[(size_t)row * D + d] = y;
     }
 }
@@ -181,24 +185,24 @@ static __global__ void lstm_score_back(const ci_k_batch b, const lstm q, const l
 {
     const int L = q.dim.L, D = q.dim.D, h = q.dim.h, lane = threadIdx.x % CI_WARP, rows = ci_rows_here(b, CI_ROWS_NODE);
     const int row = blockIdx.x * ROW_WARPS + threadIdx.x / CI_WARP;
-    const float *x[L_MAX] = {}, *dy = e.dy + (size_t)row * D, *p = softmax(q) + (size_t)row * L;
-    float ds[L_MAX], mean = 0;
+    const float *dy = e.dy + (size_t)row * D, *p = softmax(q) + (size_t)row * L;
+    float ds[L_MAX] = {}, mean = 0, last = 0;
     if (row >= rows) return;
-    for (int l = 0; l < L; l++) x[l] = q.x[l] + (size_t)row * D;
-    dots(L, D, dy, x, ds);
-    for (int l = 0; l < L; l++) mean += p[l] * ds[l];
-    for (int l = 0; l < L; l++) {
+    dots(L, D, dy, q.x, NULL, 0, (size_t)row * D, ds);
+    EACH_LAYER(l) mean += p[l] * ds[l];
+    EACH_LAYER(l)
+    {
         float *dx = e.dx[l] + (size_t)row * D;
         ds[l] = p[l] * (ds[l] - mean);
+        last = ds[l];
+        if (lane == 0) score_grad(q)[(size_t)row * L + l] = ds[l];
         for (int d = lane; d < D; d += CI_WARP) dx[d] = (e.overwrite >> l & 1 ? 0 : dx[d]) + p[l] * dy[d];
     }
-    if (lane == 0)
-        for (int l = 0; l < L; l++) score_grad(q)[(size_t)row * L + l] = ds[l];
-    for (int u = lane; u < 2 * h; u += CI_WARP) cell_backward(q, u / h, L - 1, row, u % h, u / h ? ds[0] : ds[L - 1], 0, 0);
+    for (int u = lane; u < 2 * h; u += CI_WARP) cell_backward(q, u / h, L - 1, row, u % h, u / h ? ds[0] : last, 0, 0);
 }
 
 #define KERNELS(P, name)                                                                                                      \
-    static __global__ void __launch_bounds__(256) lstm_##name(const ci_k_batch b, const lstm q, int k)                       \
+    static __global__ void __launch_bounds__(256, 2) lstm_##name(const ci_k_batch b, const lstm q, int k)                       \
     {                                                                                                                         \
         step_forward<P, 128, 64, 256>(b, q, k);                                                                               \
     }                                                                                                                         \
@@ -206,7 +210,7 @@ static __global__ void lstm_score_back(const ci_k_batch b, const lstm q, const l
     {                                                                                                                         \
         step_forward<P, 32, 32, 64>(b, q, k);                                                                                 \
     }                                                                                                                         \
-    static __global__ void __launch_bounds__(256) lstm_back_##name(const ci_k_batch b, const lstm q, int k)                  \
+    static __global__ void __launch_bounds__(256, 2) lstm_back_##name(const ci_k_batch b, const lstm q, int k)                  \
     {                                                                                                                         \
         step_backward<P, 128, 64, 256>(b, q, k);                                                                              \
     }                                                                                                                         \
