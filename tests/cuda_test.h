@@ -92,7 +92,7 @@ CUDA_USED void cuda_close(const char *what, const double *got, const double *wan
     double most = least, worst = 0;
     size_t at = 0;
     for (size_t i = 0; i < n; i++) most = fabs(want[i]) > most ? fabs(want[i]) : most;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && worst == worst; i++) { /* what is no number is worst, and stays it */
         const double e = fabs(got[i] - want[i]);
         if (!(e <= worst)) {
             worst = e;

@@ -15,9 +15,9 @@ static const struct product products[] = {
     {CI_ROWS_NODE, 37, 19, 0, 0, 0, 0, 1, 0, 1},   {CI_ROWS_NODE, 64, 64, 0, 0, 0, 0, 0, 0, 1},  {CI_ROWS_GRAPH, 2, 33, 0, 0, 0, 0, 1, 0, 1},
     {CI_ROWS_NODE, 1, 1, 0, 0, 0, 0, 0, 0, 1},     {CI_ROWS_EDGE, 24, 5, 0, 3, 0, 0, 1, 1, 0},   {CI_ROWS_RAW, 130, 7, 0, 0, 0, 1, 0, 0, 1},
     {CI_ROWS_NODE, 48, 96, 0, 4, 1, 1, 0, 0, 1},   {CI_ROWS_NODE, 19, 37, 0, 1, 1, 0, 0, 0, 0},  {CI_ROWS_NODE, 33, 40, 23, 0, 0, 0, 1, 1, 1},
-    {CI_ROWS_NODE, 31, 17, 35, 5, 1, 1, 0, 1, 0},  {CI_ROWS_NODE, 72, 1, 0, 0, 0, 0, 1, 1, 1},
+    {CI_ROWS_NODE, 31, 18, 35, 5, 1, 1, 0, 1, 0},  {CI_ROWS_NODE, 72, 1, 0, 0, 0, 0, 1, 1, 1},
 };
-enum { PRODUCTS = CI_COUNT(products), MOST_K = 128 };
+enum { PRODUCTS = CI_COUNT(products) };
 
 /* One product on both sides. */
 struct sides {
@@ -26,9 +26,12 @@ struct sides {
     size_t n_c;
 };
 
-static float *line(struct cuda *c, const struct product *p, uint32_t stream, size_t n, const float **dev)
+/** Of factors, what lies between rows is no number: who reads it is seen. */
+static float *line(struct cuda *c, const struct product *p, uint32_t stream, size_t n, size_t row, size_t used, const float **dev)
 {
     float *v = cuda_floats(stream, n), *d = cuda_room(c, (n + 1) * sizeof *v);
+    for (size_t i = 0; i < n; i++)
+        if (i % row >= used) v[i] = NAN;
     cuda_ok(c, c->r->upload(c->d.dev, d + !p->aligned, v, n * sizeof *v));
     cuda_wait(c);
     *dev = d + !p->aligned;
@@ -43,12 +46,13 @@ static struct sides sides_make(struct cuda *c, const struct cuda_batch *t, const
     s.g.b_row = (p->b_t ? p->K : p->N) + p->wider;
     s.g.b2_row = (p->b_t ? p->K2 : p->N) + p->wider;
     s.n_c = rows * (size_t)s.g.c_row;
-    s.a = line(c, p, stream, rows * (size_t)s.g.a_row, &s.g.a);
-    s.b = line(c, p, stream + 100, (size_t)(p->b_t ? p->N : p->K) * (size_t)s.g.b_row, &s.g.b);
-    s.a2 = line(c, p, stream + 200, rows * (size_t)s.g.a2_row, &s.g.a2);
-    s.b2 = line(c, p, stream + 300, (size_t)(p->b_t ? p->N : p->K2) * (size_t)s.g.b2_row, &s.g.b2);
-    s.c = line(c, p, stream + 400, s.n_c, (const float **)&s.g.c);
-    s.bias = line(c, p, stream + 500, (size_t)p->N, &s.g.bias);
+    const size_t N = (size_t)p->N, K = (size_t)p->K, K2 = (size_t)p->K2, wider = (size_t)p->wider;
+    s.a = line(c, p, stream, rows * (K + wider), K + wider, K, &s.g.a);
+    s.b = line(c, p, stream + 100, (p->b_t ? N : K) * (size_t)s.g.b_row, (size_t)s.g.b_row, p->b_t ? K : N, &s.g.b);
+    s.a2 = line(c, p, stream + 200, rows * (K2 + wider), K2 + wider, K2, &s.g.a2);
+    s.b2 = line(c, p, stream + 300, (p->b_t ? N : K2) * (size_t)s.g.b2_row, (size_t)s.g.b2_row, p->b_t ? K2 : N, &s.g.b2);
+    s.c = line(c, p, stream + 400, s.n_c, 1, 1, (const float **)&s.g.c);
+    s.bias = line(c, p, stream + 500, N, N, N, &s.g.bias);
     if (!p->bias) s.g.bias = NULL;
     return s;
 }
