@@ -292,11 +292,27 @@ done:
     return rc;
 }
 
+/* What tests/device/test_device.py starts: `assign auto cuda`, one after the other; the exit code is that of the last. */
+static int assign(int n, char **want)
+{
+    ci_rc rc = CI_OK;
+
+    for (int i = 0; i < n; i++) {
+        ci_device d;
+        rc = ci_device_assign(comm, want[i], &d);
+        printf("%s: %s\n", want[i], rc != CI_OK ? ci_message() : d.dev ? d.info.name : "the CPU");
+        ci_device_close(&d);
+    }
+    ci_test_stop(0);
+    return ci_rc_exit(rc);
+}
+
 int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
     ci_test_start(&argc, &argv);
     comm = ci_test_comm;
+    if (argc > 2 && strcmp(argv[1], "assign") == 0) return assign(argc - 2, argv + 2);
     if (argc > 2) {
         job(argv[1], atoi(argv[2]));
         return ci_test_stop(0);
