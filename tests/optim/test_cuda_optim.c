@@ -319,7 +319,51 @@ static void statistics(struct cuda *c)
 }
 static void running__moves_where_the_step_was_taken(void **state) { cuda_each_order(state, statistics); }
 
+/* More slices than there may be, so that each is longer, and more elements than a grid has threads. */
+static void optim_finish__reaches_every_one_of_millions_of_parameters(void **state)
+{
+    enum { MANY = 2100001 };
+    static float w[MANY], m[MANY], v[MANY], g[MANY];
+    static int64_t sum[MANY + CI_TERMS];
+    const ci_k_tensor all = {0, MANY};
+    const int32_t s = 20;
+    const ci_adam adam = {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+    struct cuda c;
+    double norm, got;
+    (void)state;
+    cuda_open(&c, "forward");
+    struct optim *p = optim_new(&c);
+    for (int i = 0; i < MANY; i++) {
+        sum[i] = (i * 7919LL) % 2000001 - 1000000;
+        g[i] = (float)ldexp((double)sum[i], -s);
+    }
+    p->o.n = MANY;
+    p->o.n_tensor = 1;
+    p->o.decay = 0;
+    p->o.tensor = cuda_put(&c, &all, sizeof all);
+    p->o.exponent = cuda_put(&c, &s, sizeof s);
+    p->o.sum = cuda_put(&c, sum, sizeof sum);
+    p->o.g = cuda_zeros(&c, sizeof g);
+    p->o.w = cuda_zeros(&c, sizeof w);
+    p->o.m = cuda_zeros(&c, sizeof m);
+    p->o.v = cuda_zeros(&c, sizeof v);
+    p->o.work = cuda_zeros(&c, (size_t)c.k->optim_work(MANY) * sizeof(double));
+    assert_int_equal(finish(p), 0);
+    assert_int_equal(ci_adam_step(&adam, 1, MANY, g, w, m, v, &norm), CI_OK);
+    cuda_get(&c, &got, p->o.work + c.k->optim_work(MANY) - 1, sizeof got);
+    assert_true(fabs(got - 797.8977075509441) <= 1e-13 * got); /* math.fsum of Python; eight long chains of ci_norm are 1e-12 off */
+    cuda_check(&c, "w", p->o.w, w, MANY, 0);
+    c.k->optim_begin(c.d.dev, &p->t.dev, &p->o);
+    cuda_get(&c, sum, p->o.sum, sizeof sum);
+    for (int i = 0; i < MANY + CI_TERMS; i++)
+        if (sum[i] != 0) fail_msg("sum %d is %lld", i, (long long)sum[i]);
+    optim_free(p);
+    cuda_shut(&c);
+    free(c.bytes);
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(optim_finish__reaches_every_one_of_millions_of_parameters),
     cmocka_unit_test(optim_finish__has_the_bits_of_adam_on_the_processor),
     cmocka_unit_test(optim_finish__takes_a_gradient_of_floats_as_it_is),
     cmocka_unit_test(optim_agree__tells_what_outgrows_its_units),
