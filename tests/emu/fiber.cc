@@ -28,6 +28,8 @@ struct emu_fiber {
     void *sp;    /* where it goes on */
     char *stack; /* lowest address   */
     size_t bytes;
+    void *base; /* of what was mapped, with the page below that nobody may touch */
+    size_t mapped;
     void *fake; /* of AddressSanitizer */
     void (*body)();
 #if !OWN_SWITCH
@@ -37,6 +39,20 @@ struct emu_fiber {
 
 static emu_fiber host, *now = &host;
 static std::vector<emu_fiber *> all, idle;
+
+/* The library may be closed and opened again. */
+static struct pool {
+    ~pool()
+    {
+        for (emu_fiber *f : all) {
+#if ASAN
+            ASAN_UNPOISON_MEMORY_REGION(f->stack, f->bytes); /* what is mapped there next is whole */
+#endif
+            munmap(f->base, f->mapped);
+            delete f;
+        }
+    }
+} pool_end;
 
 #if OWN_SWITCH
 extern "C" void emu_fiber_switch(void **save, void *to) __attribute__((visibility("hidden")));
@@ -117,6 +133,8 @@ emu_fiber *emu_fiber_get(void (*body)())
         fprintf(stderr, "emulation: no memory for the stack of a thread\n");
         abort();
     }
+    f->base = p;
+    f->mapped = page + stack_bytes;
     f->stack = p + page;
     f->bytes = stack_bytes - all.size() % 61 * 192; /* their ends in different sets of the caches */
     f->body = body;

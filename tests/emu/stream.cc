@@ -21,7 +21,11 @@ struct emu_event {
 };
 
 static std::vector<emu_stream *> streams;
-static emu_stream *legacy() { static emu_stream *const s = new emu_stream; return s; }
+static emu_stream *legacy()
+{
+    static emu_stream s;
+    return &s;
+}
 
 emu_stream *emu_stream_of(cudaStream_t s)
 {
