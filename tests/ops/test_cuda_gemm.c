@@ -9,20 +9,21 @@ struct product {
     ci_rows rows;
     int N, K, K2, wider, b_t, add, bias, relu; /* wider: rows are so many floats longer than they need be */
     int aligned;                               /* 0: factors begin 4 bytes behind a multiple of 16         */
+    int gate;                                  /* C passes the backward of a relu                          */
 };
 
 static const struct product products[] = {
-    {CI_ROWS_NODE, 37, 19, 0, 0, 0, 0, 1, 0, 1},   {CI_ROWS_NODE, 64, 64, 0, 0, 0, 0, 0, 0, 1},  {CI_ROWS_GRAPH, 2, 33, 0, 0, 0, 0, 1, 0, 1},
-    {CI_ROWS_NODE, 1, 1, 0, 0, 0, 0, 0, 0, 1},     {CI_ROWS_EDGE, 24, 5, 0, 3, 0, 0, 1, 1, 0},   {CI_ROWS_RAW, 130, 7, 0, 0, 0, 1, 0, 0, 1},
-    {CI_ROWS_NODE, 48, 96, 0, 4, 1, 1, 0, 0, 1},   {CI_ROWS_NODE, 19, 37, 0, 1, 1, 0, 0, 0, 0},  {CI_ROWS_NODE, 33, 40, 23, 0, 0, 0, 1, 1, 1},
-    {CI_ROWS_NODE, 31, 18, 35, 5, 1, 1, 0, 1, 0},  {CI_ROWS_NODE, 72, 1, 0, 0, 0, 0, 1, 1, 1},
+    {CI_ROWS_NODE, 37, 19, 0, 0, 0, 0, 1, 0, 1, 0},  {CI_ROWS_NODE, 64, 64, 0, 0, 0, 0, 0, 0, 1, 0}, {CI_ROWS_GRAPH, 2, 33, 0, 0, 0, 0, 1, 0, 1, 0},
+    {CI_ROWS_NODE, 1, 1, 0, 0, 0, 0, 0, 0, 1, 0},    {CI_ROWS_EDGE, 24, 5, 0, 3, 0, 0, 1, 1, 0, 0},  {CI_ROWS_RAW, 130, 7, 0, 0, 0, 1, 0, 0, 1, 0},
+    {CI_ROWS_NODE, 48, 96, 0, 4, 1, 1, 0, 0, 1, 1},  {CI_ROWS_NODE, 19, 37, 0, 1, 1, 0, 0, 0, 0, 1}, {CI_ROWS_NODE, 33, 40, 23, 0, 0, 0, 1, 1, 1, 0},
+    {CI_ROWS_NODE, 31, 18, 35, 5, 1, 1, 0, 1, 0, 0}, {CI_ROWS_NODE, 72, 1, 0, 0, 0, 0, 1, 1, 1, 0},
 };
 enum { PRODUCTS = CI_COUNT(products) };
 
 /* One product on both sides. */
 struct sides {
     ci_k_gemm g;
-    float *a, *b, *a2, *b2, *bias, *c;
+    float *a, *b, *a2, *b2, *bias, *c, *gate;
     size_t n_c;
 };
 
@@ -53,13 +54,15 @@ static struct sides sides_make(struct cuda *c, const struct cuda_batch *t, const
     s.b2 = line(c, p, stream + 300, (p->b_t ? N : K2) * (size_t)s.g.b2_row, (size_t)s.g.b2_row, p->b_t ? K2 : N, &s.g.b2);
     s.c = line(c, p, stream + 400, s.n_c, 1, 1, (const float **)&s.g.c);
     s.bias = line(c, p, stream + 500, N, N, N, &s.g.bias);
+    s.gate = line(c, p, stream + 600, s.n_c, 1, 1, &s.g.gate);
     if (!p->bias) s.g.bias = NULL;
+    if (!p->gate) s.g.gate = NULL;
     return s;
 }
 
 static void sides_free(struct sides *s)
 {
-    float *own[] = {s->a, s->b, s->a2, s->b2, s->bias, s->c};
+    float *own[] = {s->a, s->b, s->a2, s->b2, s->bias, s->c, s->gate};
     for (size_t i = 0; i < CI_COUNT(own); i++) free(own[i]);
 }
 
@@ -81,6 +84,8 @@ static void processor(const struct cuda_batch *t, struct sides *s)
                              .b_row = g->N, .c = s->c, .c_row = g->c_row, .start = start, .bias = s->bias});
         free(plain);
     }
+    for (int i = 0; g->gate && i < M; i++)
+        ops->relu_backward(s->gate + (size_t)i * (size_t)g->c_row, g->N, t->step.keep, s->c + (size_t)i * (size_t)g->c_row);
     for (int graph = 0; g->relu.on && graph < t->all.n_graph; graph++) {
         const ci_batch *b = &t->all;
         const int32_t first = g->rows == CI_ROWS_GRAPH ? graph : g->rows == CI_ROWS_NODE ? b->first[graph] : b->in_first[b->first[graph]];
@@ -154,7 +159,7 @@ static void gemm__has_the_bits_of_the_processor_in_large_tiles(void **state) { c
 static void rows_alone(struct cuda *c)
 {
     const struct cuda_shape shape = cuda_usual();
-    const struct product p = {CI_ROWS_NODE, 50, 45, 0, 0, 0, 0, 1, 0, 1};
+    const struct product p = {CI_ROWS_NODE, 50, 45, 0, 0, 0, 0, 1, 0, 1, 0};
     struct cuda_batch t;
     batch_make(c, &shape, &t);
     for (int how = CI_FP32; how <= CI_BF16; how++) {
