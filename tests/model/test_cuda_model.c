@@ -24,6 +24,7 @@ struct both {
     ci_k_optim optim;
     ci_devmodel_pass pass;
     float *state; /* device */
+    ci_precision precision;
 };
 
 static struct cuda_shape small(const struct zoo *z)
@@ -74,16 +75,17 @@ static void optim_begin(struct cuda *c, struct both *t)
 
 static ci_devmodel_room room_of(const struct both *t, bool training, size_t budget)
 {
-    ci_devmodel_room room = {.most_shard = t->b.dev.most_shard, .n_rank = 1, .training = training, .budget = budget};
+    ci_devmodel_room room = {.most_shard = t->b.dev.most_shard, .n_rank = 1, .training = training, .precision = t->precision, .budget = budget};
     memcpy(room.most, t->b.dev.most, sizeof room.most);
     return room;
 }
 
 /** \param [in] spare  rows more than there are   \param [in] budget  of the device's model */
-static void both_open(struct cuda *c, const struct zoo *z, int spare, size_t budget, struct both *t)
+static void both_open(struct cuda *c, const struct zoo *z, ci_precision precision, int spare, size_t budget, struct both *t)
 {
     const struct cuda_shape shape = small(z);
     memset(t, 0, sizeof *t);
+    t->precision = precision;
     cuda_batch_host(&shape, &t->b);
     cuda_batch_cut(&shape, &t->b);
     cuda_batch_put(c, &t->b, spare);
@@ -263,7 +265,7 @@ static void everything(struct cuda *c, const struct zoo *z)
 {
     struct both t;
     double loss[CI_TERM_COUNT];
-    both_open(c, z, 2, 0, &t);
+    both_open(c, z, CI_FP32, 2, 0, &t);
     if (bench_step(&t.cpu, loss) != CI_OK) fail_msg("%s", ci_message());
     train(c, &t, false);
     same_losses(c, &t, loss);
@@ -287,12 +289,48 @@ static void vgae_in_order(struct cuda *c) { everything(c, zoo_find(zoo, n_zoo, "
 static void devmodel__has_the_same_bits_in_any_order_of_threads_gat(void **state) { cuda_each_order(state, gat_in_order); }
 static void devmodel__has_the_same_bits_in_any_order_of_threads_vgae(void **state) { cuda_each_order(state, vgae_in_order); }
 
+/** Norm of what the whole gradient is off by: an element near the bend of a relu may change sides, so that single ones are off by more. */
+static double off_by(struct cuda *c, const char *name, ci_precision precision)
+{
+    struct both t;
+    double loss[CI_TERM_COUNT], off = 0, all = 0;
+    both_open(c, zoo_find(zoo, n_zoo, name), precision, 2, 0, &t);
+    if (bench_step(&t.cpu, loss) != CI_OK) fail_msg("%s", ci_message());
+    train(c, &t, false);
+    int64_t *sum = calloc((size_t)t.cpu.n, sizeof *sum);
+    assert_non_null(sum);
+    cuda_get(c, sum, t.optim.sum, (size_t)t.cpu.n * sizeof *sum);
+    for (ci_gid i = 0; i < t.cpu.n; i++) {
+        const double want = (double)t.cpu.grad[i], d = ldexp((double)sum[i], -EXPONENT) - want;
+        off += d * d;
+        all += want * want;
+    }
+    free(sum);
+    both_shut(&t);
+    return sqrt(off / all);
+}
+
+static void devmodel__rounds_what_products_are_of(void **state)
+{
+    static const char *const name[] = {"gat_lstm", "gat_transformer", "vgae_alone"};
+    struct cuda c;
+    (void)state;
+    cuda_open(&c, "forward");
+    for (size_t k = 0; k < CI_COUNT(name); k++) {
+        const double tf32 = off_by(&c, name[k], CI_TF32), bf16 = off_by(&c, name[k], CI_BF16);
+        print_message("%s: gradient off by %.2g with tf32, %.2g with bf16\n", name[k], tf32, bf16);
+        assert_true(tf32 > 1e-6 && tf32 < 2e-3 && bf16 > tf32 && bf16 < 1e-2);
+    }
+    cuda_shut(&c);
+    free(c.bytes);
+}
+
 /** \param [in] kept  asked once, then launched as a graph */
 static void sums_of(struct cuda *c, const struct zoo *z, int spare, size_t budget, bool kept)
 {
     struct both t;
     ci_dev_graph *graph = NULL;
-    both_open(c, z, spare, budget, &t);
+    both_open(c, z, CI_FP32, spare, budget, &t);
     if (kept) cuda_ok(c, c->r->capture_begin(c->d.dev));
     train(c, &t, kept);
     if (kept) {
@@ -352,7 +390,7 @@ static int kernels_of(struct cuda *c, const char *name)
     struct both t;
     ci_dev_graph *graph = NULL;
     const ci_k_pool pool = {0};
-    both_open(c, zoo_find(zoo, n_zoo, name), 2, 0, &t);
+    both_open(c, zoo_find(zoo, n_zoo, name), CI_FP32, 2, 0, &t);
     t.optim.g = cuda_zeros(c, (size_t)t.optim.n * sizeof(float));
     t.optim.w = cuda_zeros(c, (size_t)t.optim.n * sizeof(float));
     t.optim.m = cuda_zeros(c, (size_t)t.optim.n * sizeof(float));
@@ -395,10 +433,11 @@ int main(int argc, char **argv)
     static struct CMUnitTest tests[ZOO_MAX + 8] = {cmocka_unit_test(devmodel__has_the_same_bits_in_any_order_of_threads_gat),
                                                    cmocka_unit_test(devmodel__has_the_same_bits_in_any_order_of_threads_vgae),
                                                    cmocka_unit_test(devmodel__has_the_same_bits_in_any_room),
+                                                   cmocka_unit_test(devmodel__rounds_what_products_are_of),
                                                    cmocka_unit_test(devmodel__plans_less_where_products_do_not_wait),
                                                    cmocka_unit_test(devmodel__is_few_kernels_a_step)};
     static char name[ZOO_MAX][80];
-    int n = 5, failed;
+    int n = 6, failed;
 
     n_zoo = zoo_read("tests/oracle/model.txt", zoo);
     for (int k = 0; k < n_zoo; k++) {
