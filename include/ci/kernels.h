@@ -160,6 +160,7 @@ typedef struct ci_k_gatv2 {
 } ci_k_gatv2;
 typedef struct ci_k_gatv2_back {
     const float *dy;
+    float *gated;      /**< dy itself, where y has passed a relu: dy passes relu_back first, in its place; else NULL */
     float *edge;       /**< (edges, H, 2) work: p and the gradient of the score */
     float *dl, *dr;    /**< overwritten */
     ci_k_grad w_e, a, bias;
@@ -175,6 +176,7 @@ typedef struct ci_k_gat {
 } ci_k_gat;
 typedef struct ci_k_gat_back {
     const float *dy;
+    float *gated;      /**< dy itself, where y has passed a relu: dy passes relu_back first, in its place; else NULL */
     float *edge;       /**< (edges, H, 2) work: p and the gradient of the score before the leaky ReLU */
     float *ds;         /**< (nodes, H, 2) work: sums of those gradients over out-edges, over in-edges */
     float *dh;         /**< overwritten */
@@ -190,6 +192,7 @@ typedef struct ci_k_transformer {
 } ci_k_transformer;
 typedef struct ci_k_transformer_back {
     const float *dy;
+    float *gated;      /**< dy itself, where y has passed a relu: dy passes relu_back first, in its place; else NULL */
     float *edge;       /**< (edges, H, 2) work: p and the gradient of q . (k + W_e f) */
     float *dq, *dk, *dv, *dskip; /**< overwritten; dskip is a copy of dy, or NULL */
     ci_k_grad w_e;

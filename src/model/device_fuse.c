@@ -70,4 +70,6 @@ void ci_device_fuse(ci_devmodel *dm)
     for (ci_lid k = 0; k < m->n_record;) k = m->record[k].kind == LINEAR ? backward_group(dm, k) : k + 1;
     for (ci_lid k = 0; k < m->n_record; k++)
         if (m->record[k].kind == RELU) gate(dm, k);
+    for (ci_lid k = 0; k + 1 < m->n_record; k++)
+        if (dm->fused[k].relu && m->record[k].kind != LINEAR && !dm->fused[k + 1].gated) dm->fused[k].gates = dm->fused[k + 1].gated = true;
 }

@@ -54,7 +54,7 @@ ci_rc ci_device_gatv2(struct devpass *p, const struct record *r)
 ci_rc ci_device_gatv2_back(struct devpass *p, const struct record *r)
 {
     const ci_k_gatv2 a = gatv2_of(p, r);
-    const ci_k_gatv2_back g = {.dy = dev_grad(p, r->out), .edge = dev_keep(p, r, WORK0), .dl = dev_grad(p, r->in[0]),
+    const ci_k_gatv2_back g = {.dy = dev_grad(p, r->out), .gated = dev_gated(p, r), .edge = dev_keep(p, r, WORK0), .dl = dev_grad(p, r->in[0]),
                                .dr = dev_grad(p, r->in[1]), .w_e = ci_device_grad(p, r, 0), .a = ci_device_grad(p, r, 1)};
     assert(!r->add[0] && !r->add[1]);
     p->k->gatv2_back(p->dev, p->b, &a, &g);
@@ -79,7 +79,7 @@ ci_rc ci_device_gatv1(struct devpass *p, const struct record *r)
 ci_rc ci_device_gatv1_back(struct devpass *p, const struct record *r)
 {
     const ci_k_gat a = gatv1_of(p, r);
-    const ci_k_gat_back g = {.dy = dev_grad(p, r->out), .edge = dev_keep(p, r, WORK0), .ds = dev_keep(p, r, WORK1),
+    const ci_k_gat_back g = {.dy = dev_grad(p, r->out), .gated = dev_gated(p, r), .edge = dev_keep(p, r, WORK0), .ds = dev_keep(p, r, WORK1),
                              .dh = dev_grad(p, r->in[0]), .w_e = ci_device_grad(p, r, 0), .a_src = ci_device_grad(p, r, 1),
                              .a_dst = ci_device_grad(p, r, 2), .a_e = ci_device_grad(p, r, 3), .bias = ci_device_grad(p, r, 4)};
     assert(!r->add[0]);
@@ -104,7 +104,7 @@ ci_rc ci_device_transformer(struct devpass *p, const struct record *r)
 ci_rc ci_device_transformer_back(struct devpass *p, const struct record *r)
 {
     const ci_k_transformer a = transformer_of(p, r);
-    const ci_k_transformer_back g = {.dy = dev_grad(p, r->out), .edge = dev_keep(p, r, WORK0), .dq = dev_grad(p, r->in[0]),
+    const ci_k_transformer_back g = {.dy = dev_grad(p, r->out), .gated = dev_gated(p, r), .edge = dev_keep(p, r, WORK0), .dq = dev_grad(p, r->in[0]),
                                      .dk = dev_grad(p, r->in[1]), .dv = dev_grad(p, r->in[2]), .dskip = dev_grad(p, r->in[3]),
                                      .w_e = ci_device_grad(p, r, 0)};
     assert(!r->add[0] && !r->add[1] && !r->add[2] && !r->add[3]);

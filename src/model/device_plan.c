@@ -29,6 +29,7 @@ static void stretched(const ci_devmodel *dm, struct buffer *all)
         if (r->kind == LINEAR && !dm->fused[k].forward) head = k;
         if (r->kind == LINEAR) ci_life_reach(&all[2 * r->out].life, head);
         const struct devkind *kind = &ci_device_kinds[r->kind];
+        if (dm->fused[k].gates) ci_life_reach(&all[2 * r->out].life, dm->room.training ? end - 1 - k : k);
         if (!dm->room.training || !dm->grouped) continue;
         for (ci_lid j = 0; kind->products && j < r->n_in; j++) ci_life_reach(&all[2 * r->in[j]].life, end);
         if (r->kind == LINEAR || kind->sums) ci_life_reach(&all[2 * r->out + 1].life, end);

@@ -22,7 +22,8 @@ struct fused {
     bool backward;      /**< LINEAR: the gradient of its input is made with that of a later record     */
     ci_lid n_back;      /**< LINEAR: input gradients made here, of this record and of those before it   */
     bool gate;          /**< LINEAR: of which the input is a relu's, which has its backward here, too    */
-    bool gated;         /**< RELU: its backward is made with that of who reads it                       */
+    bool gated;         /**< RELU: its backward is made with that of who reads it, or of who is before it */
+    bool gates;         /**< a convolution, which does that                                            */
 };
 
 struct devcut {
@@ -114,6 +115,11 @@ static inline const float *dev_edges(const struct devpass *p)
 static inline ci_k_relu dev_relu(const struct devpass *p, const struct record *r)
 {
     return p->dm->fused[dev_at(p, r)].relu ? (ci_k_relu){1, r[1].operation} : (ci_k_relu){0, 0};
+}
+/** Of a convolution. */
+static inline float *dev_gated(const struct devpass *p, const struct record *r)
+{
+    return p->dm->fused[dev_at(p, r)].gates ? p->dm->grad[r->out] : NULL;
 }
 /** Bits of the inputs whose gradient nobody has written yet. */
 uint32_t ci_device_overwrite(const struct record *r);

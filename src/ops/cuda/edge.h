@@ -48,6 +48,18 @@ template <int HN, int NV> CI_DEVICE void ci_lanes_store(ci_conv_at at, const ci_
     CI_EACH_LANE(at, if (in) row[d] = x.v[h][k])
 }
 
+/** Row i of dy; of `gated` what relu_back leaves, in its place: warps of by_target alone, which share no element. */
+template <int HN, int NV>
+CI_DEVICE ci_lanes<HN, NV> ci_lanes_dy(const ci_k_batch &b, ci_conv_at at, const float *dy, float *gated, const float *y, int i)
+{
+    const int64_t row = (int64_t)i * at.H * at.C;
+    const float keep = b.training ? b.step->keep : 1;
+    ci_lanes<HN, NV> x;
+    if (!gated) return ci_lanes_load<HN, NV>(at, dy + row);
+    CI_EACH_LANE(at, x.v[h][k] = in && y[row + d] > 0 ? gated[row + d] * keep : 0; if (in) gated[row + d] = x.v[h][k])
+    return x;
+}
+
 template <int HN, int NV> CI_DEVICE ci_lanes<HN, NV> ci_lanes_zero(void)
 {
     ci_lanes<HN, NV> x = {};

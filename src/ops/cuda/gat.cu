@@ -113,7 +113,7 @@ template <int NV> static __global__ void gat_by_target(const ci_k_batch b, const
     if ((int)blockIdx.x * CI_CONV_WARPS >= n) return;
     edge_vector<HN, NV>(at, g, v);
     for (int i = (int)blockIdx.x * CI_CONV_WARPS + ci_conv_warp(); i < n; i += step) {
-        const ci_lanes<HN, NV> dy = ci_lanes_load<HN, NV>(at, back.dy + (int64_t)i * D);
+        const ci_lanes<HN, NV> dy = ci_lanes_dy<HN, NV>(b, at, back.dy, back.gated, g.y, i);
         const int first = b.in_first[i], last = b.in_first[i + 1];
         ci_running<HN> stat;
         float t[HN] = {}, sum[HN] = {}, z[HN];

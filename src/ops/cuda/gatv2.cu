@@ -64,7 +64,7 @@ template <int NV, int FN> static __global__ void gatv2_by_target(const ci_k_batc
     ci_columns_load<HN, NV, FN>(at, g.w_e, w);
     const ci_lanes<HN, NV> a = ci_lanes_load<HN, NV>(at, g.a);
     for (; i < n; i += step) {
-        const ci_lanes<HN, NV> r = ci_lanes_load<HN, NV>(at, g.r + (int64_t)i * D), dy = ci_lanes_load<HN, NV>(at, back.dy + (int64_t)i * D);
+        const ci_lanes<HN, NV> r = ci_lanes_load<HN, NV>(at, g.r + (int64_t)i * D), dy = ci_lanes_dy<HN, NV>(b, at, back.dy, back.gated, g.y, i);
         const int first = b.in_first[i], last = b.in_first[i + 1];
         ci_lanes<HN, NV> pull = ci_lanes_zero<HN, NV>(), slope = pull, dr;
         ci_running<HN> stat;

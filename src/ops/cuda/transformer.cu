@@ -65,7 +65,7 @@ static __global__ void transformer_by_target(const ci_k_batch b, const ci_k_tran
     ci_columns<HN, NV, FN> w;
     ci_columns_load<HN, NV, FN>(at, g.w_e, w);
     for (; i < n; i += step) {
-        const ci_lanes<HN, NV> q = ci_lanes_load<HN, NV>(at, g.q + (int64_t)i * D), dy = ci_lanes_load<HN, NV>(at, back.dy + (int64_t)i * D);
+        const ci_lanes<HN, NV> q = ci_lanes_load<HN, NV>(at, g.q + (int64_t)i * D), dy = ci_lanes_dy<HN, NV>(b, at, back.dy, back.gated, g.y, i);
         const int first = b.in_first[i], last = b.in_first[i + 1];
         ci_lanes<HN, NV> pull = ci_lanes_zero<HN, NV>(), mean = pull;
         ci_running<HN> stat;
