@@ -68,7 +68,7 @@ static __global__ void optim_agree(const ci_k_batch b, const ci_k_optim o)
     if (threadIdx.x != 0) return;
     o.agreed[T + CI_FLAG_OVERFLOW] = *overflow;
     o.agreed[T + CI_FLAG_FAILED] = b.step->failed != 0;
-    o.agreed[T + CI_FLAG_SIGNAL] = b.step->signal != 0;
+    o.agreed[T + CI_FLAG_SIGNAL] = b.step->signal; /* its number */
     o.agreed[T + CI_FLAG_BAD_LOSS] = o.largest[T] != 0;
 }
 
