@@ -58,7 +58,8 @@ const float *ci_devmodel_tensor(const ci_devmodel *m, const char *name, ci_lid *
  *  \param [in]  w      (ci_model_size) host copy of the weights
  *  \param [in]  s      host scratch for one shard
  *  \param [out] out    (graphs, n of ci_model_outputs)
- *  \param [out] message (raw, 2) logits of frames, or NULL */
+ *  \param [out] message (raw, 2) logits of frames, or NULL
+ *  \return CI_OK; CI_EARG when shards do not fit model, scratch or room; codes of the device */
 ci_rc ci_devmodel_score(ci_devmodel *m, const ci_devmodel_pass *p, const ci_batch *const *shard, ci_lid n_shard, const float *w, ci_scratch *s,
                         float *out, float *message);
 

@@ -102,6 +102,8 @@ done:
 
 void ci_device_pass(ci_devmodel *dm, const ci_devmodel_pass *a, const ci_k_batch *b, struct devpass *out)
 {
+    for (int k = 0; k < CI_ROWS_COUNT; k++) assert(b->most[k] <= dm->room.most[k]);
+    assert(b->most_shard <= dm->room.most_shard);
     out->dm = dm;
     out->m = dm->m;
     out->a = a;

@@ -70,6 +70,19 @@ static void scratch_set(const struct heap *h, const struct walk *w, const ci_bat
     }
 }
 
+static ci_rc check(const ci_devmodel *dm, const ci_batch *const *shard, ci_lid n_shard, const ci_scratch *s)
+{
+    ci_rc rc = CI_OK;
+    struct walk all = {{0}};
+    for (ci_lid i = 0; i < n_shard; step_over(&all, shard[i++])) CI_TRY(ci_shard_check(dm->m, s, shard[i], ci_model_wants_raw(dm->m)));
+    for (int k = 0; k < CI_ROWS_COUNT; k++)
+        if (all.row[k] > (size_t)dm->room.most[k])
+            CI_FAIL(CI_EARG, "shards of %zu graphs, %zu nodes, %zu edges and %zu raw in a model for %d, %d, %d and %d", all.row[0], all.row[1],
+                    all.row[2], all.row[3], dm->room.most[0], dm->room.most[1], dm->room.most[2], dm->room.most[3]);
+done:
+    return rc;
+}
+
 struct judging {
     ci_devmodel *dm;
     const struct heap *heap;
@@ -122,7 +135,7 @@ ci_rc ci_devmodel_score(ci_devmodel *dm, const ci_devmodel_pass *a, const ci_bat
     b.training = 0;
     b.hide = NONE;
     s->n_graph = NONE; /* no backward pass follows */
-    for (ci_lid i = 0; i < n_shard; i++) CI_TRY(ci_shard_check(m, s, shard[i], ci_model_wants_raw(m)));
+    CI_TRY(check(dm, shard, n_shard, s));
     CI_TRY(host_room(dm, &heap));
     ci_device_pass(dm, a, &b, &p);
     CI_TRY(ci_device_forward(&p, m->n_record));

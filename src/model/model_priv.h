@@ -7,7 +7,8 @@
  *      plan.c     when tensors live, and where    exec.c   passes                  kinds.c  the table of kinds
  *      kind_*.c   what each kind does             cuts.c   what is known of the whole batch
  *      message.c  the head that judges frames
- *      init.c     initial weights                 score.c  what is said of a graph dim.c    shapes as text */
+ *      init.c     initial weights                 score.c  what is said of a graph dim.c    shapes as text
+ *      device_*.c the same list on a device: device_priv.h */
 #include <stdbool.h>
 #include "ci/arena.h"
 #include "ci/graph.h"

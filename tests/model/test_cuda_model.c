@@ -384,6 +384,20 @@ static void devmodel__plans_less_where_products_do_not_wait(void **state)
     cuda_shut(&c);
 }
 
+static void devmodel__refuses_shards_that_it_has_no_room_for(void **state)
+{
+    struct cuda c;
+    struct both t;
+    float out[64];
+    (void)state;
+    cuda_open(&c, "forward");
+    both_open(&c, zoo_find(zoo, n_zoo, "gat_jk_last"), CI_FP32, 0, 0, &t);
+    const ci_batch *const twice[] = {&t.b.shard[0], &t.b.shard[2], &t.b.shard[2]};
+    assert_int_equal(ci_devmodel_score(t.dm, &t.pass, twice, 3, t.cpu.w, t.cpu.s[0], out, NULL), CI_EARG);
+    both_shut(&t);
+    cuda_shut(&c);
+}
+
 /** One launch a step; how many kernels are in it is what the host no longer pays for, and what the device still does. */
 static int kernels_of(struct cuda *c, const char *name)
 {
@@ -435,9 +449,10 @@ int main(int argc, char **argv)
                                                    cmocka_unit_test(devmodel__has_the_same_bits_in_any_room),
                                                    cmocka_unit_test(devmodel__rounds_what_products_are_of),
                                                    cmocka_unit_test(devmodel__plans_less_where_products_do_not_wait),
+                                                   cmocka_unit_test(devmodel__refuses_shards_that_it_has_no_room_for),
                                                    cmocka_unit_test(devmodel__is_few_kernels_a_step)};
     static char name[ZOO_MAX][80];
-    int n = 6, failed;
+    int n = 7, failed;
 
     n_zoo = zoo_read("tests/oracle/model.txt", zoo);
     for (int k = 0; k < n_zoo; k++) {
