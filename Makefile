@@ -1,6 +1,7 @@
 # canids: GNU make, no configure step.
 #   make          library and program               make check    everything that is tested, twice: plain and under sanitizers
 #   make demo     simulate, run on 2 ranks, print   make bench    figures beside their yardsticks
+#   make bundle   one folder that runs where neither MPI nor HDF5 is (BUNDLE_CUDA=1: with NCCL)
 #   make info     what was found, and why not       make soak     kills, full disks and long runs
 #   make install  PREFIX=/usr/local DESTDIR=        make dist     a source archive of the commit
 #   make check-gpu, bench-gpu   the tests of kernels, and figures beside PyTorch Geometric, on this machine's device
@@ -105,7 +106,7 @@ obj.ref := $(foreach r,f32 f64,$(patsubst %.c,$(B)/%.$(r).o,$(srcs.ref)))
 objs    := $(obj.one) $(obj.isa) $(obj.ref)
 cc       = @mkdir -p $(@D); $(if $(filter 0,$(V)),echo "  CC    $@";) $(if $(filter 0,$(V)),,set -x;) $(CC) $(flags)
 
-.PHONY: all lib tests benches demo check check-gpu setup bench soak oracle fuzz fuzzers install dist info clean
+.PHONY: all lib tests benches demo check check-gpu setup bench soak oracle fuzz fuzzers install bundle dist info clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: lib $(if $(wildcard src/cmd/main.c),$(B)/canids) $(backend)
@@ -240,6 +241,8 @@ install: all
 	install -m 644 doc/canids.1 $(DESTDIR)$(PREFIX)/share/man/man1/canids.1
 	cp -R config jobs $(DESTDIR)$(PREFIX)/share/canids/
 	install -m 644 README.md INSTALL.md LICENSE $(DESTDIR)$(PREFIX)/share/canids/
+bundle: all
+	@sh tools/bundle.sh $(B)/canids $(or $(backend),-) $(B)/canids-$(version)-bundle
 dist:
 	@mkdir -p $(B)/dist/canids-$(version)
 	@git rev-parse --short=12 HEAD > $(B)/dist/canids-$(version)/COMMIT
