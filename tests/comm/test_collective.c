@@ -258,6 +258,26 @@ static __int128 term(int rank, size_t i)
     }
 }
 
+/* Thirds are rounded, so the order of the sum shows; all ranks must have the bits of rank 0. */
+static void sum_f32__is_the_same_on_every_rank(void **state)
+{
+    enum { N = 1000 };
+    float v[N], of_0[N];
+    (void)state;
+
+    for (int i = 0; i < N; i++) v[i] = (float)(i + 1) / (float)(3 * (comm->rank + 1));
+    assert_int_equal(ci_comm_sum_f32(comm, "test.sum_f32", v, N), CI_OK);
+    memcpy(of_0, v, sizeof v);
+    assert_int_equal(ci_comm_bcast(comm, "test.sum_f32.first", 0, of_0, sizeof of_0), CI_OK);
+    assert_memory_equal(v, of_0, sizeof v);
+    for (int i = 0; i < N; i++) {
+        double want = 0;
+        for (int r = 0; r < comm->size; r++) want += (double)(i + 1) / (3.0 * (r + 1));
+        assert_true((double)v[i] > want * (1 - 1e-6) && (double)v[i] < want * (1 + 1e-6));
+    }
+    assert_int_equal(ci_comm_sum_f32(comm, "test.sum_f32", NULL, 0), CI_OK);
+}
+
 static void sum_i128__is_exact_with_negative_and_huge_terms(void **state)
 {
     enum { N = 600 };
@@ -379,6 +399,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(bcast__gives_the_bytes_of_any_root_to_all),
     cmocka_unit_test(bcast_new__tells_size_and_bytes),
     cmocka_unit_test(sum_and_max_i64__are_over_all_ranks),
+    cmocka_unit_test(sum_f32__is_the_same_on_every_rank),
     cmocka_unit_test(sum_i128__is_exact_with_negative_and_huge_terms),
     cmocka_unit_test(site__counts_its_passes),
     cmocka_unit_test(site__of_a_long_name_is_cut_but_counted),

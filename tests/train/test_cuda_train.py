@@ -67,6 +67,7 @@ def on_ranks(place, name, ranks, **settings):
     for n in ranks:
         made[n] = Case(place, "%s_%d" % (name, n))
         done = made[n].trained(n, **settings)
+        made[n].said = done.out
         if done.code != 0:
             common.told(False, "cuda_train__%s_on_%d_ranks" % (name, n), done)
     return made
@@ -127,6 +128,9 @@ def kinds(place, teacher):
         cpu = Case(place, name + "_cpu")
         cpu.trained(1, device="cpu", **dotted(settings))
         common.told(close(cpu.metrics(), cases[1].metrics(), 1e-3), "cuda_train__%s_learns_as_on_the_cpu" % name, "%s\n%s" % (cpu.metrics(), cases[1].metrics()))
+    grown = on_ranks(place, "grown", (1, 2), train__batch=6, train__shard_rows=30, train__epochs=4)
+    common.told(not common.differ(grown[1].left(), grown[2].left()) and "has larger batches" in grown[1].said, "cuda_train__room_that_grows_between_epochs_changes_nothing",
+                grown[1].said)
     fast = [Case(place, "fast_%s" % device) for device in ("cuda", "cpu")]
     done = [case.trained(2, device=device, train__reduce="fast", train__steps=4) for case, device in zip(fast, ("cuda", "cpu"))]
     common.told(all(d.code == 0 for d in done) and close(fast[0].metrics(), fast[1].metrics(), 1e-3), "cuda_train__float_sums_learn_alike_on_both",
