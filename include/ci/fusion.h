@@ -162,10 +162,14 @@ typedef struct ci_fusion_data {
 /** Learn from `data` to the end, from run.dir/last.h5 when it is of these settings, this store and these two
  *  models.  Leaves best.h5, last.h5, metrics.jsonl.  Collective; a signal ends it after the episode
  *  under way.
+ *  \param [in]     at  NULL: on the CPU; else networks learn on rank 0's device, if it has one, in fp32.  Close to the CPU's weights, not the
+ *                     same bits; validation, scores and ridges are the CPU's on either.  The networks are too small for a device to win
+ *                     much: 38 thousand parameters, 128 windows a step
  *  \param [in,out] f  on rank 0, with its scale fitted and `of` set; elsewhere NULL
  *  \return CI_OK; CI_ENOENT (must_resume); CI_ETEMP after a signal, with a checkpoint on disk; CI_ENUMERIC (episode
- *          and step in the message; the last checkpoint stays); CI_EDATA; CI_EIO, CI_ECREATE, CI_ENOMEM */
-ci_rc ci_fusion_learn(const ci_comm *comm, const ci_conf *conf, const ci_fusion_data *data, ci_fusion *f,
+ *          and step in the message; the last checkpoint stays); CI_ETEMP also when the device failed; CI_EDATA; CI_EIO,
+ *          CI_ECREATE, CI_ENOMEM */
+ci_rc ci_fusion_learn(const ci_comm *comm, const ci_conf *conf, const ci_compute *at, const ci_fusion_data *data, ci_fusion *f,
                       bool must_resume);
 
 /** Where a fusion model comes from: hashes, and the names of the folders that they were in. */

@@ -453,6 +453,7 @@ typedef struct ci_kernels {
     void (*optim_float)(ci_dev *d, const ci_k_batch *b, const ci_k_optim *o);  /**< g of this rank's own sums: train.reduce fast */
     void (*optim_finish)(ci_dev *d, const ci_k_batch *b, const ci_k_optim *o); /**< status, new exponents; norm, clip and Adam where nothing is wrong */
     void (*running)(ci_dev *d, const ci_k_batch *b, const ci_k_optim *o, const ci_k_running *r, int n); /**< after finish, where status is 0 */
+    void (*blend)(ci_dev *d, int64_t n, float keep, const float *x, float *y);  /**< y = keep y + (1 - keep) x: the target network of a dqn */
 } ci_kernels;
 
 #ifdef __cplusplus

@@ -140,7 +140,7 @@ const ci_setting ci_settings[] = {
     ROW(CI_F64,    train.curriculum_tau, "30", "(0, 1000000]", "epochs", "momentum: time constant"),
     ROW(CI_F64,    train.checkpoint_s, "300", "[0, 100000000]", "seconds", "between checkpoints inside an epoch; 0: none"),
     ROW(CI_CHOICE, train.isa, "auto", "auto|generic|avx2|avx512", "", "instructions of the kernels"),
-    ROW(CI_CHOICE, train.device, "auto", "auto|cpu|cuda", "", "where models are trained and judged; auto: on GPUs, one a rank, where there are any; cuda: it is an error when there are none"),
+    ROW(CI_CHOICE, train.device, "auto", "auto|cpu|cuda", "", "where models are trained and judged; auto: on GPUs, one a rank, where there are any, but fusion, too small to gain by it, learns on the CPU; cuda: fusion too, and it is an error when there are none"),
     ROW(CI_CHOICE, train.device_data, "auto", "auto|resident|stream", "", "training windows on a device: all of them in its memory, or each step's sent while the one before is computed; auto: resident where they fit"),
     ROW(CI_I64,    train.device_memory, "0", "[0, 1073741824]", "MiB", "of a device's memory that may be planned with; 0: what is free, less a reserve"),
 

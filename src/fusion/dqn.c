@@ -24,7 +24,7 @@ static void choose(struct learner *l, int32_t n)
         const ci_lid rows = CI_MIN(CHUNK, n - from);
         ci_tick();
         gather(l, l->pick + from, rows);
-        action_values(f, &f->tape[0], l->xb, rows, l->q);
+        action_values(f, &l->tape[0], l->xb, rows, l->q);
         for (ci_lid i = 0; i < rows; i++) l->action[from + i] = largest(l->q + (size_t)i * (size_t)actions, actions, 0);
     }
     words(l, f->at.episode, USE_EXPLORE, n, l->word);
@@ -55,7 +55,6 @@ static ci_rc step(struct learner *l)
     ci_rc rc = CI_OK;
     ci_fusion *f = l->f;
     const int32_t n = l->conf->fusion.batch;
-    const float keep = (float)l->conf->fusion.target;
     const struct drop drop = {(uint32_t)l->conf->train.seed, (uint32_t)f->at.step, (float)l->conf->fusion.dropout};
     const float *q;
     double loss;
@@ -67,7 +66,7 @@ static ci_rc step(struct learner *l)
     memset(l->grad, 0, (size_t)f->n * sizeof *l->grad);
     net_backward(f->ops, &f->net[0], f->w, l->xb, n, &drop, &l->tape[0], l->dq, l->grad);
     CI_TRY(adam(l, l->conf->fusion.lr, l->conf->fusion.decay, 1, loss));
-    for (ci_gid i = 0; i < f->n; i++) f->target[i] = keep * f->target[i] + (1 - keep) * f->w[i];
+    follow(l, (float)l->conf->fusion.target);
 done:
     return rc;
 }

@@ -4,6 +4,7 @@
 #include "ci/arena.h"
 #include "ci/fusion.h"
 #include "ci/ops.h"
+#include "ci/optim.h"
 
 enum { NET_LAYERS = 9, NETS = 4, EXPERTS = 3, CHUNK = 512 };
 
@@ -18,8 +19,13 @@ struct net {
     ci_gid size;
 };
 
+/* Networks that learn on a device; NULL: on the processor. */
+struct devnet;
+
 /* What one pass of a net computes in and backward looks at. */
 struct tape {
+    struct devnet *dev;     /* borrowed; then passes are of device_net.c, and of what follows y of the last layer alone is used */
+    int at;                 /* which of its networks this is of */
     ci_lid rows;            /* at most */
     ci_arena arena;         /* owned: all of the following */
     float *pre[NET_LAYERS]; /* (rows, out) before the norm; of layers with one */
@@ -32,14 +38,21 @@ struct tape {
 /* What masks of dropout depend on; p 0: nothing is dropped. */
 struct drop { uint32_t seed, step; float p; };
 
+/* Where the parts of a layer begin in the flat vector. */
+struct parts { ci_gid weight, bias, norm_weight, norm_bias; };
+
+static inline bool normed(const struct net *net, ci_lid k) { return net->norm && k < net->hidden; }
+struct parts net_parts(const struct net *net, ci_lid k);
 void net_shape(struct net *net, const char *name, ci_gid first, bool norm, ci_lid hidden, const ci_lid *dim, ci_lid n);
 void net_init(const struct net *net, uint32_t seed, uint32_t tensor, float *w);
 ci_rc tape_create(const struct net *net, ci_lid rows, struct tape *out);
 void tape_release(struct tape *t);
-/* w is the flat vector; x (rows, dim[0]); drop NULL: none.  \return (rows, last dim) in the tape */
+/* w is the flat vector (on a device: which one is meant, the model's or its target's); x (rows, dim[0]); drop NULL: none.
+ * \return (rows, last dim) in the tape */
 float *net_forward(const ci_ops *ops, const struct net *net, const float *w, const float *x, ci_lid rows,
                    const struct drop *drop, struct tape *t);
-/* After net_forward with the same arguments.  dy (rows, last dim); grad (flat vector) is added to. */
+/* After net_forward with the same arguments.  dy (rows, last dim); grad (flat vector) is added to; on a device adam() makes the
+ * gradients, and dy stays what it is until then. */
 void net_backward(const ci_ops *ops, const struct net *net, const float *w, const float *x, ci_lid rows,
                   const struct drop *drop, struct tape *t, const float *dy, float *grad);
 
@@ -87,7 +100,8 @@ struct learner {
     const ci_conf *conf;
     const ci_fusion_data *data;
     ci_fusion *f;
-    struct tape tape[NETS];    /* for a batch */
+    struct tape tape[NETS];    /* for R rows: all that learns; f's own are for those who judge, on the processor */
+    struct devnet *dev;
     float *x;                  /* (n_train, state) standardised */
     ci_fusion_fact *fact;      /* (n_train) */
     int32_t *order;            /* (n_train) of a supervised epoch */
@@ -103,8 +117,21 @@ struct learner {
     double *work;              /* (h) */
 };
 
-ci_rc learner_init(struct learner *l, const ci_conf *conf, const ci_fusion_data *data, ci_fusion *f);
+ci_rc learner_init(struct learner *l, const ci_conf *conf, const ci_compute *at, const ci_fusion_data *data, ci_fusion *f);
 void learner_release(struct learner *l);
+
+/* device_net.c: weights and moments of f live on the device until the end.  Passes tell no errors: where the device failed they leave NaN,
+ * and whoever asks next is told.  `tape` (NETS) is of f's networks, and of `rows` rows. */
+ci_rc devnet_create(const ci_compute *at, ci_fusion *f, ci_lid rows, struct tape *tape, struct devnet **out);
+void devnet_destroy(struct devnet **d); /* NULL-safe */
+void devnet_forward(struct devnet *d, const struct net *net, const float *w, const float *x, ci_lid rows, const struct drop *drop,
+                    struct tape *t);
+void devnet_backward(struct devnet *d, const struct net *net, struct tape *t, const float *dy);
+ci_rc devnet_told(const struct devnet *d);                               /* whether it failed */
+ci_rc devnet_adam(struct devnet *d, const ci_adam *a, ci_gid t);         /* of the backward passes asked since the last one */
+void devnet_follow(struct devnet *d, float keep);                        /* the target, of the weights */
+ci_rc devnet_pull(struct devnet *d);                                     /* to f: for whoever judges or writes it */
+
 enum use { USE_PICK = 1, USE_EXPLORE, USE_ACTION, USE_REPLAY, USE_ARM };
 /* Words 0..n-1 of counter (at, element / 4, use, 0). */
 void words(const struct learner *l, int64_t at, enum use use, int32_t n, uint32_t *out);
@@ -113,6 +140,7 @@ void gather(struct learner *l, const int32_t *state, ci_lid n);   /* to xb */
 void judge_actions(struct learner *l, int32_t n);                 /* reward[] of pick[] and action[], remembered */
 void replay(struct learner *l, int32_t n);                        /* xb, action[] and reward[] of what is remembered */
 ci_rc adam(struct learner *l, double lr, double decay, double clip, double loss);
+void follow(struct learner *l, float keep); /* target = keep target + (1 - keep) weights */
 ci_rc dqn_episode(struct learner *l);
 ci_rc linucb_episode(struct learner *l);
 ci_rc supervised_epoch(struct learner *l);

@@ -100,6 +100,7 @@ static ci_rc episode_run(struct learner *l, ci_trail *s)
     const int64_t n = l->conf->fusion.episodes, every = CI_MAX(1, n / VALIDATIONS);
 
     CI_TRY(l->f->method == DQN ? dqn_episode(l) : l->f->method == LINUCB ? linucb_episode(l) : supervised_epoch(l));
+    if (l->dev) CI_TRY(devnet_pull(l->dev));
     p->episode++;
     p->finished = p->episode >= n;
     if (p->episode % every == 0 || p->finished) CI_TRY(episodes_close(l, s));
@@ -148,7 +149,8 @@ done:
 /* What ranks hear of rank 0 after each episode. */
 enum { TOLD_FINISHED, TOLD_SIGNAL, TOLD };
 
-ci_rc ci_fusion_learn(const ci_comm *comm, const ci_conf *conf, const ci_fusion_data *data, ci_fusion *f, bool must_resume)
+ci_rc ci_fusion_learn(const ci_comm *comm, const ci_conf *conf, const ci_compute *at, const ci_fusion_data *data, ci_fusion *f,
+                      bool must_resume)
 {
     ci_rc rc = CI_OK;
     struct learner l = {0};
@@ -159,7 +161,7 @@ ci_rc ci_fusion_learn(const ci_comm *comm, const ci_conf *conf, const ci_fusion_
 
     CI_TRY_ALL(comm, "fusion.files", ci_trail_init(&s, conf->run.dir));
     CI_TRY_ALL(comm, "fusion.resume", mine ? resume(conf, &s, f, must_resume) : CI_OK);
-    CI_TRY_ALL(comm, "fusion.init", mine ? learner_init(&l, conf, data, f) : CI_OK);
+    CI_TRY_ALL(comm, "fusion.init", mine ? learner_init(&l, conf, at, data, f) : CI_OK);
     told[TOLD_FINISHED] = mine && f->at.finished;
     CI_TRY(ci_comm_max_i64(comm, "fusion.begin", told, TOLD));
     while (!told[TOLD_FINISHED]) {

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "ci/optim.h"
 #include "ci/tick.h"
 #include "fusion_priv.h"
 
@@ -24,7 +23,7 @@ done:
     return rc;
 }
 
-ci_rc learner_init(struct learner *l, const ci_conf *conf, const ci_fusion_data *data, ci_fusion *f)
+ci_rc learner_init(struct learner *l, const ci_conf *conf, const ci_compute *at, const ci_fusion_data *data, ci_fusion *f)
 {
     ci_rc rc = CI_OK;
     const size_t n = (size_t)data->n_train, S = (size_t)f->shape.state, R = (size_t)CI_MAX(CHUNK, conf->fusion.batch);
@@ -56,7 +55,8 @@ ci_rc learner_init(struct learner *l, const ci_conf *conf, const ci_fusion_data 
     if (!l->x || !l->fact || !l->order || !l->grad || !l->xb || !l->label || !l->q || !l->dq || !l->p || !l->g || !l->mix ||
         !l->word || !l->other || !l->pick || !l->action || !l->reward || !l->z || !l->side || !l->inverse || !l->work)
         CI_FAIL(CI_ENOMEM, "%zu training states", n);
-    for (int k = 0; k < f->n_net; k++) CI_TRY(tape_create(&f->net[k], conf->fusion.batch, &l->tape[k]));
+    for (int k = 0; k < f->n_net; k++) CI_TRY(tape_create(&f->net[k], (ci_lid)R, &l->tape[k]));
+    if (at && at->device.dev && f->n_net > 0) CI_TRY(devnet_create(at, f, (ci_lid)R, l->tape, &l->dev));
     ci_fusion_standardise(&f->scale, data->train, data->n_train, l->x);
     ci_fusion_facts(&f->scale, data->train, data->n_train, l->fact);
 done:
@@ -70,6 +70,7 @@ void learner_release(struct learner *l)
 
     for (size_t i = 0; i < CI_COUNT(all); i++) free(all[i]);
     for (int k = 0; k < NETS; k++) tape_release(&l->tape[k]);
+    devnet_destroy(&l->dev);
     *l = (struct learner){0};
 }
 
@@ -133,9 +134,11 @@ ci_rc adam(struct learner *l, double lr, double decay, double clip, double loss)
     char message[256];
 
     ci_tick(); /* an episode may have a million steps, and the other ranks wait for its end */
-    if (!isfinite(loss)) CI_FAIL(CI_ENUMERIC, "episode %lld, step %lld: the loss is %g; a smaller fusion.lr may help",
+    rc = l->dev ? devnet_told(l->dev) : CI_OK; /* first: a pass that failed has left NaN */
+    if (rc == CI_OK && !isfinite(loss)) CI_FAIL(CI_ENUMERIC, "episode %lld, step %lld: the loss is %g; a smaller fusion.lr may help",
                                  (long long)f->at.episode + 1, (long long)f->at.step + 1, loss);
-    rc = ci_adam_step(&a, f->at.step + 1, f->n, l->grad, f->w, f->m, f->v, NULL);
+    if (rc == CI_OK)
+        rc = l->dev ? devnet_adam(l->dev, &a, f->at.step + 1) : ci_adam_step(&a, f->at.step + 1, f->n, l->grad, f->w, f->m, f->v, NULL);
     snprintf(message, sizeof message, "%.200s", rc == CI_OK ? "" : ci_message());
     if (rc != CI_OK) CI_FAIL(rc, "episode %lld, step %lld: %s", (long long)f->at.episode + 1, (long long)f->at.step + 1, message);
     f->at.step++;
@@ -143,4 +146,15 @@ ci_rc adam(struct learner *l, double lr, double decay, double clip, double loss)
     f->at.loss_n += 1;
 done:
     return rc;
+}
+
+void follow(struct learner *l, float keep)
+{
+    ci_fusion *f = l->f;
+
+    if (l->dev) {
+        devnet_follow(l->dev, keep);
+        return;
+    }
+    for (ci_gid i = 0; i < f->n; i++) f->target[i] = keep * f->target[i] + (1 - keep) * f->w[i];
 }

@@ -85,7 +85,7 @@ static void features(struct learner *l, const int32_t *state, ci_lid rows)
     ci_fusion *f = l->f;
 
     gather(l, state, rows);
-    memcpy(l->z, net_forward(f->ops, &f->net[0], f->w, l->xb, rows, NULL, &f->tape[0]),
+    memcpy(l->z, net_forward(f->ops, &f->net[0], f->w, l->xb, rows, NULL, &l->tape[0]),
            (size_t)rows * (size_t)width(f) * sizeof *l->z);
 }
 

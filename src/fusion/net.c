@@ -5,8 +5,6 @@
 #include "ci/random.h"
 #include "fusion_priv.h"
 
-static bool normed(const struct net *net, ci_lid k) { return net->norm && k < net->hidden; }
-
 static ci_gid layer_size(const struct net *net, ci_lid k)
 {
     const ci_gid in = net->dim[k], out = net->dim[k + 1];
@@ -22,10 +20,7 @@ void net_shape(struct net *net, const char *name, ci_gid first, bool norm, ci_li
     for (ci_lid k = 0; k < n; k++) net->size += layer_size(net, k);
 }
 
-/* Where the parts of a layer begin in the flat vector. */
-struct parts { ci_gid weight, bias, norm_weight, norm_bias; };
-
-static struct parts parts_of(const struct net *net, ci_lid k)
+struct parts net_parts(const struct net *net, ci_lid k)
 {
     struct parts p = {.weight = net->first};
     const ci_gid out = net->dim[k + 1];
@@ -49,7 +44,7 @@ static void uniform(uint32_t seed, uint32_t tensor, float bound, ci_gid n, float
 void net_init(const struct net *net, uint32_t seed, uint32_t tensor, float *w)
 {
     for (ci_lid k = 0; k < net->n; k++) {
-        const struct parts p = parts_of(net, k);
+        const struct parts p = net_parts(net, k);
         const ci_gid out = net->dim[k + 1];
         const float bound = 1 / sqrtf((float)net->dim[k]);
         uniform(seed, tensor++, bound, net->dim[k] * out, w + p.weight);
@@ -108,8 +103,12 @@ static ci_dropout mask_of(const struct drop *d, ci_lid layer)
 float *net_forward(const ci_ops *ops, const struct net *net, const float *w, const float *x, ci_lid rows,
                    const struct drop *drop, struct tape *t)
 {
+    if (t->dev) {
+        devnet_forward(t->dev, net, w, x, rows, drop, t);
+        return t->y[net->n - 1];
+    }
     for (ci_lid k = 0; k < net->n; k++) {
-        const struct parts p = parts_of(net, k);
+        const struct parts p = net_parts(net, k);
         const ci_lid in = net->dim[k], out = net->dim[k + 1];
         const bool norm = normed(net, k);
         float *z = norm ? t->pre[k] : t->y[k];
@@ -141,9 +140,13 @@ void net_backward(const ci_ops *ops, const struct net *net, const float *w, cons
     int now = 0;
     const float scale = drop && drop->p > 0 ? 1 / (1 - drop->p) : 1;
 
+    if (t->dev) {
+        devnet_backward(t->dev, net, t, dy);
+        return;
+    }
     memcpy(t->d[now], dy, (size_t)rows * (size_t)net->dim[net->n] * sizeof *dy);
     for (ci_lid k = net->n - 1; k >= 0; k--) {
-        const struct parts p = parts_of(net, k);
+        const struct parts p = net_parts(net, k);
         const ci_lid in = net->dim[k], out = net->dim[k + 1];
         const float *input = k > 0 ? t->y[k - 1] : x;
         if (k < net->hidden) ops->relu_backward(t->y[k], rows * out, scale, t->d[now]);

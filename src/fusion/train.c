@@ -200,7 +200,7 @@ ci_rc ci_fusion_train(const ci_comm *comm, const ci_conf *conf, const ci_store *
     CI_TRY(states_make(comm, conf, &m.gat, &m.vgae, st, m.train, m.n, scale, NULL, NULL, m.train_state));
     CI_TRY_ALL(comm, "fusion.standard", scale ? ci_fusion_standard(m.train_state, m.n, scale) : CI_OK);
     data = (ci_fusion_data){m.n, m.split.n_valid, m.train_state, m.valid_state, m.train_label, m.valid_label};
-    CI_TRY(ci_fusion_learn(comm, conf, &data, m.f, must_resume));
+    CI_TRY(ci_fusion_learn(comm, conf, strcmp(conf->train.device, "cuda") == 0 ? &m.at : NULL, &data, m.f, must_resume));
 done:
     material_release(&m);
     return rc;

@@ -60,7 +60,7 @@ static const char *path_of(const ci_conf *conf, const char *name)
 static ci_rc learn(const ci_conf *conf, bool must)
 {
     ci_fusion *f = model(conf);
-    const ci_rc rc = ci_fusion_learn(comm, conf, &data, f, must);
+    const ci_rc rc = ci_fusion_learn(comm, conf, NULL, &data, f, must);
 
     ci_fusion_destroy(&f);
     return rc;
@@ -122,7 +122,7 @@ static void average__finds_the_better_input(void **none)
         }
         conf_of(blind < 0 ? "both" : blind ? "vgae" : "gat", "average", more, &conf);
         f = model(&conf);
-        assert_int_equal(ci_fusion_learn(comm, &conf, &both, f, false), CI_OK);
+        assert_int_equal(ci_fusion_learn(comm, &conf, NULL, &both, f, false), CI_OK);
         if (f && blind < 0) assert_true(f->at.best_auroc > .99);
         if (f && blind >= 0) assert_true(blind ? f->w[0] < -.5f : f->w[0] > .5f);
         ci_fusion_destroy(&f);
@@ -184,7 +184,7 @@ static void dqn__is_worth_the_discounted_sum(void **none)
         conf_of(i ? "worth" : "bandit", "dqn", more, &conf);
         f = model(&conf);
         if (f) assert_int_equal(ci_fusion_standard(calm, N_TRAIN, &f->scale), CI_OK);
-        assert_int_equal(ci_fusion_learn(comm, &conf, &calm_data, f, false), CI_OK);
+        assert_int_equal(ci_fusion_learn(comm, &conf, NULL, &calm_data, f, false), CI_OK);
         if (!f) continue;
         assert_int_equal(ci_fusion_score(f, calm, N_TRAIN, score, NULL, q), CI_OK);
         for (int k = 0; k < N_TRAIN * 21; k++) mean += (double)q[k] / (N_TRAIN * 21);
@@ -206,7 +206,7 @@ static void dqn__explores_less_and_less(void **none)
 
     conf_of("explores", "dqn", more, &conf);
     f = model(&conf);
-    assert_int_equal(ci_fusion_learn(comm, &conf, &data, f, false), CI_OK);
+    assert_int_equal(ci_fusion_learn(comm, &conf, NULL, &data, f, false), CI_OK);
     if (!f) return;
     assert_int_equal(ci_fusion_score(f, train, N_TRAIN, score, alpha, NULL), CI_OK);
     for (int i = 0; i < 6000; i++)
@@ -281,7 +281,7 @@ static void learn__does_not_go_on_from_what_is_another(void **none)
     conf_of("another", "dqn", short_, &conf);
     f = model(&conf);
     if (f) strcpy(f->of.gat, "another");
-    assert_int_equal(ci_fusion_learn(comm, &conf, &data, f, true), CI_ENOENT);
+    assert_int_equal(ci_fusion_learn(comm, &conf, NULL, &data, f, true), CI_ENOENT);
     ci_fusion_destroy(&f);
     if (comm->rank == 0) {
         FILE *last = fopen(path_of(&conf, "last.h5"), "r+");
@@ -308,7 +308,7 @@ static void learn__stops_where_a_loss_is_not_finite(void **none)
         f = model(&conf);
         if (f && i == 1) f->b[0] = NAN; /* its backbone's ReLU would swallow it */
         else if (f) f->w[0] = NAN;
-        assert_int_equal(ci_fusion_learn(comm, &conf, &data, f, false), CI_ENUMERIC);
+        assert_int_equal(ci_fusion_learn(comm, &conf, NULL, &data, f, false), CI_ENUMERIC);
         assert_non_null(strstr(ci_message(), i == 1 ? "window" : "episode 1, step 1"));
         ci_fusion_destroy(&f);
     }

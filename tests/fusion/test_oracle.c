@@ -363,7 +363,7 @@ static void episode__gives_a_sign_of_life_each_step(void **none)
     ci_fusion_shape_of(&conf, &shape);
     assert_int_equal(ci_fusion_create(&shape, conf.fusion.buffer, "generic", &f), CI_OK);
     ci_fusion_init(f, 1);
-    assert_int_equal(learner_init(&l, &conf, &data, f), CI_OK);
+    assert_int_equal(learner_init(&l, &conf, NULL, &data, f), CI_OK);
     ci_tick_hook(count, &n);
     assert_int_equal(dqn_episode(&l), CI_OK);
     ci_tick_hook(NULL, NULL);

@@ -14,7 +14,7 @@ extern const ci_ring_table ci_cuda_ring __attribute__((weak)); /* src/comm/cuda;
     X(cut_total) X(lstm_keep) X(lstm_work) X(lstm) X(lstm_back) X(jk_attention) X(jk_attention_back) X(jk_max) X(jk_max_back)      \
     X(pool) X(pool_back) X(sample) X(sample_back) X(neighbour_mean) X(neighbour_mean_back) X(edge_pair) X(edge_pair_back)          \
     X(pair_add) X(pair_add_back) X(classify) X(distill) X(square) X(kl) X(id_head) X(near_head) X(gaussian_sums)                   \
-    X(gaussian_close) X(gaussian_back) X(optim_work) X(optim_begin) X(optim_agree) X(optim_float) X(optim_finish) X(running)
+    X(gaussian_close) X(gaussian_back) X(optim_work) X(optim_begin) X(optim_agree) X(optim_float) X(optim_finish) X(running) X(blend)
 
 /* Each is ci_cuda_<name>, of exactly the type that the table says. */
 #define DECLARE(name) extern std::remove_pointer_t<decltype(ci_kernels::name)> ci_cuda_##name __attribute__((weak));
