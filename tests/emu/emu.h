@@ -24,15 +24,25 @@ struct emu_at {
 /* ---- launching ---- */
 struct emu_kernel {
     virtual void thread() const = 0;
+    virtual int host_pointer() const = 0; /* 1 + the first argument that points to memory of the host, or 0 */
     virtual ~emu_kernel() {}
 };
 void emu_launch_kernel(cudaStream_t s, const char *name, dim3 grid, dim3 block, size_t shared, const void *f, std::shared_ptr<emu_kernel> k);
+
+/* Arguments are looked through word by word: the device cannot follow a pointer of the host. */
+bool emu_points_to_host(const void *argument, size_t bytes);
 
 template <class... P> struct emu_bound : emu_kernel {
     void (*const f)(P...);
     const std::tuple<P...> args;
     template <class... A> emu_bound(void (*f_)(P...), A &&...a) : f(f_), args(std::forward<A>(a)...) {}
     void thread() const override { std::apply(f, args); }
+    int host_pointer() const override
+    {
+        int i = 0, bad = 0;
+        std::apply([&](const P &...a) { ((i++, bad = !bad && emu_points_to_host(&a, sizeof a) ? i : bad), ...); }, args);
+        return bad;
+    }
 };
 template <class... P, class... A>
 static inline void emu_launch(cudaStream_t s, const char *name, dim3 grid, dim3 block, size_t shared, void (*f)(P...), A &&...a)

@@ -74,6 +74,13 @@ struct emu_graph {
 };
 
 /* ---- memory: memory.cc ---- */
+/* Streams run: memory of the device may be touched. */
+struct emu_inside {
+    emu_inside();
+    ~emu_inside();
+};
+/* Is this the address of memory that is there, but none of the device? */
+bool emu_host_memory(uintptr_t v);
 bool emu_memory_any();
 size_t emu_memory_total();
 

@@ -58,6 +58,16 @@ void emu_grid_run(const char *name, dim3 grid, dim3 block, size_t shared, const 
     free(s);
 }
 
+bool emu_points_to_host(const void *argument, size_t bytes)
+{
+    for (size_t at = 0; at + sizeof(uintptr_t) <= bytes; at += sizeof(uintptr_t)) {
+        uintptr_t v;
+        memcpy(&v, (const char *)argument + at, sizeof v);
+        if (emu_host_memory(v)) return true;
+    }
+    return false;
+}
+
 void emu_launch_kernel(cudaStream_t s, const char *name, dim3 grid, dim3 block, size_t shared, const void *f, std::shared_ptr<emu_kernel> k)
 {
     const cudaError_t ready = emu_ready();
@@ -73,6 +83,11 @@ void emu_launch_kernel(cudaStream_t s, const char *name, dim3 grid, dim3 block, 
     const auto most = shared_most.find(f);
     if (shared > (size_t)(most == shared_most.end() ? (int)SHARED_PLAIN : std::max(most->second, (int)SHARED_PLAIN))) {
         emu_return(cudaErrorInvalidValue);
+        return;
+    }
+    const int bad = k->host_pointer();
+    if (bad) {
+        emu_fail_device(cudaErrorIllegalAddress, std::string("kernel ") + name + ": argument " + std::to_string(bad) + " points to memory of the host");
         return;
     }
     const std::string called = name;

@@ -1,12 +1,17 @@
 /* Memory of the device: a block of the heap for each allocation, of exactly its size, so that AddressSanitizer sees what lies outside;
- * without it, the bytes around are looked at when the block is freed. */
+ * without it, the bytes around are looked at when the block is freed.  While no stream runs it is poisoned: the host may not touch it. */
 #include "emu_priv.h"
 #include <cstdio>
 #include <map>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
 enum { AROUND = 0 };
 #else
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
 enum { AROUND = 256 };
 #endif
 
@@ -17,6 +22,7 @@ struct block {
 };
 static std::map<uintptr_t, block> blocks;
 static size_t used;
+static int running;
 
 bool emu_memory_any()
 {
@@ -46,6 +52,34 @@ static bool begins_inside(const void *p)
     return !at->second.host && (uintptr_t)p < at->first + at->second.bytes;
 }
 
+/* ---- what the host may not touch, and what a kernel may not ---- */
+emu_inside::emu_inside()
+{
+    if (running++ > 0) return;
+    for (const auto &b : blocks)
+        if (!b.second.host) ASAN_UNPOISON_MEMORY_REGION(b.second.base, b.second.bytes);
+}
+emu_inside::~emu_inside()
+{
+    if (--running > 0) return;
+    for (const auto &b : blocks)
+        if (!b.second.host) ASAN_POISON_MEMORY_REGION(b.second.base, b.second.bytes);
+}
+
+/* Addresses of programs, libraries, heaps and stacks begin there; below, pairs of numbers would look like some. */
+bool emu_host_memory(uintptr_t v)
+{
+    static const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    unsigned char there;
+    if (v < (uintptr_t)0x55 << 40 || v >> 48) return false;
+    auto at = blocks.upper_bound(v);
+    if (at != blocks.begin()) {
+        --at;
+        if (v <= at->first + at->second.bytes) return false;
+    }
+    return mincore((void *)(v & ~(page - 1)), 1, &there) == 0;
+}
+
 static cudaError_t make(void **out, size_t bytes, bool host)
 {
     *out = nullptr;
@@ -58,6 +92,7 @@ static cudaError_t make(void **out, size_t bytes, bool host)
     memset(p + AROUND + bytes, 0xa5, AROUND);
     *out = p + AROUND;
     blocks[(uintptr_t)*out] = {p, bytes, host};
+    if (!host && !running) ASAN_POISON_MEMORY_REGION(p, bytes);
     return cudaSuccess;
 }
 static cudaError_t drop(void *p, bool host)
@@ -65,6 +100,7 @@ static cudaError_t drop(void *p, bool host)
     const auto at = blocks.find((uintptr_t)p);
     if (at == blocks.end() || at->second.host != host) return cudaErrorInvalidValue;
     const block b = at->second;
+    ASAN_UNPOISON_MEMORY_REGION(b.base, b.bytes);
     for (size_t i = 0; i < AROUND; i++)
         if (b.base[i] != 0xa5 || b.base[AROUND + b.bytes + i] != 0xa5) {
             fprintf(stderr, "emulation: something wrote %s %zu bytes of %s memory\n", b.base[i] != 0xa5 ? "before" : "behind", b.bytes, host ? "host" : "device");

@@ -66,11 +66,13 @@ static bool step()
 }
 void emu_run_all()
 {
+    const emu_inside inside;
     while (step()) {}
 }
 
 static cudaError_t wait_for(const std::function<bool()> &done)
 {
+    const emu_inside inside;
     while (emu_failed() == cudaSuccess && !done())
         if (!step()) sched_yield(); /* only what other ranks have to do is left */
     return emu_return(emu_failed());
@@ -165,7 +167,10 @@ cudaError_t cudaStreamQuery(cudaStream_t h)
     const cudaError_t e = refused(s);
     if (e != cudaSuccess) return emu_return(e);
     if (s->queue.empty()) return cudaSuccess;
-    while (!s->queue.empty() && step()) {}
+    {
+        const emu_inside inside;
+        while (!s->queue.empty() && step()) {}
+    }
     return emu_return(emu_failed() != cudaSuccess ? emu_failed() : cudaErrorNotReady);
 }
 cudaError_t cudaDeviceSynchronize()
@@ -240,7 +245,10 @@ cudaError_t cudaEventQuery(cudaEvent_t e)
     if (!e) return emu_return(cudaErrorInvalidResourceHandle);
     if (e->captured) return e->captured->spoiled = true, emu_return(cudaErrorCapturedEvent);
     if (*e->done >= e->recorded) return cudaSuccess;
-    while (*e->done < e->recorded && step()) {}
+    {
+        const emu_inside inside;
+        while (*e->done < e->recorded && step()) {}
+    }
     return emu_return(emu_failed() != cudaSuccess ? emu_failed() : cudaErrorNotReady);
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t e)

@@ -37,6 +37,25 @@ CASE(overrun_device)
     tell(cudaFree(p));
 }
 
+/* What a device cannot do, and a host cannot. */
+struct place { int n; const int *at; };
+static __global__ void follow(place p, int *out) { *out = p.at[p.n]; }
+CASE(host_pointer)
+{
+    emu_bench d;
+    int *out = d.room<int>(1), *good = d.up(std::vector<int>{5, 6}), bad[2] = {7, 8};
+    emu_launch(d.s, "follow", 1, 1, 0, follow, (place{1, good}), out);
+    EXPECT(d.down(out, 1)[0] == 6);
+    emu_launch(d.s, "follow", 1, 1, 0, follow, (place{1, bad}), out);
+    tell(cudaGetLastError());
+}
+CASE(host_reads)
+{
+    emu_bench d;
+    int *out = d.up(std::vector<int>{5, 6});
+    printf("%d\n", out[1]);
+}
+
 CASE(sides)
 {
     emu_bench d;
