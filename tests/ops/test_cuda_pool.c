@@ -43,7 +43,7 @@ struct layers { float *x[LAYERS], *dx[LAYERS]; const float *dev[LAYERS]; float *
 
 static struct layers layers_make(struct cuda *c, int n, size_t rows, const int *cols, uint32_t overwrite)
 {
-    struct layers l;
+    struct layers l = {0};
     for (int k = 0; k < n; k++) {
         const size_t size = rows * (size_t)cols[k];
         l.x[k] = cuda_floats(80 + (uint32_t)k, size);

@@ -121,10 +121,19 @@ static void gradients(ci_dev *d, const ci_k_batch *b, const ci_k_head *a)
                                .w = a->w_grad, .bias = a->b_grad};
 }
 
+/* What the kernels get: nothing of the host. */
+static ci_k_head of_device(const ci_k_head *a)
+{
+    ci_k_head k = *a;
+
+    k.out = NULL;
+    return k;
+}
+
 void ci_cuda_id_head(ci_dev *d, const ci_k_batch *b, const ci_k_head *a)
 {
     logits(d, b, a);
-    CI_LAUNCH(d, loss_id_head, loss_blocks(b->most[CI_ROWS_NODE], LOSS_WARPS), LOSS_THREADS, LOSS_SHARED, *b, *a);
+    CI_LAUNCH(d, loss_id_head, loss_blocks(b->most[CI_ROWS_NODE], LOSS_WARPS), LOSS_THREADS, LOSS_SHARED, *b, of_device(a));
     gradients(d, b, a);
 }
 
@@ -136,6 +145,6 @@ void ci_cuda_near_head(ci_dev *d, const ci_k_batch *b, const ci_k_head *a)
 
     logits(d, b, a);
     CI_LAUNCH(d, loss_near_head, loss_blocks(b->most[CI_ROWS_NODE], warps), (unsigned)(warps * CI_WARP),
-              shared < LOSS_SHARED ? LOSS_SHARED : shared, *b, *a);
+              shared < LOSS_SHARED ? LOSS_SHARED : shared, *b, of_device(a));
     gradients(d, b, a);
 }

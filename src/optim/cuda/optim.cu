@@ -290,7 +290,7 @@ static __global__ void optim_running(const ci_k_batch b, const ci_k_optim o, con
 void ci_cuda_running(ci_dev *d, const ci_k_batch *b, const ci_k_optim *o, const ci_k_running *r, int n)
 {
     for (int from = 0; from < n; from += RUNNING) {
-        running_list list;
+        running_list list = {};
         list.n = n - from < RUNNING ? n - from : RUNNING;
         memcpy(list.at, r + from, (size_t)list.n * sizeof *r);
         CI_LAUNCH(d, optim_running, (unsigned)list.n, THREADS, 0, *b, *o, list);
