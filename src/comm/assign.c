@@ -137,10 +137,22 @@ done:
     return rc;
 }
 
-/* A device that cannot be opened is none; with "auto" the ranks go on without when that is so for every one of them. */
-static ci_rc open_all(const ci_comm *comm, bool must, int index, ci_device *out)
+/* Which rank has which, as far as one line has room. */
+static void tell(const struct table *t)
 {
-    const ci_rc mine = ci_device_open(index, out);
+    char line[2048];
+    int at = 0, r = 0;
+
+    for (; r < t->n_rank && at < (int)sizeof line - 160; r++)
+        at += snprintf(line + at, sizeof line - (size_t)at, "%srank %d %s on %s", r ? ", " : "", r, bus_of(t, r), t->rank[r]->host);
+    if (r < t->n_rank) snprintf(line + at, sizeof line - (size_t)at, " and %d more", t->n_rank - r);
+    ci_log(CI_INFO, "devices: %s", line);
+}
+
+/* A device that cannot be opened is none; with "auto" the ranks go on without when that is so for every one of them. */
+static ci_rc open_all(const ci_comm *comm, const struct table *t, bool must, ci_device *out)
+{
+    const ci_rc mine = ci_device_open(t->rank[comm->rank]->mine, out);
     int64_t no = mine == CI_ECONF;
     char why[WHY];
     ci_rc rc = CI_OK;
@@ -153,10 +165,12 @@ static ci_rc open_all(const ci_comm *comm, bool must, int index, ci_device *out)
     }
     if (mine != CI_OK) ci_message_set(why);
     CI_TRY_ALL(comm, "device.open", mine);
-    if (comm->rank == 0)
+    if (comm->rank == 0) {
         ci_log(CI_INFO, "computes on %d device%s: %s (sm_%d, %.1f GiB, %.1f free; CUDA %d.%d, driver %d.%d; backend %s: %s)", comm->size, comm->size == 1 ? "" : "s",
                out->info.name, out->info.arch, (double)out->info.bytes / (1 << 30), (double)out->info.free / (1 << 30), out->info.runtime / 1000,
                out->info.runtime % 1000 / 10, out->info.driver / 1000, out->info.driver % 1000 / 10, out->backend->name, out->backend->arch);
+        tell(t);
+    }
 done:
     if (rc != CI_OK) ci_device_close(out);
     return rc;
@@ -187,7 +201,7 @@ ci_rc ci_device_assign(const ci_comm *comm, const char *want, ci_device *out)
         if (comm->rank == 0) ci_log(CI_INFO, "computes on the CPU: %s", t.rank[0]->why);
         goto done;
     }
-    rc = open_all(comm, must, t.rank[comm->rank]->mine, out);
+    rc = open_all(comm, &t, must, out);
 done:
     free(mine);
     free(all);

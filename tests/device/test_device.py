@@ -160,6 +160,21 @@ def of_the_place(tmp):
     says("emulated device 0", "may_be_beside_the_program")
 
 
+def of_the_doctor(tmp):
+    """canids doctor says where training would run; cuda and none is an error, as a run would stop."""
+    settings = write(tmp + "/sim.yaml", "data: {root: %s/data, set: sim}\nrun: {dir: %s/run}\nsim: {seed: 3, vehicles: 2, seconds: 10}\n" % (tmp, tmp))
+    rc, out = run(PROGRAM, "sim", settings)
+    told(rc == 0, "doctor__has_data_to_look_at", out)
+    for want, env, code, line in (("auto", {"CANIDS_BACKEND": "/none"}, 0, "training would run on the CPU: no CUDA backend: "),
+                                  ("cuda", {"CANIDS_BACKEND": "/none"}, 65, "error: train.device is cuda; no CUDA backend: .*; to do: "),
+                                  ("auto", {"CANIDS_BACKEND": EMULATED}, 0, "training would run on emulated device 0 sm_90"),
+                                  ("cpu", {"CANIDS_BACKEND": EMULATED}, 0, "training would run on the CPU, as train.device says, though there is emulated device 0")):
+        if env["CANIDS_BACKEND"] == EMULATED and not os.path.exists(EMULATED):
+            continue
+        rc, out = run(PROGRAM, "doctor", settings, "--set", "train.device=" + want, **env)
+        told(rc == code and re.search("^" + line, out, re.M), "doctor__%s_%d_%s" % (want, code, os.path.basename(env["CANIDS_BACKEND"])), "%d: %s" % (rc, out))
+
+
 def of_the_toolkit(tmp):
     """The real backend without a driver, without NCCL, and with the toolkit's stub in the driver's place."""
     if has_driver():
@@ -191,6 +206,7 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         of_the_loader(tmp)
         of_the_place(tmp)
+        of_the_doctor(tmp)
         if os.path.exists(BACKEND):
             of_the_file()
             of_the_toolkit(tmp)
