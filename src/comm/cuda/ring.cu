@@ -3,6 +3,7 @@
  * Every call of NCCL on such a communicator may answer "in progress"; the next one may come only when that is over.  Wherever a
  * failure is seen the communicator is aborted at once: its kernels end, and the stream with them. */
 #include <nccl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -153,15 +154,17 @@ static ci_rc sync(ci_dev_ring *r, double deadline, const char *site)
     ci_rc rc;
 
     if (!r->comm) return gone(r);
-    for (long i = 0; cudaStreamQuery(ci_dev_stream(r->dev)) == cudaErrorNotReady; i++) {
-        if (i < 200) continue;
-        if (i % 64 == 0) {
-            ncclResult_t state = ncclSuccess;
-            const ncclResult_t could = ncclCommGetAsyncError(r->comm, &state);
-            if (could != ncclSuccess) state = could;
-            if (state != ncclSuccess && state != ncclInProgress) return lost(r, site, state);
+    while (cudaStreamQuery(ci_dev_stream(r->dev)) == cudaErrorNotReady) {
+        const double waited = now() - begin;
+        if (waited < 2e-3) { /* a step takes about a millisecond */
+            sched_yield();
+            continue;
         }
-        if (deadline > 0 && now() - begin > deadline) return late(r, site, deadline);
+        ncclResult_t state = ncclSuccess;
+        const ncclResult_t could = ncclCommGetAsyncError(r->comm, &state);
+        if (could != ncclSuccess) state = could;
+        if (state != ncclSuccess && state != ncclInProgress) return lost(r, site, state);
+        if (deadline > 0 && waited > deadline) return late(r, site, deadline);
         nap();
     }
     rc = ci_cuda_runtime.sync(r->dev, deadline, site);

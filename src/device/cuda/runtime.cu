@@ -2,6 +2,7 @@
  *
  * Nothing is thrown and nothing printed: a failure is a code and a message.  After a failed kernel a device answers everything with
  * that failure, as CUDA itself does after an error of the sticky kind. */
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -393,24 +394,29 @@ static ci_rc failed_running(ci_dev *d, cudaError_t error, const char *site)
     return die(d, rc);
 }
 
-static ci_rc sync(ci_dev *d, double deadline, const char *site)
+/* A step takes about a millisecond: who slept through it would come late, who waits longer leaves the core to others. */
+static void wait_a_little(double waited)
 {
     const struct timespec nap = {.tv_sec = 0, .tv_nsec = 20000};
+
+    if (waited < 2e-3) sched_yield();
+    else nanosleep(&nap, NULL);
+}
+
+static ci_rc sync(ci_dev *d, double deadline, const char *site)
+{
     const double start = now();
     cudaError_t error;
     ci_rc rc = enter(d);
 
     if (rc != CI_OK) return rc;
-    for (long i = 0;; i++) {
-        error = cudaStreamQuery(d->kernels);
-        if (error != cudaErrorNotReady) break;
-        if (i > 200) {
-            nanosleep(&nap, NULL); /* the kernels of a step take longer */
-            if (deadline > 0 && now() - start > deadline) {
-                ci_dev_fail(CI_ETEMP, "%s: device %d has not finished in %g s; %ld kernels were asked, the last was %s", site, d->index, deadline,
-                            d->asked_since, d->last ? d->last : "none");
-                return die(d, CI_ETEMP);
-            }
+    while ((error = cudaStreamQuery(d->kernels)) == cudaErrorNotReady) {
+        const double waited = now() - start;
+        wait_a_little(waited);
+        if (deadline > 0 && waited > deadline) {
+            ci_dev_fail(CI_ETEMP, "%s: device %d has not finished in %g s; %ld kernels were asked, the last was %s", site, d->index, deadline,
+                        d->asked_since, d->last ? d->last : "none");
+            return die(d, CI_ETEMP);
         }
     }
     if (error != cudaSuccess) return failed_running(d, error, site);
