@@ -62,7 +62,7 @@ find.sh  = CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' CUDA='$(if $(SAN),0,$(CUDA))' NVCC=
 
 # ---- goals that compile look for the libraries first; the others work on a bare machine
 goals   := $(or $(MAKECMDGOALS),all)
-ifneq ($(filter-out demo check setup info clean dist bench soak oracle fuzz check-gpu,$(goals)),)
+ifneq ($(filter-out demo check setup info clean dist bench soak oracle fuzz check-gpu bench-gpu,$(goals)),)
 # write the shell words $2, a line each, to file $1 when it says something else: what depends on it is rebuilt when flags change
 quote    = '$(subst ','\'',$(strip $1))'
 stamp    = $(shell mkdir -p $(dir $1); printf '%s\n' $2 | cmp -s - $1 || printf '%s\n' $2 > $1)
@@ -106,12 +106,12 @@ obj.ref := $(foreach r,f32 f64,$(patsubst %.c,$(B)/%.$(r).o,$(srcs.ref)))
 objs    := $(obj.one) $(obj.isa) $(obj.ref)
 cc       = @mkdir -p $(@D); $(if $(filter 0,$(V)),echo "  CC    $@";) $(if $(filter 0,$(V)),,set -x;) $(CC) $(flags)
 
-.PHONY: all lib tests benches demo check check-gpu setup bench soak oracle fuzz fuzzers install bundle dist info clean
+.PHONY: all lib tests benches demo check check-gpu setup bench bench-gpu soak oracle fuzz fuzzers install bundle dist info clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: lib $(if $(wildcard src/cmd/main.c),$(B)/canids) $(backend)
 lib: $(B)/libcanids.a
-tests: $(tests) $(emu) $(if $(emu),$(B)/tests/emu/cases)
+tests: $(tests) $(emu) $(if $(emu),$(B)/tests/emu/cases) $(B)/tools/bench_gpu
 benches: $(bench)
 fuzzers: $(fuzzers)
 
@@ -218,6 +218,10 @@ check: setup
 bench: setup
 	+@$(MAKE) --no-print-directory -j$(JOBS) all benches
 	@CANIDS_BUILD=$(B) sh tools/bench.sh
+# Without a device it ends with 78, and the reason in one line.
+bench-gpu: setup
+	+@$(MAKE) --no-print-directory -j$(JOBS) CUDA=1 all benches
+	@CANIDS_BUILD=$(B) sh tools/bench_gpu.sh
 soak: setup
 	+@$(MAKE) --no-print-directory -j$(JOBS) all tests
 	+@if sh tests/fuzz/able.sh $(FUZZ_CC); then $(MAKE) --no-print-directory -k fuzz || true; fi
