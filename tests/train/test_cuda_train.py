@@ -116,6 +116,11 @@ def cpu_and_device(place):
                 "cuda_train__scores_are_those_of_the_cpu", scores)
 
 
+def statistics(case):
+    with h5py.File(os.path.join(case.folder, "last.h5")) as f:
+        return numpy.array(f["state"])
+
+
 def kinds(place, teacher):
     for name, settings in (("vgae", VGAE), ("batch_norm", {"model.norm": "batch", "train.steps": 4}),
                            ("taught", {"distill.teacher": teacher.folder, "distill.alpha": 0.5, "train.steps": 4, "distill.cka": 4}),
@@ -128,6 +133,10 @@ def kinds(place, teacher):
         cpu = Case(place, name + "_cpu")
         cpu.trained(1, device="cpu", **dotted(settings))
         common.told(close(cpu.metrics(), cases[1].metrics(), 1e-3), "cuda_train__%s_learns_as_on_the_cpu" % name, "%s\n%s" % (cpu.metrics(), cases[1].metrics()))
+        if name == "batch_norm":
+            mean = [statistics(case) for case in (cpu, cases[1])]
+            common.told(mean[0].size > 0 and mean[0].std() > 0 and numpy.allclose(mean[0], mean[1], rtol=1e-2, atol=1e-3),
+                        "cuda_train__running_statistics_are_in_the_checkpoint", mean)
     grown = on_ranks(place, "grown", (1, 2), train__batch=6, train__shard_rows=30, train__epochs=4)
     common.told(not common.differ(grown[1].left(), grown[2].left()) and "has larger batches" in grown[1].said, "cuda_train__room_that_grows_between_epochs_changes_nothing",
                 grown[1].said)
