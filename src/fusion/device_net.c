@@ -3,9 +3,9 @@
  * A batch is one graph of as many nodes as it has windows, in one shard: element (row, column) of a layer then has the key of dropout that
  * mask_of of net.c gives it.  A forward pass uploads the batch and downloads the last layer; losses are the processor's, as rewards, labels
  * and what is remembered lie there: a copy of 10 KiB each way and one wait a pass, which the check of the loss would want in any case.
- * A backward pass is noted and made by the optimiser, as gradients go into integer sums: where one outgrows its exponent, all of them are
- * made again.  Exponents begin anew when weights were pulled, between two episodes, so that a run that was stopped there goes on with the
- * same bits. */
+ * Backward passes leave their gradient here and are made by the optimiser, as gradients of parameters go into integer sums: where one
+ * outgrows its exponent, all of them are made again.  Exponents begin anew when weights were pulled, between two episodes, so that a run
+ * that was stopped there goes on with the same bits. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +30,6 @@ struct head {
 
 struct devtape {
     const struct net *net;
-    bool asked;                                /* a backward pass is wanted */
     float *x, *dy;                             /* (rows, in), (rows, out) */
     float *pre[NET_LAYERS], *stat[NET_LAYERS]; /* of layers with a norm, as tape */
     float *y[NET_LAYERS], *d[NET_LAYERS];      /* (rows, out), and its gradient; d of the last is dy unless a relu follows */
@@ -285,9 +284,7 @@ void devnet_forward(struct devnet *d, const struct net *net, const float *w, con
 
 void devnet_backward(struct devnet *d, const struct net *net, struct tape *tape, const float *dy)
 {
-    struct devtape *t = &d->tape[tape->at];
-
-    t->asked = put(d, t->dy, dy, (size_t)d->passing.first[1] * (size_t)net->dim[net->n], sizeof *dy);
+    put(d, d->tape[tape->at].dy, dy, (size_t)d->passing.first[1] * (size_t)net->dim[net->n], sizeof *dy);
 }
 
 static ci_k_grad sums_of(const struct devnet *d, int32_t tensor)
@@ -351,7 +348,7 @@ static int32_t attempt(struct devnet *d)
 
     d->k->optim_begin(dev, &b, &d->optim);
     for (int i = 0; i < d->f->n_net; i++) {
-        if (d->tape[i].asked) layers_back(d, &d->tape[i], tensor);
+        layers_back(d, &d->tape[i], tensor);
         tensor += tensors_of(d->tape[i].net);
     }
     d->k->optim_agree(dev, &b, &d->optim);
@@ -378,7 +375,6 @@ ci_rc devnet_adam(struct devnet *d, const ci_adam *a, ci_gid t)
     d->adapting.step.lr = a->lr;
     put(d, d->head, &d->adapting, 1, sizeof d->adapting);
     for (int i = 0; i < TRIES && status == REDO && d->rc == CI_OK; i++) status = attempt(d);
-    for (int i = 0; i < NETS; i++) d->tape[i].asked = false;
     CI_TRY(devnet_told(d));
     if (status != UPDATED) CI_FAIL(CI_ENUMERIC, "a gradient is not finite");
 done:

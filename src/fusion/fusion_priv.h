@@ -128,7 +128,7 @@ void devnet_forward(struct devnet *d, const struct net *net, const float *w, con
                     struct tape *t);
 void devnet_backward(struct devnet *d, const struct net *net, struct tape *t, const float *dy);
 ci_rc devnet_told(const struct devnet *d);                               /* whether it failed */
-ci_rc devnet_adam(struct devnet *d, const ci_adam *a, ci_gid t);         /* of the backward passes asked since the last one */
+ci_rc devnet_adam(struct devnet *d, const ci_adam *a, ci_gid t);         /* of the backward passes of all networks */
 void devnet_follow(struct devnet *d, float keep);                        /* the target, of the weights */
 ci_rc devnet_pull(struct devnet *d);                                     /* to f: for whoever judges or writes it */
 

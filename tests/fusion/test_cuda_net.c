@@ -243,7 +243,7 @@ static ci_conf conf_of(const char *name, const char *method, int episodes)
 {
     char dir[CI_PATH_MAX + 64], what[64], many[64];
     const char *const set[] = {dir, what, many, "model.name=dqn", "fusion.hidden=32", "fusion.layers=2",
-                               episodes > 50 ? "fusion.sample=40" : "fusion.sample=256",
+                               episodes > 50 ? "fusion.sample=16" : "fusion.sample=256",
                                "fusion.buffer=500", "fusion.batch=64", "fusion.lr=0.01", "fusion.dropout=0.1", "fusion.gamma=0.5",
                                "train.isa=generic"};
     ci_conf conf;
@@ -292,8 +292,8 @@ static void device__learns_what_the_processor_learns(void **state)
     for (size_t i = 0; i < CI_COUNT(methods); i++)
         for (int more = 0; more < 2; more++) {
             const ci_compute at = at_of(&c);
-            const int episodes = i == 1 ? 51 : more ? 4 : 1; /* linucb: its backbone is learned after 50 */
-            const ci_conf here = conf_of(more ? "here4" : "here1", methods[i], episodes), there = conf_of(more ? "there4" : "there1", methods[i], episodes);
+            const int episodes = i == 1 ? 51 : more ? 3 : 1; /* linucb: its backbone is learned after 50 */
+            const ci_conf here = conf_of(more ? "here3" : "here1", methods[i], episodes), there = conf_of(more ? "there3" : "there1", methods[i], episodes);
             if (i == 1 && more) continue;
             ci_fusion *a = learned(&here, NULL, CI_OK), *b = learned(&there, &at, CI_OK);
             const double far = norm_of(b->w, a->w, a->n) / norm_of(a->w, NULL, a->n);
@@ -319,8 +319,7 @@ static void device__goes_on_bit_for_bit(void **state)
     cuda_open(&c, "shuffle");
     for (size_t i = 0; i < CI_COUNT(methods); i++) {
         const ci_compute at = at_of(&c);
-        const int episodes = i == 1 ? 51 : 2;
-        const ci_conf conf[2] = {conf_of("whole", methods[i], episodes), conf_of("cut", methods[i], episodes)};
+        const ci_conf conf[2] = {conf_of("whole", methods[i], 2), conf_of("cut", methods[i], 2)};
         ci_fusion *f = learned(&conf[0], &at, CI_OK);
         ci_fusion_destroy(&f);
         raise(SIGUSR1);
