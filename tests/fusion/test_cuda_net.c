@@ -301,6 +301,7 @@ static void device__learns_what_the_processor_learns(void **state)
                           a->at.best_auroc, far);
             assert_true(b->at.step == a->at.step && b->at.episode == episodes);
             if (!more && !(far <= 1e-4)) fail_msg("%s: weights differ by %g", methods[i], far);
+            if (a->theta && !(norm_of(b->theta, a->theta, 21 * 32) <= 1e-4 * norm_of(a->theta, NULL, 21 * 32))) fail_msg("ridges differ");
             if (!(fabs(b->at.best_auroc - a->at.best_auroc) <= .01)) fail_msg("%s: AUROC %.4f, not %.4f", methods[i], b->at.best_auroc, a->at.best_auroc);
             ci_fusion_destroy(&a);
             ci_fusion_destroy(&b);
