@@ -91,6 +91,16 @@ check "seeds_go_into_one_run" "$(tail -n 1 "$tmp/run/calls")" \
 (cd "$here" && CODE=0 CANIDS_SET=set_01 CANIDS_PAST=run bash jobs/hcrl_sa_agnostic.sbatch --set train.epochs=3) >>"$tmp/log" 2>&1
 check "the_past_and_the_set_are_the_jobs" "$(tail -n 1 "$tmp/run/calls")" \
     "run ./jobs/../config/set_01_agnostic.yaml --set seeds=[42,123,777] --set features.past=run --set train.epochs=3 --set run.dir=$tmp/run"
+gpu() { (cd "$here" && env "$@" CODE=0 bash jobs/gpu.sbatch "$tmp/c.yaml" --set train.epochs=3) >>"$tmp/log" 2>&1; }
+rm -f "$tmp/run/calls"
+gpu SLURM_GPUS_PER_NODE=a100:4 SLURM_NTASKS_PER_NODE=4
+check "a_gpu_job_wants_gpus" "$? $(cat "$tmp/run/calls")" "0 run $tmp/c.yaml --set train.device=cuda --set train.epochs=3 --set run.dir=$tmp/run"
+gpu SLURM_GPUS_PER_NODE=a100:4 SLURM_NTASKS_PER_NODE=8
+check "a_gpu_job_is_one_rank_a_gpu" "$? $(wc -l <"$tmp/run/calls") $(tail -n 1 "$tmp/log")" "64 1 job: 8 ranks and 4 GPUs on a node; one rank a GPU: --ntasks-per-node=4"
+printf '#!/bin/sh\necho "$@" >"%s/launched"\n' "$tmp" >"$tmp/bin/mpirun"
+chmod +x "$tmp/bin/mpirun"
+gpu -u CANIDS_LAUNCH SLURM_NTASKS=8
+check "a_gpu_job_does_not_bind_a_rank_to_a_core" "$(cut -d' ' -f1-4 "$tmp/launched")" "--bind-to none -n 8"
 : >"$tmp/d.yaml"
 rm -rf "$tmp/runs"
 task() {
