@@ -121,9 +121,9 @@ static ci_rc plan_choose(struct trainer *t, const struct plan *p, ci_rc mine)
         mine = CI_OK;
         if ((t->device->resident ? resident : stream) > p->budget)
             mine = ci_fail(CI_ECONF, __FILE__, __LINE__, "rank %d: this training wants %.1f MiB of device memory (state %.1f, model %.1f, batch %.1f, data %.1f) and %.1f MiB may be "
-                           "planned with: %slower train.batch (%d graphs would fit) or train.shard_rows, use more ranks, or raise train.device_memory",
+                           "planned with: %s (about %d graphs would fit) or train.shard_rows, use more ranks, or raise train.device_memory",
                            t->comm->rank, mib(t->device->resident ? resident : stream), mib(p->state), mib(p->model), mib(p->batch),
-                           mib(t->device->resident ? p->pool + p->data : 2 * p->pool), mib(p->budget), t->device->resident ? "write train.device_data: stream, " : "",
+                           mib(t->device->resident ? p->pool + p->data : 2 * p->pool), mib(p->budget), t->device->resident ? "write train.device_data: stream, lower train.batch then" : "lower train.batch",
                            would_fit(t, p));
         CI_TRY_ALL(t->comm, "train.device.room", mine);
     }

@@ -170,8 +170,12 @@ def fault_in_the_middle(place, whole, name, fault, words):
 
 def refusals(place):
     case = Case(place, "refused")
+    done = Case(place, "little").trained(1, env={"CANIDS_EMU_BYTES": "600000"}, train__steps=1)
+    common.told(done.code == 0 and "streamed" in done.out, "cuda_train__data_that_does_not_fit_is_streamed", done)
     for name, code, words, ranks, how in (
             ("too_little_memory", 78, r"wants [0-9.]+ MiB of device memory.*may be planned with.*lower train.batch", 1, {"env": {"CANIDS_EMU_BYTES": "400000"}}),
+            ("too_little_memory_for_all_data", 78, r"write train.device_data: stream", 1,
+             {"env": {"CANIDS_EMU_BYTES": "600000"}, "train__device_data": "resident"}),
             ("memory_that_is_not_given", 70, r"memory", 2, {"env": {"CANIDS_EMU_FAULT": "oom:300000@1"}}),
             ("an_old_driver", 78, r"older than the toolkit", 1, {"env": {"CANIDS_EMU_FAULT": "driver"}}),
             ("no_visible_device", 78, r"CUDA_VISIBLE_DEVICES", 1, {"env": {"CUDA_VISIBLE_DEVICES": ""}}),

@@ -295,8 +295,8 @@ static void train_settings__change_with_what_can_change_a_result(void **state)
         "train.mask=0.5", "train.monitor=f1", "train.anomaly=recon", "train.optimizer=adamw", "train.lr=0.002", "train.decay=0",
         "train.beta1=0.8", "train.beta2=0.9", "train.eps=1e-7", "train.dropout=0.1", "train.unk_drop=0.1", "train.clip=2",
         "train.schedule=step", "train.warmup=1", "train.lr_min=0.0001", "train.schedule_epochs=3", "train.schedule_gamma=0.5",
-        "train.schedule_patience=3", "train.precision=bf16", "train.curriculum=momentum", "train.curriculum_tau=3"};
-    static const char *const same[] = {"train.threads=7", "train.checkpoint_s=1", "train.isa=auto", "train.epochs=9", "train.difficulty=a",
+        "train.schedule_patience=3", "train.precision=bf16", "train.reduce=fast", "train.curriculum=momentum", "train.curriculum_tau=3"};
+    static const char *const same[] = {"train.threads=7", "train.checkpoint_s=1", "train.isa=auto", "train.device=cpu", "train.device_data=stream", "train.device_memory=9", "train.reduce=exact", "train.epochs=9", "train.difficulty=a",
                                        "distill.teacher=b", "distill.cka=3", "run.log=warn", "comm.deadline_s=5", "eval.draws=3"};
     char base[CI_SHA256_HEX], now[CI_SHA256_HEX];
 
