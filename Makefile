@@ -177,8 +177,10 @@ $(B)/libcanids_cuda.so: $(cuda.obj) $(B)/flags.cuda
 emu.obj  = $(patsubst %.cu,$(B)/emu/%.o,$(cu)) $(patsubst %.cc,$(B)/emu/%.o,$(emu.cc))
 # Kernels are long once they are inlined: what AddressSanitizer sees anyway is not checked twice, and its checks are called (gatv2.cu: 5 s, not 19).
 emu.san  = -O1 -fno-sanitize=null,object-size,pointer-overflow,vptr $(if $(findstring clang,$(CXX)),,--param asan-instrumentation-with-call-threshold=0)
+# fmaf is one instruction where this processor has it; the bits are the same.
+emu.fma := $(if $(filter x86_64-%,$(target)),$(shell grep -qw fma /proc/cpuinfo 2>/dev/null && echo -mfma))
 emu.cxx  = @mkdir -p $(@D); $(if $(filter 0,$(V)),echo "  CXX   $@";) $(if $(filter 0,$(V)),,set -x;) $(CXX) -std=gnu++20 -ffp-contract=off -fno-math-errno -pthread \
-           -fPIC -fvisibility=hidden -Wall -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror) $(CFLAGS) $(san) $(if $(SAN),$(emu.san)) -DCI_EMULATED -DOMPI_SKIP_MPICXX -Itests/emu -Iinclude $(CPPFLAGS) $(mpi.inc)
+           -fPIC -fvisibility=hidden -Wall -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror) $(CFLAGS) $(emu.fma) $(san) $(if $(SAN),$(emu.san)) -DCI_EMULATED -DOMPI_SKIP_MPICXX -Itests/emu -Iinclude $(CPPFLAGS) $(mpi.inc)
 $(B)/emu/%.o: %.cu $(B)/flags
 	$(emu.cxx) -MMD -MP -x c++ -c -o $@ $<
 $(B)/emu/%.o: %.cc $(B)/flags

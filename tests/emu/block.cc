@@ -6,6 +6,7 @@
 #include <algorithm>
 
 uint3 threadIdx, blockIdx;
+unsigned emu_now;
 dim3 blockDim, gridDim;
 
 enum doing { FRESH, RUNS, AT_BARRIER, IN_EXCHANGE, DONE };
@@ -23,17 +24,16 @@ struct thread {
 static struct {
     const emu_kernel *kernel;
     void *shared;
-    unsigned n, now, live, waiting;
+    unsigned n, live, waiting;
     unsigned exchanging[32]; /* of each warp, the lanes that wait in an exchange */
     std::string why;
     bool failed;
 } b;
-static std::vector<thread> threads;
-static std::vector<unsigned> ready;
+static thread threads[1024];
+static unsigned ready[1024], n_ready;
 
 void *emu_shared() { return b.shared; }
-int emu_lane() { return (int)(b.now & 31); }
-unsigned emu_thread_now() { return b.now; }
+unsigned emu_thread_now() { return emu_now; }
 unsigned emu_block_threads() { return b.n; }
 
 void emu_block_shape(dim3 grid, dim3 block)
@@ -41,9 +41,11 @@ void emu_block_shape(dim3 grid, dim3 block)
     gridDim = grid;
     blockDim = block;
     const unsigned n = block.x * block.y * block.z;
-    threads.resize(n);
     for (unsigned i = 0; i < n; i++) threads[i].idx = {i % block.x, i / block.x % block.y, i / (block.x * block.y)};
 }
+
+/* Mostly one string of one file. */
+static inline bool same(emu_at a, emu_at b) { return a.line == b.line && (a.file == b.file || strcmp(a.file, b.file) == 0); }
 
 static std::string place(emu_at at)
 {
@@ -58,19 +60,28 @@ static std::string named(unsigned t)
 
 void emu_fail_launch(const std::string &why)
 {
-    b.why = named(b.now) + ": " + why;
+    b.why = named(emu_now) + ": " + why;
     b.failed = true;
     emu_fiber_go(nullptr);
     abort(); /* the host forgets this fiber */
 }
 void emu_trap(const char *why) { emu_fail_launch(why); }
 
-/* Make n threads ready, at[] in the order of a block: the first is to run first. */
-static void make_ready(const std::vector<unsigned> &who)
+/* Make the lanes of a warp ready: the first is to run first, or the last. */
+static inline void make_ready(unsigned first, unsigned mask)
 {
-    const size_t n = who.size();
-    if (emu_order_now == EMU_REVERSE) ready.insert(ready.end(), who.begin(), who.end());
-    else for (size_t i = n; i-- > 0;) ready.push_back(who[i]);
+    if (emu_order_now == EMU_REVERSE)
+        for (; mask; mask &= mask - 1) ready[n_ready++] = first + (unsigned)__builtin_ctz(mask);
+    else
+        for (; mask; mask &= ~(0x80000000u >> __builtin_clz(mask))) ready[n_ready++] = first + 31 - (unsigned)__builtin_clz(mask);
+}
+static void make_all_ready()
+{
+    const unsigned warps = (b.n + 31) / 32;
+    for (unsigned k = 0; k < warps; k++) {
+        const unsigned w = emu_order_now == EMU_REVERSE ? k : warps - 1 - k, left = b.n - 32 * w;
+        make_ready(32 * w, left < 32 ? (1u << left) - 1 : ~0u);
+    }
 }
 
 /* Nobody can run, and not all are done: say who waits for whom. */
@@ -98,31 +109,29 @@ static void stuck()
 }
 
 /* The next to run; -1 when there is none, and then why says so unless all are done. */
-static int pick()
+static inline int pick()
 {
-    if (ready.empty()) {
+    if (n_ready == 0) {
         if (b.live) stuck();
         return -1;
     }
-    if (emu_order_now == EMU_SHUFFLE) std::swap(ready[emu_below((unsigned)ready.size())], ready.back());
-    const unsigned t = ready.back();
-    ready.pop_back();
-    return (int)t;
+    if (emu_order_now == EMU_SHUFFLE) std::swap(ready[emu_below(n_ready)], ready[n_ready - 1]);
+    return (int)ready[--n_ready];
 }
 
-static void turn_to(unsigned t)
+static inline void turn_to(unsigned t)
 {
-    b.now = t;
+    emu_now = t;
     threadIdx = threads[t].idx;
 }
 
 static void body()
 {
     for (;;) {
-        threads[b.now].fiber = emu_fiber_now();
+        threads[emu_now].fiber = emu_fiber_now();
         b.kernel->thread();
-        emu_copies_end(b.now);
-        threads[b.now].state = DONE;
+        emu_copies_end(emu_now);
+        threads[emu_now].state = DONE;
         b.live--;
         const int t = pick();
         if (t >= 0 && threads[t].state == FRESH) {
@@ -146,7 +155,7 @@ static emu_fiber *fiber_of(unsigned t)
 /* The running thread waits, or is itself among the ready ones. */
 static void give_way()
 {
-    const unsigned me = b.now;
+    const unsigned me = emu_now;
     const int t = pick();
     if (t == (int)me) return;
     if (t < 0) {
@@ -161,8 +170,7 @@ static void give_way()
 
 void emu_barrier(emu_at at, int kind, int value, int *out)
 {
-    static std::vector<unsigned> who;
-    thread &me = threads[b.now];
+    thread &me = threads[emu_now];
     me.state = AT_BARRIER;
     me.at = at;
     me.kind = kind;
@@ -171,69 +179,59 @@ void emu_barrier(emu_at at, int kind, int value, int *out)
     if (++b.waiting == b.n) {
         int sum = 0;
         for (unsigned i = 0; i < b.n; i++) {
-            if (threads[i].at.line != at.line || strcmp(threads[i].at.file, at.file) != 0)
+            if (!same(threads[i].at, at))
                 emu_fail_launch("waits at the barrier of " + place(at) + ", but " + named(i) + " at that of " + place(threads[i].at));
             sum += threads[i].value;
         }
-        who.resize(b.n);
         for (unsigned i = 0; i < b.n; i++) {
             if (threads[i].out) *threads[i].out = sum;
             threads[i].state = RUNS;
-            who[i] = i;
         }
         b.waiting = 0;
-        make_ready(who);
+        make_all_ready();
     }
     give_way();
 }
 
 void emu_exchange(unsigned mask, emu_at at, void *arg, void (*f)(void **, unsigned))
 {
-    static std::vector<unsigned> who;
-    thread &me = threads[b.now];
-    const unsigned first = b.now & ~31u;
-    if (!(mask >> (b.now & 31) & 1)) emu_fail_launch("is not of the mask that it brings to " + place(at));
+    thread &me = threads[emu_now];
+    const unsigned first = emu_now & ~31u;
+    if (!(mask >> (emu_now & 31) & 1)) emu_fail_launch("is not of the mask that it brings to " + place(at));
     me.state = IN_EXCHANGE;
     me.at = at;
     me.mask = mask;
     me.arg = arg;
-    unsigned &in = b.exchanging[b.now / 32];
-    in |= 1u << (b.now & 31);
+    unsigned &in = b.exchanging[emu_now / 32];
+    in |= 1u << (emu_now & 31);
     if ((in & mask) == mask) {
         void *args[32] = {nullptr};
-        who.clear();
         for (unsigned m = mask; m; m &= m - 1) {
             const unsigned t = first + (unsigned)__builtin_ctz(m);
-            if (threads[t].mask != mask || threads[t].at.line != at.line || strcmp(threads[t].at.file, at.file) != 0)
+            if (threads[t].mask != mask || !same(threads[t].at, at))
                 emu_fail_launch("exchanges at " + place(at) + ", but " + named(t) + " at " + place(threads[t].at) +
                                 (threads[t].mask != mask ? " with another mask" : ""));
             args[t - first] = threads[t].arg;
             threads[t].state = RUNS;
-            who.push_back(t);
         }
         f(args, mask);
         in &= ~mask;
-        make_ready(who);
+        make_ready(first, mask);
     }
     give_way();
 }
 
 bool emu_block_run(const emu_kernel &k, unsigned n, void *shared, std::string &why)
 {
-    static std::vector<unsigned> who;
     b.kernel = &k;
     b.shared = shared;
     b.n = b.live = n;
     b.waiting = 0;
     b.failed = false;
     memset(b.exchanging, 0, sizeof b.exchanging);
-    ready.clear();
-    who.resize(n);
-    for (unsigned i = 0; i < n; i++) {
-        threads[i].state = FRESH;
-        who[i] = i;
-    }
-    make_ready(who);
+    n_ready = 0;
+    for (unsigned i = 0; i < n; i++) threads[i].state = FRESH;
+    make_all_ready();
     const unsigned t = (unsigned)pick();
     emu_fiber *const f = fiber_of(t);
     turn_to(t);

@@ -58,7 +58,8 @@ void emu_barrier(emu_at at, int kind, int value, int *out);
 /** All lanes of the mask bring an argument; the last to come calls f with those of all lanes, NULL where one is not of the mask. */
 void emu_exchange(unsigned mask, emu_at at, void *arg, void (*f)(void **args, unsigned mask));
 [[noreturn]] void emu_trap(const char *why);
-int emu_lane();
+extern unsigned emu_now; /* the thread of its block that runs */
+static inline int emu_lane() { return (int)(emu_now & 31); }
 
 static inline void __syncthreads(EMU_HERE) { emu_barrier({file, line}, 0, 0, nullptr); }
 static inline int __syncthreads_count(int p, EMU_HERE) { return emu_barrier({file, line}, 1, p != 0, &p), p; }

@@ -12,7 +12,16 @@
 enum emu_order { EMU_FORWARD, EMU_REVERSE, EMU_SHUFFLE };
 extern emu_order emu_order_now;
 void emu_order_seed(); /* another sequence: called for each launch */
-unsigned emu_below(unsigned n);
+extern uint64_t emu_order_state;
+static inline unsigned emu_below(unsigned n)
+{
+    uint64_t s = emu_order_state;
+    s ^= s << 13;
+    s ^= s >> 7;
+    s ^= s << 17;
+    emu_order_state = s;
+    return (unsigned)((s >> 32) * n >> 32);
+}
 /* 0 .. n-1 in the order of now. */
 void emu_arrange(std::vector<unsigned> &out, unsigned n);
 

@@ -2,7 +2,8 @@
 #include "emu_priv.h"
 
 emu_order emu_order_now = EMU_FORWARD;
-static uint64_t state, launches;
+uint64_t emu_order_state;
+static uint64_t launches;
 
 void emu_order_read()
 {
@@ -12,15 +13,7 @@ void emu_order_read()
     emu_order_seed();
 }
 
-void emu_order_seed() { state = 0x9e3779b97f4a7c15u * ++launches + 88172645463325252u; }
-
-unsigned emu_below(unsigned n)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (unsigned)((state >> 32) * n >> 32);
-}
+void emu_order_seed() { emu_order_state = 0x9e3779b97f4a7c15u * ++launches + 88172645463325252u; }
 
 void emu_arrange(std::vector<unsigned> &out, unsigned n)
 {
