@@ -51,9 +51,10 @@ MpiDefault=none
 SwitchType=switch/none
 ReturnToService=2
 JobRequeue=1
+GresTypes=gpu
 KillWait=10
 MinJobAge=600
-NodeName=n[1-2] NodeHostname=$host NodeAddr=127.0.0.1 Port=[$((port + 1))-$((port + 2))] CPUs=4 RealMemory=16000 State=UNKNOWN
+NodeName=n[1-2] NodeHostname=$host NodeAddr=127.0.0.1 Port=[$((port + 1))-$((port + 2))] CPUs=4 RealMemory=16000 Gres=gpu:2 State=UNKNOWN
 PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 CONF
 }
@@ -73,6 +74,7 @@ start() {
     (umask 077 && head -c 128 /dev/urandom >"$dir/munge/key")
     printf '127.0.0.1 localhost %s %s\n' "$host" "$nodes" >"$dir/hosts"
     settings >"$SLURM_CONF"
+    printf 'Name=gpu File=/dev/%s\n' null zero >"$dir/gres.conf" # two files that are no GPUs: they are counted and given to jobs
     munged --force --key-file="$dir/munge/key" --socket="$dir/munge/socket" --pid-file="$dir/munged.pid" \
         --log-file="$dir/munged.log" --seed-file="$dir/munge/seed" --num-threads=2 2>"$dir/munge.log" || die "munged"
     slurmctld -i -c >"$dir/start.log" 2>&1 || die "slurmctld"

@@ -1,9 +1,10 @@
 #!/bin/bash
 # TIMEOUT: 400
-# Both job templates on a throw-away Slurm, on simulated data; and a job that is told to stop, ends with 75, is queued again and
-# reaches the weights of a job that nobody disturbed.
+# Job templates on a throw-away Slurm, on simulated data; that for GPUs with two emulated ones; and a job that is told to stop, ends with
+# 75, is queued again and reaches the weights of a job that nobody disturbed.
 set -u
-names="canids_job_completes array_does_a_data_set_a_task told_to_stop_it_ends_with_75_and_is_queued_again requeued_job_reaches_the_undisturbed_weights"
+unset CANIDS_BACKEND
+names="canids_job_completes array_does_a_data_set_a_task gpu_job_has_a_device_a_rank told_to_stop_it_ends_with_75_and_is_queued_again requeued_job_reaches_the_undisturbed_weights"
 cd "$(dirname "$0")/../.." || exit 1
 build=${CANIDS_BUILD:-build}
 case $build in /*) ;; *) build=$PWD/$build ;; esac
@@ -90,6 +91,21 @@ for task in 0 1; do reaches "${array}_$task" "COMPLETED FAILED CANCELLED TIMEOUT
 [ "$(field "${array}_0" JobState)$(field "${array}_1" JobState)" = COMPLETEDCOMPLETED ] &&
     [ -s "$tmp/runs/one/results.json" ] && [ -s "$tmp/runs/two/results.json" ]
 verdict $? array_does_a_data_set_a_task
+
+# The emulated backend is this job's alone: with its one device no other run of two ranks would have one each.
+cat >"$tmp/gpu.yaml" <<YAML
+data: {root: $tmp/data, set: gpu}
+sim: {vehicles: 2, seconds: 3, ids_min: 8, ids_max: 10}
+window: {frames: 30, stride: 30}
+model: {id_dim: 4, heads: 2, channels: 4, layers: 1, head_layers: 2, head_dim: 8}
+train: {epochs: 1, batch: 24, shard_rows: 64, threads: 1}
+pipeline: sim,scan,build,train
+YAML
+gpu=$(CANIDS_BACKEND=$build/tests/emu/libcanids_cuda.so CANIDS_EMU_DEVICES=2 sbatch --parsable --gpus-per-node=2 --ntasks-per-node=2 --cpus-per-task=1 \
+    --mem-per-cpu=0 --output="$tmp/gpu.out" jobs/gpu.sbatch "$tmp/gpu.yaml" --set run.dir="$tmp/gpu")
+reaches "$gpu" "COMPLETED FAILED CANCELLED TIMEOUT" 100
+[ "$(field "$gpu" JobState)" = COMPLETED ] && [ -s "$tmp/gpu/best.h5" ] && grep -q "computes on 2 devices: emulated" "$tmp/gpu.out"
+verdict $? gpu_job_has_a_device_a_rank
 
 told=$(submit --output="$tmp/told.out" jobs/canids.sbatch "$tmp/one.yaml" --set run.dir="$tmp/told")
 for _ in $(seq 500); do # in the middle of training: a few epochs are behind it
