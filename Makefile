@@ -111,7 +111,7 @@ cc       = @mkdir -p $(@D); $(if $(filter 0,$(V)),echo "  CC    $@";) $(if $(fil
 .SECONDARY:
 all: lib $(if $(wildcard src/cmd/main.c),$(B)/canids) $(backend)
 lib: $(B)/libcanids.a
-tests: $(tests) $(emu) $(if $(emu),$(B)/tests/emu/cases) $(B)/tools/bench_gpu
+tests: $(tests) $(emu) $(if $(emu),$(B)/tests/emu/cases) $(if $(SAN),,$(B)/tools/bench_gpu)
 benches: $(bench)
 fuzzers: $(fuzzers)
 
