@@ -66,12 +66,13 @@ emu_inside::~emu_inside()
         if (!b.second.host) ASAN_POISON_MEMORY_REGION(b.second.base, b.second.bytes);
 }
 
-/* Addresses of programs, libraries, heaps and stacks begin there; below, pairs of numbers would look like some. */
+/* Addresses of programs, libraries, heaps and stacks begin there; below, pairs of numbers would look like some.  So does a small number
+ * before padding that still holds half of an address: most of all under AddressSanitizer, whose heaps are sparse, so it is not asked. */
 bool emu_host_memory(uintptr_t v)
 {
     static const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     unsigned char there;
-    if (v < (uintptr_t)0x55 << 40 || v >> 48) return false;
+    if (AROUND == 0 || v < (uintptr_t)0x55 << 40 || v >> 48 || (uint32_t)v < 1u << 20) return false;
     auto at = blocks.upper_bound(v);
     if (at != blocks.begin()) {
         --at;
