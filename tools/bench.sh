@@ -5,7 +5,8 @@ cd "$(dirname "$0")/.." || exit 1
 echo "machine: $(nproc) cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), load $(cut -d' ' -f1-3 /proc/loadavg)"
 rc=0
 for script in tools/bench_*.sh; do
-    [ -e "$script" ] && [ "$script" != tools/bench_gpu.sh ] || continue # that one is make bench-gpu
+    [ -e "$script" ] || continue
+    [ "$script" != tools/bench_gpu.sh ] || continue # make bench-gpu
     echo
     echo "== $script"
     bash "$script" || rc=1

@@ -101,7 +101,8 @@ def precision_line(pyg, model, batch, precision):
         other = twin and twin.round(precision)
         if other:
             ratios.append(rates[-1] / other)
-    print(f"  {precision}: canids {statistics.median(rates):10.0f} graphs/s, {statistics.median(ms):.3f} ms a step; {share(said)}; {kernels}; {memory}; {checked}")
+    print(f"  {precision}: canids {statistics.median(rates):10.0f} graphs/s, {statistics.median(ms):.3f} ms a step; {share(said)}; {kernels};"
+          f" {memory}; {checked}")
     for way, theirs in twin.rates.items() if twin else ():
         print(f"        PyTorch Geometric, {way:8s} {statistics.median(theirs):10.0f} graphs/s")
     if ratios:
