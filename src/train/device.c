@@ -1,29 +1,12 @@
 /* Where a run computes, and the state of a training that lies on a device. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "ci/arena.h"
 #include "ci/log.h"
 #include "device_priv.h"
 
-/* Which rank has which, in one line. */
-static ci_rc devices_say(const ci_comm *comm, const ci_compute *at)
-{
-    ci_rc rc = CI_OK;
-    char line[1024] = "", (*bus)[sizeof at->device.info.bus] = NULL;
-    size_t n = 0;
-    int len = 0;
-
-    CI_TRY(ci_comm_gather(comm, "compute.devices", at->device.info.bus, sizeof at->device.info.bus, (void **)&bus, &n, NULL));
-    if (comm->rank != 0) goto done;
-    for (int r = 0; r < comm->size && len < (int)sizeof line - 64; r++)
-        len += snprintf(line + len, sizeof line - (size_t)len, "%s%d on %s", r ? ", " : "", r, bus[r]);
-    ci_log(CI_INFO, "rank%s %s%s; sums %s", comm->size > 1 ? "s" : "", line, len >= (int)sizeof line - 64 ? ", ..." : "",
-           at->ring.ring ? at->device.backend->ring->name : "of one device");
-done:
-    free(bus);
-    return rc;
-}
+/* What kernels add to an element of the sums is of a graph, of PIECE_ROWS rows of a shard, or of more; once for each of the layers that share it. */
+enum { PIECE_ROWS = 64, SHARED_MOST = 8 };
 
 ci_rc ci_compute_open(const ci_comm *comm, const ci_conf *conf, ci_compute *out)
 {
@@ -39,7 +22,7 @@ ci_rc ci_compute_open(const ci_comm *comm, const ci_conf *conf, ci_compute *out)
         goto done;
     }
     CI_TRY(ci_ring_start(comm, &out->device, out->deadline, &out->ring));
-    CI_TRY(devices_say(comm, out));
+    if (out->ring.ring && comm->rank == 0) ci_log(CI_INFO, "sums over devices: %s", out->device.backend->ring->name);
 done:
     if (rc != CI_OK) ci_compute_close(out);
     return rc;
@@ -101,6 +84,22 @@ static ci_rc get(const ci_compute *at, void *to, const void *from, size_t n, siz
     return n == 0 ? CI_OK : device_rc(at, runtime_of(at)->download(at->device.dev, to, from, n * item));
 }
 
+/* Units of the sums: as on the CPU, where a shard adds one number to an element, unless a batch may be so large that its pieces together
+ * could wrap.  Of settings and store alone: the same on any number of ranks and in all of a training. */
+static void sum_units(const struct trainer *t, ci_k_optim *o)
+{
+    const int64_t graphs = CI_MIN(t->conf->train.batch, 2 * t->n_train);
+    int64_t rows = 0;
+
+    for (int64_t i = 0; i < t->n_train; i++) {
+        struct rows one = {0};
+        rows_add(t->st, &t->train[i], 1, &one);
+        rows = CI_MAX(rows, one.n[CI_ROWS_EDGE]); /* nodes and frames are among them */
+    }
+    o->sum_bits = sum_bits(SHARED_MOST * graphs * (1 + (rows + PIECE_ROWS - 1) / PIECE_ROWS));
+    o->sum_aim = o->sum_bits - (SUM_BITS - SUM_AIM);
+}
+
 /* t->ck to the device. */
 static ci_rc state_put(struct trainer *t)
 {
@@ -117,8 +116,7 @@ static ci_rc state_put(struct trainer *t)
     o->n = t->ck.n;
     o->n_tensor = t->ck.n_tensor;
     o->fast = strcmp(c->train.reduce, "fast") == 0;
-    o->sum_bits = SUM_BITS;
-    o->sum_aim = SUM_AIM;
+    sum_units(t, o);
     o->beta1 = c->train.beta1;
     o->beta2 = c->train.beta2;
     o->eps = c->train.eps;

@@ -86,3 +86,11 @@ int sum_overflows(uint32_t largest, int exponent)
 {
     return !(ldexp((double)as_float(largest), exponent) < ldexp(1, SUM_BITS));
 }
+
+int sum_bits(int64_t numbers)
+{
+    int bits = SUM_BITS;
+
+    while (bits > 0 && numbers > (int64_t)1 << (62 - bits)) bits--;
+    return bits;
+}

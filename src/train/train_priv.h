@@ -92,6 +92,8 @@ void sum_float(const int64_t *sum, ci_gid n, int exponent, float *g);
 /* The exponent that puts a gradient of these bits at 2^SUM_AIM; 0 bits: `old` stays. */
 int sum_exponent(uint32_t largest, int old);
 int sum_overflows(uint32_t largest, int exponent);
+/* SUM_BITS, or as many as so many numbers leave: their sum stays within 2^62. */
+int sum_bits(int64_t numbers);
 
 /* Graphs of the epoch under way, their order and batches.  The same on every rank; not collective. */
 ci_rc epoch_begin(struct trainer *t);

@@ -160,6 +160,22 @@ static void sum_float__is_the_value_of_the_sum(void **state)
     }
 }
 
+/* So many of the largest numbers there may be, all of one sign, do not wrap; one bit more would do so or be more than SUM_BITS. */
+static void sum_bits__leave_room_for_so_many(void **state)
+{
+    static const int64_t numbers[] = {1, 4095, SHARDS_MAX, SHARDS_MAX + 1, 8192, 8193, 33 * 256, 33 * 2048, 8LL * 1048576 * 2048};
+
+    (void)state;
+    assert_int_equal(sum_bits(SHARDS_MAX), SUM_BITS);
+    assert_int_equal(sum_bits(SHARDS_MAX + 1), SUM_BITS - 1);
+    for (size_t i = 0; i < CI_COUNT(numbers); i++) {
+        const int bits = sum_bits(numbers[i]);
+        assert_true(bits > 0 && bits <= SUM_BITS);
+        assert_true((__int128)numbers[i] << bits <= (__int128)1 << 62);
+        assert_true(bits == SUM_BITS || (__int128)numbers[i] << (bits + 1) > (__int128)1 << 62);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(sum_add__rounds_as_llrint_does),
     cmocka_unit_test(sum_add__tells_what_is_not_finite),
@@ -167,5 +183,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(sum_overflows__from_two_to_the_bits_on),
     cmocka_unit_test(sum__does_not_depend_on_order_or_grouping),
     cmocka_unit_test(sum_float__is_the_value_of_the_sum),
+    cmocka_unit_test(sum_bits__leave_room_for_so_many),
 };
 CI_TEST_MAIN(tests)
