@@ -86,12 +86,15 @@ static ci_rc id(unsigned char out[CI_RING_ID])
     return CI_OK;
 }
 
+/* With a device that has failed the peers are not asked to end together: that would wait for them, and they for this rank. */
 static void stop(ci_dev_ring **ring)
 {
     ci_dev_ring *r = *ring;
+    size_t unused, used;
 
     *ring = NULL;
     if (!r) return;
+    if (ci_cuda_runtime.memory(r->dev, &unused, &used) != CI_OK) drop(r);
     if (r->comm && asked(r, "ring.stop", ncclCommFinalize(r->comm), r->deadline) == CI_OK) ncclCommDestroy(r->comm);
     free(r);
 }
