@@ -54,7 +54,7 @@ static bool suits(const ci_backend *b, const char *path, char *why, size_t size)
 /* The driver is asked for first: that costs nothing where there is none, and the backend brings hundreds of megabytes with it. */
 static bool look(const ci_backend **out, void **out_library, int *out_n, char *why, size_t size)
 {
-    const char *given = getenv("CANIDS_BACKEND");
+    const char *given = secure_getenv("CANIDS_BACKEND");
     char path[CI_PATH_MAX];
     const ci_backend *(*entry)(void) = NULL;
     void *library;
