@@ -216,6 +216,7 @@ typedef struct ci_k_norm {
     const float *x, *w, *b, *s; /**< s: graph norm's mean scale */
     float *stat;           /**< graph norm (graphs, 2, cols), layer norm (rows, 2); batch norm (2, cols): mean, 1 / root */
     float *y;
+    ci_k_relu relu;        /**< graph norm alone */
 } ci_k_norm;
 typedef struct ci_k_norm_back {
     const float *dy;

@@ -1,12 +1,14 @@
 /** Which records are made in one launch.  The processor's passes, record by record, are what these are held against. */
 #include "device_priv.h"
 
+static bool is_conv(enum kind kind) { return kind == GATV1 || kind == GATV2 || kind == TRANSFORMER; }
+
 /** A relu in the place of what record k makes, right behind it. */
 static bool relu_behind(const ci_model *m, ci_lid k)
 {
     const enum kind kind = m->record[k].kind;
     const struct record *r = k + 1 < m->n_record ? &m->record[k + 1] : NULL;
-    if (kind != LINEAR && kind != GATV1 && kind != GATV2 && kind != TRANSFORMER) return false;
+    if (kind != LINEAR && kind != GRAPH_NORM && !is_conv(kind)) return false;
     return r && r->kind == RELU && r->out == m->record[k].out && r->training == m->record[k].training && (k + 1 < m->n_recon) == (k < m->n_recon);
 }
 
@@ -71,5 +73,5 @@ void ci_device_fuse(ci_devmodel *dm)
     for (ci_lid k = 0; k < m->n_record; k++)
         if (m->record[k].kind == RELU) gate(dm, k);
     for (ci_lid k = 0; k + 1 < m->n_record; k++)
-        if (dm->fused[k].relu && m->record[k].kind != LINEAR && !dm->fused[k + 1].gated) dm->fused[k].gates = dm->fused[k + 1].gated = true;
+        if (dm->fused[k].relu && is_conv(m->record[k].kind) && !dm->fused[k + 1].gated) dm->fused[k].gates = dm->fused[k + 1].gated = true;
 }

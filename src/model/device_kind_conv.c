@@ -167,7 +167,7 @@ static ci_k_norm norm_of(const struct devpass *p, const struct record *r, float 
 {
     return (ci_k_norm){.rows = dev_rows(p, r->out), .cols = dev_cols(p, r->out), .x = dev_value(p, r->in[0]), .w = dev_weight(p, r, 0),
                        .b = dev_weight(p, r, 1), .s = r->n_param > 2 ? dev_weight(p, r, 2) : NULL, .stat = stat,
-                       .y = dev_out(p, r->out)};
+                       .y = dev_out(p, r->out), .relu = dev_relu(p, r)};
 }
 
 static ci_k_norm_back norm_back_of(const struct devpass *p, const struct record *r, const double *sum)

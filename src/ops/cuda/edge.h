@@ -230,11 +230,12 @@ CI_DEVICE float ci_conv_root(int C) { return 1 / sqrtf((float)C); }
 
 CI_DEVICE int ci_conv_warp(void) { return (int)threadIdx.x / CI_WARP; }
 
-template <int NV> CI_DEVICE ci_conv_at ci_conv_here(ci_gatv2_dim dim)
+template <int NV> CI_DEVICE ci_conv_at ci_conv_at_block(ci_gatv2_dim dim, int y)
 {
-    ci_conv_at at = {dim.H, dim.C, dim.F, (int)blockIdx.y * CI_CONV_HEADS(NV), (int)threadIdx.x % CI_WARP};
+    ci_conv_at at = {dim.H, dim.C, dim.F, y * CI_CONV_HEADS(NV), (int)threadIdx.x % CI_WARP};
     return at;
 }
+template <int NV> CI_DEVICE ci_conv_at ci_conv_here(ci_gatv2_dim dim) { return ci_conv_at_block<NV>(dim, (int)blockIdx.y); }
 
 /* ---- gradients of parameters ----
  *

@@ -97,12 +97,12 @@ template <int NV, int FN> static __global__ void gatv2_by_target(const ci_k_batc
 
 /** One warp per (source j, up to four heads), lanes over channels: dl = sum over its out-edges of p dy[i] + ds a lrelu'(z), in their
  *  order.  Reads r[i], dy[i] and three numbers a head of each; no sums over lanes. */
-template <int NV, int FN> static __global__ void gatv2_by_source(const ci_k_batch b, const ci_k_gatv2 g, const ci_k_gatv2_back back)
+template <int NV, int FN> CI_DEVICE void gatv2_by_source(const ci_k_batch &b, const ci_k_gatv2 &g, const ci_k_gatv2_back &back, dim3 grid, int block)
 {
     constexpr int HN = CI_CONV_HEADS(NV);
-    const ci_conv_at at = ci_conv_here<NV>(g.dim);
-    const int n = ci_rows_here(b, CI_ROWS_NODE), D = at.H * at.C, step = (int)gridDim.x * CI_CONV_WARPS;
-    int j = (int)blockIdx.x * CI_CONV_WARPS + ci_conv_warp();
+    const ci_conv_at at = ci_conv_at_block<NV>(g.dim, block / (int)grid.x);
+    const int n = ci_rows_here(b, CI_ROWS_NODE), D = at.H * at.C, step = (int)grid.x * CI_SLICE_WARPS;
+    int j = block % (int)grid.x * CI_SLICE_WARPS + ci_conv_warp();
     if (j >= n) return;
     ci_columns<HN, NV, FN> w;
     ci_columns_load<HN, NV, FN>(at, g.w_e, w);
@@ -143,11 +143,12 @@ template <int FN, bool KEEP> CI_DEVICE float channel(const ci_k_gatv2 &g, const 
 
 /** Gradients of w_e and a: a block per (slice of a shard's edges, 32 channels), see edge.h; FN features at a time, each of them a
  *  register of sums, so that l, r, w_e and e are read once where F <= FN.  F / FN + 1 integer atomics a channel and slice. */
-template <int FN> static __global__ void gatv2_weights(const ci_k_batch b, const ci_k_gatv2 g, const ci_k_gatv2_back back)
+template <int FN> CI_DEVICE void gatv2_weights(const ci_k_batch &b, const ci_k_gatv2 &g, const ci_k_gatv2_back &back, dim3 grid, int block)
 {
     CI_SHARED(float, part);
     constexpr bool KEEP = FN < 32;
-    const int shard = (int)blockIdx.z, H = g.dim.H, F = g.dim.F, D = H * g.dim.C, tile = (int)blockIdx.y * CI_WARP;
+    const int slice = block % (int)grid.x, shard = block / (int)(grid.x * grid.y);
+    const int H = g.dim.H, F = g.dim.F, D = H * g.dim.C, tile = block / (int)grid.x % (int)grid.y * CI_WARP;
     const int d = tile + (int)threadIdx.x % CI_WARP, h = d / g.dim.C, until = back.w_e.sum ? F : 0;
     if (shard >= b.step->n_shard) return;
     const int last = ci_shard_first(b, CI_ROWS_EDGE, shard + 1);
@@ -155,7 +156,7 @@ template <int FN> static __global__ void gatv2_weights(const ci_k_batch b, const
     float w[FN];
 #pragma unroll
     for (int f = 0; f < FN; f++) w[f] = KEEP && f < F && d < D ? __ldg(g.w_e + (int64_t)f * D + d) : 0;
-    for (int e0 = ci_shard_first(b, CI_ROWS_EDGE, shard) + (int)blockIdx.x * CI_SLICE_ROWS; e0 < last; e0 += (int)gridDim.x * CI_SLICE_ROWS)
+    for (int e0 = ci_shard_first(b, CI_ROWS_EDGE, shard) + slice * CI_SLICE_ROWS; e0 < last; e0 += (int)grid.x * CI_SLICE_ROWS)
         for (int f0 = 0; f0 == 0 || f0 < until; f0 += FN) {
             const int e1 = CI_MIN(e0 + CI_SLICE_ROWS, last);
             float dw[FN] = {}, da = 0, *own = ci_slice_own(part, FN + 1);
@@ -182,6 +183,24 @@ template <int FN> static __global__ void gatv2_weights(const ci_k_batch b, const
         }
 }
 
+/** Both read what by_target left of the edges and neither the other's: one launch.  Blocks of weights come first, as they take longer. */
+template <int NV, int FN, int WN>
+static __global__ void __launch_bounds__(CI_SLICE_THREADS) gatv2_rest(const ci_k_batch b, const ci_k_gatv2 g, const ci_k_gatv2_back back, dim3 weights, dim3 source)
+{
+    const int n = (int)(weights.x * weights.y * weights.z), block = (int)blockIdx.x;
+    if (block < n) gatv2_weights<WN>(b, g, back, weights, block);
+    else gatv2_by_source<NV, FN>(b, g, back, source, block - n);
+}
+
+template <int NV, int FN, int WN> static void rest(ci_dev *dev, const ci_k_batch *b, const ci_k_gatv2 *g, const ci_k_gatv2_back *back)
+{
+    const dim3 nodes = ci_conv_grid(b, g->dim.H, NV), source(ci_blocks((int64_t)nodes.x * CI_CONV_WARPS, CI_SLICE_WARPS), nodes.y);
+    dim3 weights = ci_slice_grid(b, CI_ROWS_EDGE, g->dim.H * g->dim.C);
+    if (!back->w_e.sum && !back->a.sum) weights.x = 0;
+    const unsigned n = weights.x * weights.y * weights.z + source.x * source.y;
+    CI_LAUNCH(dev, (gatv2_rest<NV, FN, WN>), n, CI_SLICE_THREADS, ci_slice_bytes(WN + 1), *b, *g, *back, weights, source);
+}
+
 void ci_cuda_gatv2(ci_dev *dev, const ci_k_batch *b, const ci_k_gatv2 *g)
 {
 #define FORWARD(NV, FN) CI_LAUNCH(dev, (gatv2_forward<NV, FN>), ci_conv_grid(b, g->dim.H, NV), CI_CONV_THREADS, 0, *b, *g)
@@ -193,14 +212,13 @@ void ci_cuda_gatv2_back(ci_dev *dev, const ci_k_batch *b, const ci_k_gatv2 *g, c
     const int D = g->dim.H * g->dim.C;
 #define TARGET(NV, FN) CI_LAUNCH(dev, (gatv2_by_target<NV, FN>), ci_conv_grid(b, g->dim.H, NV), CI_CONV_THREADS, 0, *b, *g, *back)
     CI_CONV_SHAPE(TARGET, g->dim.C, g->dim.F);
-#define SOURCE(NV, FN) CI_LAUNCH(dev, (gatv2_by_source<NV, FN>), ci_conv_grid(b, g->dim.H, NV), CI_CONV_THREADS, 0, *b, *g, *back)
-    CI_CONV_SHAPE(SOURCE, g->dim.C, g->dim.F);
-#define WEIGHTS(FN)                                                                                                                \
-    CI_LAUNCH(dev, (gatv2_weights<FN>), ci_slice_grid(b, CI_ROWS_EDGE, D), CI_SLICE_THREADS, ci_slice_bytes((FN) + 1), *b, *g, *back)
-    if (back->w_e.sum || back->a.sum) {
-        if (g->dim.F <= 12) WEIGHTS(12);
-        else if (g->dim.F <= 20) WEIGHTS(20);
-        else WEIGHTS(32);
-    }
+#define REST(NV, FN)                                                                            \
+    do {                                                                                        \
+        if ((FN) > 0) rest<NV, FN, (FN) ? (FN) : 12>(dev, b, g, back);                          \
+        else if (g->dim.F <= 12) rest<NV, FN, 12>(dev, b, g, back);                             \
+        else if (g->dim.F <= 20) rest<NV, FN, 20>(dev, b, g, back);                             \
+        else rest<NV, FN, 32>(dev, b, g, back);                                                 \
+    } while (0)
+    CI_CONV_SHAPE(REST, g->dim.C, g->dim.F);
     ci_conv_bias_back(dev, b, D, back->dy, back->bias);
 }

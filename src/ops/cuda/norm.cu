@@ -37,7 +37,7 @@ CI_DEVICE struct span nodes_of(const ci_k_batch &b, int g)
 }
 
 /* One warp per (graph, 32 columns), a lane a column, three times over the rows: the first brings them into the cache.  Reads x once,
- * writes y once.  Bits as on the processor. */
+ * writes y once, a relu behind it in its place.  Bits as on the processor. */
 static __global__ void graph_norm(const ci_k_batch b, const ci_k_norm a)
 {
     const int slices = (a.cols + CI_WARP - 1) / CI_WARP, job = (int)(blockIdx.x * WARPS) + warp_of();
@@ -56,7 +56,8 @@ static __global__ void graph_norm(const ci_k_batch b, const ci_k_norm a)
     const float root = 1.0f / sqrtf(square / rows + CI_NORM_EPS);
     for (int i = r.first; i < r.last; i++) {
         const int64_t at = (int64_t)i * a.cols + d;
-        a.y[at] = w * ((a.x[at] - shift) * root) + bias;
+        const float y = w * ((a.x[at] - shift) * root) + bias;
+        a.y[at] = a.relu.on ? ci_relu_value(b, CI_ROWS_NODE, a.cols, a.relu.operation, i, d, y) : y;
     }
     float *stat = a.stat + (int64_t)g * 2 * a.cols + d;
     stat[0] = mean;
