@@ -3,11 +3,12 @@
 #include <string.h>
 #include "device_priv.h"
 
-uint32_t ci_device_overwrite(const struct record *r)
+uint32_t ci_device_overwrite(const struct devpass *p, const struct record *r)
 {
+    const bool *add = p->dm->add[dev_at(p, r)];
     uint32_t bits = 0;
     for (ci_lid j = 0; j < r->n_in; j++) {
-        bool earlier = r->add[j];
+        bool earlier = add[j];
         for (ci_lid k = 0; k < j; k++) earlier = earlier || r->in[k] == r->in[j];
         if (!earlier) bits |= 1u << j;
     }
@@ -63,7 +64,7 @@ static ci_rc gradients_begin(const struct devpass *p, const struct record *r)
 {
     ci_rc rc = CI_OK;
     const ci_runtime *run = p->dm->device.backend->runtime;
-    const uint32_t first = ci_device_kinds[r->kind].writes ? 0 : ci_device_overwrite(r);
+    const uint32_t first = ci_device_kinds[r->kind].writes ? 0 : ci_device_overwrite(p, r);
     for (ci_lid j = 0; j < r->n_in; j++) {
         const struct tensor *t = &p->m->tensor[r->in[j]];
         const size_t n = (size_t)p->dm->room.most[t->rows] * (size_t)t->grad_cols;
@@ -73,13 +74,27 @@ done:
     return rc;
 }
 
+/** Records of the launch at `first`, those that this pass wants; \return behind the last. */
+static ci_lid launch_of(const struct devpass *p, const struct order *o, ci_lid first, ci_lid to, ci_lid *out, ci_lid *out_n)
+{
+    ci_lid i = first;
+    *out_n = 0;
+    for (; i < o->n && o->group[i] == o->group[first]; i++)
+        if (o->record[i] < to && (p->b->training || !p->m->record[o->record[i]].training)) out[(*out_n)++] = o->record[i];
+    return i;
+}
+
 ci_rc ci_device_forward(struct devpass *p, ci_lid to)
 {
     ci_rc rc = CI_OK;
-    for (ci_lid k = 0; k < to; k++) {
-        const struct record *r = &p->m->record[k];
-        const struct devkind *kind = &ci_device_kinds[r->kind];
-        if (kind->forward && !p->dm->fused[k].forward && (p->b->training || !r->training)) CI_TRY(kind->forward(p, r));
+    const struct order *o = &p->dm->order[0];
+    ci_lid at[RECORD_MAX], n;
+    for (ci_lid i = 0; i < o->n;) {
+        i = launch_of(p, o, i, to, at, &n);
+        if (!n) continue;
+        const struct record *r = &p->m->record[at[0]];
+        if (r->kind == LINEAR) ci_device_linears(p, at, n);
+        else if (ci_device_kinds[r->kind].forward) CI_TRY(ci_device_kinds[r->kind].forward(p, r));
     }
 done:
     return rc;
@@ -88,11 +103,17 @@ done:
 static ci_rc backward(struct devpass *p)
 {
     ci_rc rc = CI_OK;
-    for (ci_lid k = p->m->n_record - 1; k >= 0; k--) {
-        const struct record *r = &p->m->record[k];
-        if (!ci_device_kinds[r->kind].backward) continue;
-        CI_TRY(gradients_begin(p, r));
-        CI_TRY(ci_device_kinds[r->kind].backward(p, r));
+    const struct order *o = &p->dm->order[1];
+    ci_lid at[RECORD_MAX], n;
+    for (ci_lid i = 0; i < o->n;) {
+        i = launch_of(p, o, i, p->m->n_record, at, &n);
+        const struct record *r = &p->m->record[at[0]];
+        if (r->kind == LINEAR) {
+            ci_device_linears_back(p, at, n);
+        } else if (ci_device_kinds[r->kind].backward) {
+            CI_TRY(gradients_begin(p, r));
+            CI_TRY(ci_device_kinds[r->kind].backward(p, r));
+        }
         if (!p->dm->grouped) products_make(p);
     }
     products_make(p);

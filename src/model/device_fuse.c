@@ -12,29 +12,6 @@ static bool relu_behind(const ci_model *m, ci_lid k)
     return r && r->kind == RELU && r->out == m->record[k].out && r->training == m->record[k].training && (k + 1 < m->n_recon) == (k < m->n_recon);
 }
 
-/** Does record k read what one of records from .. k - 1 makes? */
-static bool waits(const ci_model *m, ci_lid from, ci_lid k)
-{
-    for (ci_lid j = from; j < k; j++)
-        if (m->record[j].out == m->record[k].in[0]) return true;
-    return false;
-}
-
-/** Linear layers next to each other, relus of theirs among them: a product that waits for none of the others joins them. */
-static ci_lid forward_group(ci_devmodel *dm, ci_lid from)
-{
-    const ci_model *m = dm->m;
-    ci_lid k = from, n = 0;
-
-    for (; n < CI_MODEL_LAYERS && k < m->n_record && m->record[k].kind == LINEAR && !waits(m, from, k); n++) {
-        if (m->record[k].training != m->record[from].training || (k < m->n_recon) != (from < m->n_recon)) break;
-        dm->fused[k].forward = k > from;
-        k += dm->fused[k].relu ? 2 : 1;
-    }
-    dm->fused[from].n = n;
-    return k;
-}
-
 /** Linear layers of one input, next to each other: gradients of it are made together, when the last one's is. */
 static ci_lid backward_group(ci_devmodel *dm, ci_lid from)
 {
@@ -68,7 +45,6 @@ void ci_device_fuse(ci_devmodel *dm)
         dm->fused[k].relu = true;
         dm->fused[k + 1].forward = true;
     }
-    for (ci_lid k = 0; k < m->n_record;) k = m->record[k].kind == LINEAR ? forward_group(dm, k) : k + 1;
     for (ci_lid k = 0; k < m->n_record;) k = m->record[k].kind == LINEAR ? backward_group(dm, k) : k + 1;
     for (ci_lid k = 0; k < m->n_record; k++)
         if (m->record[k].kind == RELU) gate(dm, k);

@@ -56,7 +56,7 @@ ci_rc ci_device_gatv2_back(struct devpass *p, const struct record *r)
     const ci_k_gatv2 a = gatv2_of(p, r);
     const ci_k_gatv2_back g = {.dy = dev_grad(p, r->out), .gated = dev_gated(p, r), .edge = dev_keep(p, r, WORK0), .dl = dev_grad(p, r->in[0]),
                                .dr = dev_grad(p, r->in[1]), .w_e = ci_device_grad(p, r, 0), .a = ci_device_grad(p, r, 1)};
-    assert(!r->add[0] && !r->add[1]);
+    assert(!dev_adds(p, r, 0) && !dev_adds(p, r, 1));
     p->k->gatv2_back(p->dev, p->b, &a, &g);
     bias_back(p, r, 2);
     return CI_OK;
@@ -82,7 +82,7 @@ ci_rc ci_device_gatv1_back(struct devpass *p, const struct record *r)
     const ci_k_gat_back g = {.dy = dev_grad(p, r->out), .gated = dev_gated(p, r), .edge = dev_keep(p, r, WORK0), .ds = dev_keep(p, r, WORK1),
                              .dh = dev_grad(p, r->in[0]), .w_e = ci_device_grad(p, r, 0), .a_src = ci_device_grad(p, r, 1),
                              .a_dst = ci_device_grad(p, r, 2), .a_e = ci_device_grad(p, r, 3), .bias = ci_device_grad(p, r, 4)};
-    assert(!r->add[0]);
+    assert(!dev_adds(p, r, 0));
     p->k->gat_back(p->dev, p->b, &a, &g);
     return CI_OK;
 }
@@ -107,7 +107,7 @@ ci_rc ci_device_transformer_back(struct devpass *p, const struct record *r)
     const ci_k_transformer_back g = {.dy = dev_grad(p, r->out), .gated = dev_gated(p, r), .edge = dev_keep(p, r, WORK0), .dq = dev_grad(p, r->in[0]),
                                      .dk = dev_grad(p, r->in[1]), .dv = dev_grad(p, r->in[2]), .dskip = dev_grad(p, r->in[3]),
                                      .w_e = ci_device_grad(p, r, 0)};
-    assert(!r->add[0] && !r->add[1] && !r->add[2] && !r->add[3]);
+    assert(!dev_adds(p, r, 0) && !dev_adds(p, r, 1) && !dev_adds(p, r, 2) && !dev_adds(p, r, 3));
     p->k->transformer_back(p->dev, p->b, &a, &g);
     return CI_OK;
 }
@@ -130,7 +130,7 @@ ci_rc ci_device_attention_back(struct devpass *p, const struct record *r)
     const ci_k_attention a = attention_of(p, r);
     const ci_k_attention_back g = {.dy = dev_grad(p, r->out), .t = dev_keep(p, r, WORK0), .dq = dev_grad(p, r->in[0]),
                                    .dk = dev_grad(p, r->in[1]), .dv = dev_grad(p, r->in[2])};
-    assert(!r->add[0] && !r->add[1] && !r->add[2]);
+    assert(!dev_adds(p, r, 0) && !dev_adds(p, r, 1) && !dev_adds(p, r, 2));
     p->k->attention_back(p->dev, p->b, &a, &g);
     return CI_OK;
 }
@@ -143,7 +143,7 @@ ci_rc ci_device_heads_mean(struct devpass *p, const struct record *r)
 
 ci_rc ci_device_heads_mean_back(struct devpass *p, const struct record *r)
 {
-    p->k->heads_mean_back(p->dev, p->b, r->H, dev_cols(p, r->out), dev_grad(p, r->out), r->add[0], dev_grad(p, r->in[0]),
+    p->k->heads_mean_back(p->dev, p->b, r->H, dev_cols(p, r->out), dev_grad(p, r->out), dev_adds(p, r, 0), dev_grad(p, r->in[0]),
                           (ci_k_grad){0});
     bias_back(p, r, 0);
     return CI_OK;
@@ -172,7 +172,7 @@ static ci_k_norm norm_of(const struct devpass *p, const struct record *r, float 
 
 static ci_k_norm_back norm_back_of(const struct devpass *p, const struct record *r, const double *sum)
 {
-    return (ci_k_norm_back){.dy = dev_grad(p, r->out), .dx = dev_grad(p, r->in[0]), .overwrite = !r->add[0], .sum = sum,
+    return (ci_k_norm_back){.dy = dev_grad(p, r->out), .dx = dev_grad(p, r->in[0]), .overwrite = !dev_adds(p, r, 0), .sum = sum,
                             .w = ci_device_grad(p, r, 0), .b = ci_device_grad(p, r, 1),
                             .s = r->n_param > 2 ? ci_device_grad(p, r, 2) : (ci_k_grad){0}};
 }

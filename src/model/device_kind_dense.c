@@ -41,43 +41,46 @@ static ci_k_gemm product(const struct devpass *p, const struct record *r)
                        .relu = dev_relu(p, r)};
 }
 
-ci_rc ci_device_linear(struct devpass *p, const struct record *r)
+void ci_device_linears(struct devpass *p, const ci_lid *record, ci_lid n)
 {
     ci_k_gemm g[CI_MODEL_LAYERS];
-    const struct record *at = r;
-    ci_lid n = 0;
-
-    for (; n < p->dm->fused[dev_at(p, r)].n; n++, at += p->dm->fused[dev_at(p, at)].relu ? 2 : 1) g[n] = product(p, at);
+    for (ci_lid k = 0; k < n; k++) g[k] = product(p, &p->m->record[record[k]]);
     p->k->gemm(p->dev, p->b, p->dm->room.precision, g, n);
-    return CI_OK;
 }
 
-/** Gradients of one input by way of n products: of record r, of the one before it, ...; two of them a launch. */
-static void input_gradient(struct devpass *p, const struct record *r, ci_lid n)
-{
-    const ci_lid x = r->in[0], cols = p->m->tensor[x].grad_cols;
-    for (ci_lid k = 0; k < n; k += 2) {
-        const struct record *one = r - k, *two = k + 1 < n ? r - k - 1 : NULL;
-        const ci_lid N = dev_cols(p, one->out), N2 = two ? dev_cols(p, two->out) : 0;
-        const ci_k_gemm g = {.rows = dev_rows(p, x), .N = cols, .K = N, .K2 = N2, .a = dev_grad(p, one->out), .a_row = N,
-                             .b = dev_weight(p, one, 0), .b_row = N, .b_t = 1, .a2 = two ? dev_grad(p, two->out) : NULL, .a2_row = N2,
-                             .b2 = two ? dev_weight(p, two, 0) : NULL, .b2_row = N2, .c = dev_grad(p, x), .c_row = cols,
-                             .add = k || r->add[0],
-                             .gate = k + 2 >= n && p->dm->fused[dev_at(p, r)].gate ? dev_value(p, x) : NULL};
-        p->k->gemm(p->dev, p->b, p->dm->room.precision, &g, 1);
-    }
-}
-
-ci_rc ci_device_linear_back(struct devpass *p, const struct record *r)
+/** Of the gradient of record r's input, what record r - k and the one before it bring. */
+static ci_k_gemm input_gradient(const struct devpass *p, const struct record *r, ci_lid k)
 {
     const struct fused *f = &p->dm->fused[dev_at(p, r)];
-    const ci_lid K = dev_cols(p, r->in[0]), N = dev_cols(p, r->out);
-    const ci_k_gemm_grad g = {.rows = dev_rows(p, r->out), .K = K, .N = N, .a = dev_value(p, r->in[0]), .a_row = K,
-                              .dy = dev_grad(p, r->out), .dy_row = N, .w = ci_device_grad(p, r, 0),
-                              .bias = r->n_param > 1 ? ci_device_grad(p, r, 1) : (ci_k_grad){0}};
-    ci_device_product(p, g);
-    if (!f->backward && p->m->tensor[r->in[0]].grad_cols) input_gradient(p, r, f->n_back);
-    return CI_OK;
+    const ci_lid x = r->in[0], cols = p->m->tensor[x].grad_cols;
+    const struct record *one = r - k, *two = k + 1 < f->n_back ? r - k - 1 : NULL;
+    const ci_lid N = dev_cols(p, one->out), N2 = two ? dev_cols(p, two->out) : 0;
+    return (ci_k_gemm){.rows = dev_rows(p, x), .N = cols, .K = N, .K2 = N2, .a = dev_grad(p, one->out), .a_row = N,
+                       .b = dev_weight(p, one, 0), .b_row = N, .b_t = 1, .a2 = two ? dev_grad(p, two->out) : NULL, .a2_row = N2,
+                       .b2 = two ? dev_weight(p, two, 0) : NULL, .b2_row = N2, .c = dev_grad(p, x), .c_row = cols,
+                       .add = k || p->dm->add[dev_at(p, r)][0], .gate = k + 2 >= f->n_back && f->gate ? dev_value(p, x) : NULL};
+}
+
+/** Two products of one input in a launch, and those of other inputs beside them. */
+void ci_device_linears_back(struct devpass *p, const ci_lid *record, ci_lid n)
+{
+    ci_k_gemm g[CI_MODEL_LAYERS];
+    ci_lid some = 1;
+    for (ci_lid k = 0; k < n; k++) {
+        const struct record *r = &p->m->record[record[k]];
+        const ci_lid K = dev_cols(p, r->in[0]), N = dev_cols(p, r->out);
+        ci_device_product(p, (ci_k_gemm_grad){.rows = dev_rows(p, r->out), .K = K, .N = N, .a = dev_value(p, r->in[0]), .a_row = K,
+                                              .dy = dev_grad(p, r->out), .dy_row = N, .w = ci_device_grad(p, r, 0),
+                                              .bias = r->n_param > 1 ? ci_device_grad(p, r, 1) : (ci_k_grad){0}});
+    }
+    for (ci_lid from = 0; some; from += 2) {
+        some = 0;
+        for (ci_lid k = 0; k < n; k++) {
+            const struct record *r = &p->m->record[record[k]];
+            if (p->dm->fused[record[k]].n_back > from && p->m->tensor[r->in[0]].grad_cols) g[some++] = input_gradient(p, r, from);
+        }
+        if (some) p->k->gemm(p->dev, p->b, p->dm->room.precision, g, some);
+    }
 }
 
 ci_rc ci_device_add(struct devpass *p, const struct record *r)
@@ -92,7 +95,7 @@ static void part_back(struct devpass *p, const struct record *r, ci_lid k, ci_li
     const ci_lid x = r->in[k];
     if (p->m->tensor[x].grad_cols)
         p->k->add_to(p->dev, p->b, dev_rows(p, r->out), dev_cols(p, x), dev_grad(p, r->out) + column, dev_cols(p, r->out), dev_grad(p, x),
-                     !(ci_device_overwrite(r) >> k & 1));
+                     !(ci_device_overwrite(p, r) >> k & 1));
 }
 
 ci_rc ci_device_add_back(struct devpass *p, const struct record *r)

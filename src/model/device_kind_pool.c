@@ -30,7 +30,7 @@ ci_rc ci_device_lstm_back(struct devpass *p, const struct record *r)
     const ci_k_lstm a = lstm_of(p, r);
     ci_k_gemm_grad out[CI_LSTM_PRODUCTS];
     int n = 0;
-    ci_k_lstm_back g = {.dy = dev_grad(p, r->out), .work = dev_keep(p, r, WORK0), .overwrite = ci_device_overwrite(r),
+    ci_k_lstm_back g = {.dy = dev_grad(p, r->out), .work = dev_keep(p, r, WORK0), .overwrite = ci_device_overwrite(p, r),
                         .w_ih = ci_device_grad(p, r, 0), .w_hh = ci_device_grad(p, r, 1), .b_ih = ci_device_grad(p, r, 2),
                         .b_hh = ci_device_grad(p, r, 3), .att_w = ci_device_grad(p, r, 4), .out = out, .out_n = &n};
     for (ci_lid k = 0; k < r->n_in; k++) g.dx[k] = dev_grad(p, r->in[k]);
@@ -58,7 +58,7 @@ static ci_k_jump jump_of(const struct devpass *p, const struct record *r, bool a
 
 static ci_k_jump_back jump_back_of(const struct devpass *p, const struct record *r, bool attention)
 {
-    ci_k_jump_back g = {.dy = dev_grad(p, r->out), .overwrite = ci_device_overwrite(r),
+    ci_k_jump_back g = {.dy = dev_grad(p, r->out), .overwrite = ci_device_overwrite(p, r),
                         .a = attention ? ci_device_grad(p, r, 0) : (ci_k_grad){0}};
     for (ci_lid k = 0; k < r->n_in; k++) g.dx[k] = dev_grad(p, r->in[k]);
     return g;
@@ -125,7 +125,7 @@ ci_rc ci_device_pool(struct devpass *p, const struct record *r)
 ci_rc ci_device_pool_back(struct devpass *p, const struct record *r)
 {
     const ci_k_pool_rows a = pool_of(p, r);
-    ci_k_pool_back g = {.dy = dev_grad(p, r->out), .overwrite = ci_device_overwrite(r),
+    ci_k_pool_back g = {.dy = dev_grad(p, r->out), .overwrite = ci_device_overwrite(p, r),
                         .a = a.how == CI_K_ATTENTION ? ci_device_grad(p, r, 0) : (ci_k_grad){0}};
     for (ci_lid k = 0; k < r->n_in; k++) g.dx[k] = dev_grad(p, r->in[k]);
     p->k->pool_back(p->dev, p->b, &a, &g);

@@ -11,7 +11,7 @@ const struct devkind ci_device_kinds[KIND_COUNT] = {
     [EDGE_INPUT] = {DATA(edge_input)},
     [RAW_INPUT] = {DATA(raw_input)},
     [WINDOW_INPUT] = {DATA(window_input)},
-    [LINEAR] = {BOTH(linear), .writes = true, .products = true},
+    [LINEAR] = {.writes = true, .products = true}, /* ci_device_linears */
     [GATV1] = {BOTH(gatv1), SPACE(gatv1), .writes = true},
     [GATV2] = {BOTH(gatv2), SPACE(gatv2), .writes = true, .sums = true},
     [TRANSFORMER] = {BOTH(transformer), SPACE(gatv2), .writes = true},

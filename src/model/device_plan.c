@@ -19,15 +19,31 @@ static void evaluated(const ci_devmodel *dm, struct buffer *all)
         if (dm->judged[t]) ci_life_reach(&all[2 * t].life, m->n_record);
 }
 
+/** Where the launch of a record is, there is what it looks at. */
+static void moved(const ci_devmodel *dm, ci_lid k, struct buffer *all)
+{
+    const struct record *r = &dm->m->record[k];
+    for (int back = 0; back < (dm->room.training ? 2 : 1); back++) {
+        const ci_lid at = dm->order[back].at[k];
+        if (back && dm->fused[k].gated) continue; /* has no launch */
+        for (ci_lid j = 0; j < r->n_in; j++) {
+            ci_life_reach(&all[2 * r->in[j]].life, at);
+            if (back) ci_life_reach(&all[2 * r->in[j] + 1].life, at);
+        }
+        if (r->out == NONE) continue;
+        ci_life_reach(&all[2 * r->out].life, at);
+        if (back) ci_life_reach(&all[2 * r->out + 1].life, at);
+    }
+}
+
 /** Launches that make more than one record are at the place of one of them; products that wait want their factors to the end. */
 static void stretched(const ci_devmodel *dm, struct buffer *all)
 {
     const ci_model *m = dm->m;
     const ci_lid end = 2 * m->n_record;
-    for (ci_lid k = 0, head = 0; k < m->n_record; k++) {
+    for (ci_lid k = 0; k < m->n_record; k++) {
         const struct record *r = &m->record[k];
-        if (r->kind == LINEAR && !dm->fused[k].forward) head = k;
-        if (r->kind == LINEAR) ci_life_reach(&all[2 * r->out].life, head);
+        moved(dm, k, all);
         const struct devkind *kind = &ci_device_kinds[r->kind];
         if (dm->fused[k].gates) ci_life_reach(&all[2 * r->out].life, dm->room.training ? end - 1 - k : k);
         if (!dm->room.training || !dm->grouped) continue;
@@ -167,6 +183,7 @@ static void describe(ci_devmodel *dm, const ci_model *m, const ci_devmodel_room 
     }
     judged(dm);
     ci_device_fuse(dm);
+    ci_device_order(dm);
 }
 
 /** Products wait for the end of the pass unless their factors do not fit. */

@@ -3,6 +3,7 @@
 /** What the files of a model on a device share.
  *
  *      device_fuse.c   records that are made in one launch      device_plan.c   when buffers live, and where
+ *      device_order.c  which launch is when
  *      device_exec.c   passes                                   device_score.c  judging on the host what was computed here
  *      device_kinds.c  the table of kinds                       device_kind_*.c what each kind asks of the kernels */
 #include "ci/devmodel.h"
@@ -17,7 +18,6 @@ struct space { enum rows rows; int64_t cols; };
 /** What a launch takes along, or leaves to another. */
 struct fused {
     bool forward;       /**< an earlier record's launch has made it                                    */
-    ci_lid n;           /**< LINEAR: products made forward in this one's launch, next to each other    */
     bool relu;          /**< the record behind is a relu in place, made with this one                  */
     bool backward;      /**< LINEAR: the gradient of its input is made with that of a later record     */
     ci_lid n_back;      /**< LINEAR: input gradients made here, of this record and of those before it   */
@@ -25,6 +25,9 @@ struct fused {
     bool gated;         /**< RELU: its backward is made with that of who reads it, or of who is before it */
     bool gates;         /**< a convolution, which does that                                            */
 };
+
+/** Records as they are made; those of one group, which are LINEAR, in one launch. */
+struct order { ci_lid n, record[RECORD_MAX], group[RECORD_MAX], at[RECORD_MAX]; /* at: step of each record's launch */ };
 
 struct devcut {
     ci_k_cut sum;       /**< total stays until the next pass: running statistics */
@@ -38,6 +41,8 @@ struct ci_devmodel {
     ci_devmodel_room room;
     bool grouped;       /**< products of gradients wait for the end of the pass */
     struct fused fused[RECORD_MAX];
+    struct order order[2]; /**< forward, backward */
+    bool add[RECORD_MAX][CI_MODEL_LAYERS]; /**< who was earlier has written the gradient of input k */
     enum { SEEN_TENSOR, SEEN_EDGE, SEEN_RAW, SEEN_WINDOW } seen[TENSOR_MAX]; /**< else what it is where nothing is hidden: the batch's own */
     bool aux[TENSOR_MAX]; /**< a tensor of the processor's plan alone */
     bool judged[TENSOR_MAX];
@@ -73,6 +78,10 @@ struct devkind {
 extern const struct devkind ci_device_kinds[KIND_COUNT];
 
 void ci_device_fuse(ci_devmodel *dm);
+void ci_device_order(ci_devmodel *dm);
+/** Products of n records, gradients of their inputs. */
+void ci_device_linears(struct devpass *p, const ci_lid *record, ci_lid n);
+void ci_device_linears_back(struct devpass *p, const ci_lid *record, ci_lid n);
 /** Places of all buffers; bytes of them in dm->bytes.  Called twice: without dm->base it counts. */
 ci_rc ci_device_plan(ci_devmodel *dm, const ci_kernels *k);
 
@@ -101,6 +110,7 @@ static inline const float *dev_value(const struct devpass *p, ci_lid t)
     }
 }
 static inline ci_lid dev_at(const struct devpass *p, const struct record *r) { return (ci_lid)(r - p->m->record); }
+static inline bool dev_adds(const struct devpass *p, const struct record *r, int k) { return p->dm->add[dev_at(p, r)][k]; }
 static inline float *dev_keep(const struct devpass *p, const struct record *r, int k) { return p->dm->keep[dev_at(p, r)][k]; }
 static inline const float *dev_weight(const struct devpass *p, const struct record *r, ci_lid k)
 {
@@ -122,7 +132,7 @@ static inline float *dev_gated(const struct devpass *p, const struct record *r)
     return p->dm->fused[dev_at(p, r)].gates ? p->dm->grad[r->out] : NULL;
 }
 /** Bits of the inputs whose gradient nobody has written yet. */
-uint32_t ci_device_overwrite(const struct record *r);
+uint32_t ci_device_overwrite(const struct devpass *p, const struct record *r);
 ci_k_grad ci_device_grad(const struct devpass *p, const struct record *r, ci_lid k);
 ci_k_loss ci_device_loss(const struct devpass *p, ci_term term);
 struct devcut *ci_device_cut_of(const struct devpass *p, int backward, const struct record *r);
@@ -131,7 +141,7 @@ struct devcut *ci_device_cut_of(const struct devpass *p, int backward, const str
     ci_rc ci_device_##name(struct devpass *p, const struct record *r); \
     ci_rc ci_device_##name##_back(struct devpass *p, const struct record *r);
 #define SPACE(name) void ci_device_##name##_space(const ci_model *m, const ci_kernels *k, const struct record *r, struct space *out);
-KIND(embed) KIND(linear) KIND(add) KIND(cat) KIND(relu) KIND(dropout) KIND(sigmoid)
+KIND(embed) KIND(add) KIND(cat) KIND(relu) KIND(dropout) KIND(sigmoid)
 KIND(gatv1) KIND(gatv2) KIND(transformer) KIND(attention) KIND(heads_mean)
 KIND(graph_norm) KIND(batch_norm) KIND(layer_norm)
 KIND(lstm) KIND(jk_attention) KIND(jk_max) KIND(pool)
