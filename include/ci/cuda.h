@@ -20,6 +20,10 @@ enum { CI_WARP = 32 };
 /** The stream of kernels, and the note that a launch leaves: its name and whether it failed. */
 extern cudaStream_t ci_dev_stream(ci_dev *d);
 extern void ci_dev_launched(ci_dev *d, const char *kernel);
+/** cudaStreamQuery of it.  CUDA keeps "not ready" as its last error, where the next launch would find it: here it is taken away. */
+extern cudaError_t ci_dev_query(ci_dev *d);
+/** Something on it does not end: nothing that would wait for it is asked any more, memory stays with the process. */
+extern void ci_dev_leave(ci_dev *d);
 /** Remember a message for ci_runtime.message and return rc: the backend has no ci_fail. */
 extern ci_rc ci_dev_fail(ci_rc rc, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /** The code of a call of CUDA that failed, its name and words; CI_OK for cudaSuccess. */

@@ -260,7 +260,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(ring__sums_are_kept_in_a_graph),
 };
 
-/* ---- what test_ring.py starts: `gone RANK` never asks for the sum, `dead RANK` is killed, `plain 0` does all; deadline 1 s */
+/* ---- what test_ring.py starts: `gone RANK` never asks for the sum, `graph RANK` never launches what all have captured, `dead RANK` is killed, `plain 0` does all; deadline 1 s */
 
 static ci_rc job(const char *how, int who)
 {
@@ -269,6 +269,8 @@ static ci_rc job(const char *how, int who)
     ci_ring ring = {0};
     int64_t v[4] = {1, 2, 3, 4};
     void *dev = NULL;
+    ci_dev_graph *g = NULL;
+    const bool graph = strcmp(how, "graph") == 0;
     ci_rc rc = CI_OK;
 
     CI_TRY(ci_device_assign(comm, "cuda", &d));
@@ -277,18 +279,24 @@ static ci_rc job(const char *how, int who)
     CI_TRY(ci_device_rc(&d, d.backend->runtime->upload(d.dev, dev, v, sizeof v)));
     if (me && strcmp(how, "dead") == 0) raise(SIGKILL);
     if (me && strcmp(how, "gone") == 0) sleep(30);
+    if (graph) CI_TRY(ci_device_rc(&d, d.backend->runtime->capture_begin(d.dev)));
     for (int k = 0; k < 3; k++) CI_TRY(ci_ring_sum_i64(&ring, dev, 4));
+    if (graph) CI_TRY(ci_device_rc(&d, d.backend->runtime->capture_end(d.dev, &g)));
+    if (me && graph) sleep(30);
+    if (graph) CI_TRY(ci_device_rc(&d, d.backend->runtime->launch(d.dev, g)));
     CI_TRY(ci_ring_sync(&ring, 1, "test.step"));
     CI_TRY(ci_device_rc(&d, d.backend->runtime->download(d.dev, v, dev, sizeof v)));
     CI_TRY(ci_ring_sync(&ring, 1, "test.read"));
     if (comm->rank == 0) printf("sum %lld\n", (long long)v[3]);
 done:
+    if (rc != CI_OK) ci_log_any(CI_ERROR, "%s", ci_message());
+    if (g) d.backend->runtime->graph_destroy(&g);
+    ci_ring_stop(&ring);
+    ci_device_close(&d); /* waits for what is on the device */
     if (rc != CI_OK) {
-        ci_log_any(CI_ERROR, "%s", ci_message());
+        ci_log_any(CI_ERROR, "the device is given back");
         ci_comm_abort(comm, ci_rc_exit(rc));
     }
-    ci_ring_stop(&ring);
-    ci_device_close(&d);
     return rc;
 }
 

@@ -15,6 +15,8 @@ BACKEND = os.environ.get("CANIDS_BACKEND") or os.path.abspath(os.path.join(BUILD
 CASES = [
     ("ring__of_three_ranks_ends_well", "plain 0", 0, [r"^sum 108$"], 10, 3, ""),
     ("ring__whose_peer_does_not_come_ends_with_rank_and_site", "gone 1", 75, [r"test\.step: rank [02] of 3 has waited 1 s"], 10, 3, ""),
+    ("ring__whose_peer_does_not_come_to_a_graph_ends_and_lets_go_of_the_device", "graph 1", 75,
+     [r"test\.step: rank [02] of 3 has waited 1 s", r"the device is given back"], 10, 3, ""),
     ("ring__whose_network_fails_ends_with_rank_and_site", "plain 0", 75, [r"test\.step: rank \d of 3 has waited 1 s for its peers"], 10, 3, "nccl:2@1"),
     ("ring__whose_peer_is_killed_ends", "dead 2", 137, [r"signal 9"], 10, 3, ""),
     ("ring__without_a_device_for_each_does_not_start", "plain 0", 78, [r"3 ranks and 2 devices: ranks 0 and 2 would share 0000:10:00\.0: 2 ranks fit"], 10, 2, ""),

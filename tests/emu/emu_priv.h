@@ -73,6 +73,7 @@ emu_stream *emu_stream_of(cudaStream_t s); /* nullptr: no such stream */
 bool emu_streams_any();
 /* Until nothing can go on; what waits for others stays. */
 void emu_run_all();
+void emu_wait_all(); /* ... nor stays */
 /* While capturing, what would wait or touch all streams is refused and spoils the capture. */
 cudaError_t emu_no_capture();
 void emu_streams_drop();

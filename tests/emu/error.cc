@@ -57,7 +57,7 @@ const char *cudaGetErrorString(cudaError_t e)
 cudaError_t emu_return(cudaError_t e)
 {
     if (dead != cudaSuccess && e != cudaErrorNotReady) e = dead;
-    if (e != cudaSuccess && e != cudaErrorNotReady) last = e;
+    if (e != cudaSuccess) last = e; /* "not ready", too: so does CUDA */
     return e;
 }
 cudaError_t cudaGetLastError()

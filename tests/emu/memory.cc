@@ -129,7 +129,7 @@ cudaError_t cudaFree(void *p)
     if (!p) return emu_return(emu_ready());
     const cudaError_t busy = emu_no_capture();
     if (busy != cudaSuccess) return emu_return(busy);
-    emu_run_all();
+    emu_wait_all();
     const cudaError_t e = drop(p, false);
     return emu_return(e);
 }

@@ -1,13 +1,15 @@
 /* NCCL over MPI: each collective is one of MPI's that do not block, on copies, so that one given up may still write. */
 #include "emu_priv.h"
+#include <atomic>
 #include <mpi.h>
 #include <nccl.h>
+#include <sched.h>
 #include <unistd.h>
 
 /* What outlives the handle: operations asked of a stream still hold it. */
 struct shared {
     MPI_Comm comm = MPI_COMM_NULL;
-    bool given_up = false;
+    std::atomic<bool> given_up = false;
     ncclResult_t failed = ncclSuccess;
     std::string why;
 };
@@ -16,7 +18,8 @@ struct emu_comm {
     MPI_Request starting = MPI_REQUEST_NULL;
     int n_rank = 0, rank = 0, polls_left = 0;
     unsigned asked = 0;
-    bool blocking = true;
+    bool blocking = true, finalizing = false;
+    std::shared_ptr<char> graphs = std::make_shared<char>(); /* what graphs have of this communicator has a share */
     std::vector<std::function<ncclResult_t()>> later; /* what is asked of streams once it has been polled */
 };
 
@@ -135,6 +138,7 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t c, ncclResult_t *out)
     }
     if (c->of->failed != ncclSuccess) return *out = c->of->failed, ncclSuccess;
     if (c->polls_left > 0 && --c->polls_left > 0) return *out = ncclInProgress, ncclSuccess;
+    if (c->finalizing && c->graphs.use_count() > 1) return *out = ncclInProgress, ncclSuccess;
     *out = ask_later(c);
     return ncclSuccess;
 }
@@ -213,7 +217,10 @@ static ncclResult_t collect(ncclComm_t c, ncclDataType_t type, cudaStream_t s, c
     x.n_rank = c->n_rank;
     const auto of = c->of;
     c->later.push_back([=]() {
-        const cudaError_t e = emu_ask(s, cudaGraphNodeTypeKernel, "nccl", [=](std::shared_ptr<void> &state) { return carry_out(of, x, state); });
+        cudaStreamCaptureStatus capturing;
+        std::shared_ptr<char> share;
+        if (cudaStreamIsCapturing(s, &capturing) == cudaSuccess && capturing != cudaStreamCaptureStatusNone) share = c->graphs;
+        const cudaError_t e = emu_ask(s, cudaGraphNodeTypeKernel, "nccl", [of, x, share](std::shared_ptr<void> &state) { return carry_out(of, x, state); });
         return e == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError;
     });
     if (depth == 0) return settle(c);
@@ -262,12 +269,19 @@ ncclResult_t ncclCommFinalize(ncclComm_t c)
     if (!c) return ncclInvalidArgument;
     if (c->blocking) return ncclSuccess;
     c->polls_left = 2;
+    c->finalizing = true;
     return ncclInProgress;
+}
+/* As NCCL does, for ever where nobody destroys them. */
+static void wait_for_graphs(const emu_comm *c)
+{
+    while (c->graphs.use_count() > 1) sched_yield();
 }
 ncclResult_t ncclCommDestroy(ncclComm_t c)
 {
     if (!c) return ncclSuccess;
     emu_run_all();
+    wait_for_graphs(c);
     c->of->given_up = true;
     /* Not freed: MPI would wait for ranks that are slower.  It goes with MPI. */
     delete c;
@@ -277,6 +291,7 @@ ncclResult_t ncclCommAbort(ncclComm_t c)
 {
     if (!c) return ncclSuccess;
     c->of->given_up = true; /* what streams hold of it is over at their next turn */
+    wait_for_graphs(c);
     delete c;
     return ncclSuccess;
 }

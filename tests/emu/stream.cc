@@ -70,6 +70,16 @@ void emu_run_all()
     while (step()) {}
 }
 
+/* As what frees device memory waits: for ever, where something never ends. */
+void emu_wait_all()
+{
+    for (bool idle = false; !idle && emu_failed() == cudaSuccess;) {
+        idle = legacy()->queue.empty();
+        for (const emu_stream *s : streams) idle = idle && s->queue.empty();
+        if (!idle && !step()) sched_yield();
+    }
+}
+
 static cudaError_t wait_for(const std::function<bool()> &done)
 {
     const emu_inside inside;

@@ -1,8 +1,12 @@
 /* ci_ring_table by NCCL: communicators that do not block, so that a peer that is gone is seen and not waited for for ever.
  *
  * Every call of NCCL on such a communicator may answer "in progress"; the next one may come only when that is over.  Wherever a
- * failure is seen the communicator is aborted at once: its kernels end, and the stream with them. */
+ * failure is seen the communicator is aborted at once: its kernels end, and the stream with them.
+ *
+ * The abort itself comes back only when the last graph that has calls of the communicator is destroyed, as do all ends of it in NCCL; and
+ * graphs are destroyed by who waits here for the answer.  So a thread of its own aborts. */
 #include <nccl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +18,19 @@
 extern const ci_runtime ci_cuda_runtime; /* src/device/cuda */
 extern const ci_ring_table ci_cuda_ring;
 
+static const double patience = 10; /* seconds for an abort to be over; after them it is left alone */
+
+/* A communicator on its way out. */
+typedef struct ending {
+    ncclComm_t comm;
+    pthread_t thread;
+    int over;
+} ending;
+
 struct ci_dev_ring {
     ci_dev *dev;
-    ncclComm_t comm; /* NULL once aborted */
+    ncclComm_t comm;   /* NULL once aborted */
+    ending *aborted;   /* or NULL           */
     int rank, n_rank;
     double deadline;
 };
@@ -36,10 +50,67 @@ static void nap(void)
     nanosleep(&t, NULL);
 }
 
+static void *abort_run(void *arg)
+{
+    ending *a = (ending *)arg;
+
+    ncclCommAbort(a->comm);
+    __atomic_store_n(&a->over, 1, __ATOMIC_RELEASE);
+    return NULL;
+}
+
 static void drop(ci_dev_ring *r)
 {
-    if (r->comm) ncclCommAbort(r->comm);
+    ending *a = (ending *)calloc(1, sizeof *a);
+
+    if (!r->comm || !a) {
+        free(a);
+        if (r->comm) ci_dev_leave(r->dev); /* its kernels go on */
+        r->comm = NULL;
+        return;
+    }
+    a->comm = r->comm;
     r->comm = NULL;
+    if (pthread_create(&a->thread, NULL, abort_run, a) == 0) {
+        r->aborted = a;
+        return;
+    }
+    free(a);
+    ci_dev_leave(r->dev);
+}
+
+/* The abort is over, or never will be: then its thread keeps what it has. */
+static void settle(ci_dev_ring *r)
+{
+    const double begin = now();
+    ending *a = r->aborted;
+
+    r->aborted = NULL;
+    if (!a) return;
+    while (!__atomic_load_n(&a->over, __ATOMIC_ACQUIRE)) {
+        if (now() - begin > patience) {
+            pthread_detach(a->thread);
+            return;
+        }
+        nap();
+    }
+    pthread_join(a->thread, NULL);
+    free(a);
+}
+
+/* What is on the device ends soon after an abort; if it does not, nobody shall wait for it. */
+static void calm(ci_dev_ring *r)
+{
+    const double begin = now();
+
+    while (ci_dev_query(r->dev) == cudaErrorNotReady) {
+        if (now() - begin > patience) {
+            ci_dev_leave(r->dev);
+            return;
+        }
+        nap();
+    }
+    cudaGetLastError();
 }
 
 static ci_rc lost(ci_dev_ring *r, const char *site, ncclResult_t why)
@@ -96,6 +167,7 @@ static void stop(ci_dev_ring **ring)
     if (!r) return;
     if (ci_cuda_runtime.memory(r->dev, &unused, &used) != CI_OK) drop(r);
     if (r->comm && asked(r, "ring.stop", ncclCommFinalize(r->comm), r->deadline) == CI_OK) ncclCommDestroy(r->comm);
+    settle(r);
     free(r);
 }
 
@@ -120,6 +192,7 @@ static ci_rc start(ci_dev *d, int n_rank, int rank, const unsigned char in[CI_RI
                  : ci_dev_fail(CI_ETEMP, "ring.start: rank %d of %d: NCCL does not start: %s", rank, n_rank, ncclGetErrorString(result));
     if (rc != CI_OK) {
         drop(r);
+        settle(r);
         free(r);
         return rc;
     }
@@ -151,13 +224,11 @@ static ci_rc gather_f64(ci_dev_ring *r, const double *own, double *all, size_t n
 }
 
 /* Of the stream and of the peers in turn: a kernel of NCCL whose peer is gone does not end by itself. */
-static ci_rc sync(ci_dev_ring *r, double deadline, const char *site)
+static ci_rc watch(ci_dev_ring *r, double deadline, const char *site)
 {
     const double begin = now();
-    ci_rc rc;
 
-    if (!r->comm) return gone(r);
-    while (cudaStreamQuery(ci_dev_stream(r->dev)) == cudaErrorNotReady) {
+    while (ci_dev_query(r->dev) == cudaErrorNotReady) {
         const double waited = now() - begin;
         if (waited < 2e-3) { /* a step takes about a millisecond */
             sched_yield();
@@ -169,6 +240,19 @@ static ci_rc sync(ci_dev_ring *r, double deadline, const char *site)
         if (state != ncclSuccess && state != ncclInProgress) return lost(r, site, state);
         if (deadline > 0 && waited > deadline) return late(r, site, deadline);
         nap();
+    }
+    return CI_OK;
+}
+
+static ci_rc sync(ci_dev_ring *r, double deadline, const char *site)
+{
+    ci_rc rc;
+
+    if (!r->comm) return gone(r);
+    rc = watch(r, deadline, site);
+    if (rc != CI_OK) {
+        calm(r);
+        return rc;
     }
     rc = ci_cuda_runtime.sync(r->dev, deadline, site);
     if (rc != CI_OK) drop(r); /* the message is the device's */

@@ -32,6 +32,7 @@ struct ci_dev {
     const char *last;          /* the kernel asked last, and how many since the last sync */
     long asked_since;
     bool dead;
+    bool stuck;                /* by a deadline: what frees memory would wait for what does not end */
     char why[TEXT];            /* of what it died */
 };
 
@@ -97,6 +98,16 @@ static ci_rc doing(ci_dev *d, cudaError_t error, const char *what)
 }
 
 cudaStream_t ci_dev_stream(ci_dev *d) { return d->kernels; }
+
+cudaError_t ci_dev_query(ci_dev *d)
+{
+    const cudaError_t error = cudaStreamQuery(d->kernels);
+
+    if (error == cudaErrorNotReady) cudaGetLastError();
+    return error;
+}
+
+void ci_dev_leave(ci_dev *d) { d->stuck = true; }
 
 void ci_dev_launched(ci_dev *d, const char *kernel)
 {
@@ -188,6 +199,12 @@ static void close(ci_dev **d)
 
     *d = NULL;
     if (!x) return;
+    if (x->stuck) { /* the end of the process takes the rest */
+        free(x->block);
+        free(x->pinned);
+        free(x);
+        return;
+    }
     cudaSetDevice(x->index);
     if (x->kernels && !x->dead) cudaStreamSynchronize(x->kernels);
     if (x->copies && !x->dead) cudaStreamSynchronize(x->copies);
@@ -301,7 +318,7 @@ static ci_rc alloc(ci_dev *d, size_t bytes, void **out)
 
 static void release(ci_dev *d, void *p)
 {
-    if (!p) return;
+    if (!p || d->stuck) return;
     for (int i = d->n_block - 1; i >= 0; i--) {
         if (d->block[i].p != p) continue;
         d->used -= d->block[i].bytes;
@@ -336,7 +353,7 @@ static ci_rc host_alloc(ci_dev *d, size_t bytes, void **out)
 
 static void host_release(ci_dev *d, void *p)
 {
-    if (!p) return;
+    if (!p || d->stuck) return;
     for (int i = d->n_pinned - 1; i >= 0; i--) {
         if (d->pinned[i] != p) continue;
         d->pinned[i] = d->pinned[--d->n_pinned];
@@ -410,12 +427,13 @@ static ci_rc sync(ci_dev *d, double deadline, const char *site)
     ci_rc rc = enter(d);
 
     if (rc != CI_OK) return rc;
-    while ((error = cudaStreamQuery(d->kernels)) == cudaErrorNotReady) {
+    while ((error = ci_dev_query(d)) == cudaErrorNotReady) {
         const double waited = now() - start;
         wait_a_little(waited);
         if (deadline > 0 && waited > deadline) {
             ci_dev_fail(CI_ETEMP, "%s: device %d has not finished in %g s; %ld kernels were asked, the last was %s", site, d->index, deadline,
                         d->asked_since, d->last ? d->last : "none");
+            d->stuck = true;
             return die(d, CI_ETEMP);
         }
     }
