@@ -186,7 +186,7 @@ ci_rc device_begin(struct trainer *t)
     if (!t->at.device.dev || t->ck.at.finished) goto done;
     CI_TRY(plan_make(t));
     CI_TRY_ALL(t->comm, "train.device.bring", bring(t));
-    CI_TRY_ALL(t->comm, "train.device.warm", step_warm(t));
+    CI_TRY(located(t, step_warm(t))); /* who fails here leaves for good: the others wait for its device, not for its word */
     used_note(t);
 done:
     return rc;

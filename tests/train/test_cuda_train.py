@@ -177,6 +177,8 @@ def refusals(place):
             ("too_little_memory_for_all_data", 78, r"write train.device_data: stream", 1,
              {"env": {"CANIDS_EMU_BYTES": "600000"}, "train__device_data": "resident"}),
             ("memory_that_is_not_given", 70, r"memory", 2, {"env": {"CANIDS_EMU_FAULT": "oom:300000@1"}}),
+            ("a_first_step_that_fails", 75, r"rank 1: train.device.warm: device 1 failed.*kernel assemble", 2,
+             {"env": {"CANIDS_EMU_FAULT": "kernel:assemble:1@1"}, "comm__deadline_s": 60}),
             ("an_old_driver", 78, r"older than the toolkit", 1, {"env": {"CANIDS_EMU_FAULT": "driver"}}),
             ("no_visible_device", 78, r"CUDA_VISIBLE_DEVICES", 1, {"env": {"CUDA_VISIBLE_DEVICES": ""}}),
             ("more_ranks_than_devices", 78, r"3 ranks and 2 devices", 3, {"env": {"CANIDS_EMU_DEVICES": "2"}}),

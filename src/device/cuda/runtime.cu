@@ -83,12 +83,38 @@ static ci_rc die(ci_dev *d, ci_rc rc)
     return rc;
 }
 
-/* Also the first call of another thread: CUDA's current device is one of each thread. */
-static ci_rc enter(ci_dev *d)
+/* A kernel that fails while it runs is told by CUDA without its name, long after it was asked: the name is that of the launch only if
+ * the launch itself failed, as all do under CUDA_LAUNCH_BLOCKING=1. */
+static ci_rc failed_running(ci_dev *d, cudaError_t error, const char *site)
 {
-    if (d->dead) return ci_dev_fail(CI_ETEMP, "%s", d->why);
-    return ci_dev_error(cudaSetDevice(d->index), "cudaSetDevice");
+    const ci_rc rc = code_of(error) == CI_ENOMEM ? CI_ENOMEM : CI_ETEMP;
+
+    cudaGetLastError();
+    ci_dev_fail(rc, "%s: device %d failed in one of %ld kernels, the last asked was %s: %s (CUDA error %d, %s); CUDA_LAUNCH_BLOCKING=1 names the kernel", site,
+                d->index, d->asked_since, d->last ? d->last : "none", cudaGetErrorString(error), (int)error, cudaGetErrorName(error));
+    return die(d, rc);
 }
+
+/* A step takes about a millisecond: who slept through it would come late, who waits longer leaves the core to others. */
+static void wait_a_little(double waited)
+{
+    const struct timespec nap = {.tv_sec = 0, .tv_nsec = 20000};
+
+    if (waited < 2e-3) sched_yield();
+    else nanosleep(&nap, NULL);
+}
+
+/* Also the first call of another thread: CUDA's current device is one of each thread.  Here a kernel that failed is often seen first. */
+static ci_rc enter_for(ci_dev *d, const char *site)
+{
+    cudaError_t error;
+
+    if (d->dead) return ci_dev_fail(CI_ETEMP, "%s", d->why);
+    error = cudaSetDevice(d->index);
+    return error == cudaSuccess ? CI_OK : failed_running(d, error, site);
+}
+
+static ci_rc enter(ci_dev *d) { return enter_for(d, "what is asked next"); }
 
 static ci_rc doing(ci_dev *d, cudaError_t error, const char *what)
 {
@@ -399,32 +425,11 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* A kernel that fails while it runs is told by CUDA without its name, long after it was asked: the name is that of the launch only if
- * the launch itself failed, as all do under CUDA_LAUNCH_BLOCKING=1. */
-static ci_rc failed_running(ci_dev *d, cudaError_t error, const char *site)
-{
-    const ci_rc rc = code_of(error) == CI_ENOMEM ? CI_ENOMEM : CI_ETEMP;
-
-    cudaGetLastError();
-    ci_dev_fail(rc, "%s: device %d failed in one of %ld kernels, the last asked was %s: %s (CUDA error %d, %s); CUDA_LAUNCH_BLOCKING=1 names the kernel", site,
-                d->index, d->asked_since, d->last ? d->last : "none", cudaGetErrorString(error), (int)error, cudaGetErrorName(error));
-    return die(d, rc);
-}
-
-/* A step takes about a millisecond: who slept through it would come late, who waits longer leaves the core to others. */
-static void wait_a_little(double waited)
-{
-    const struct timespec nap = {.tv_sec = 0, .tv_nsec = 20000};
-
-    if (waited < 2e-3) sched_yield();
-    else nanosleep(&nap, NULL);
-}
-
 static ci_rc sync(ci_dev *d, double deadline, const char *site)
 {
     const double start = now();
     cudaError_t error;
-    ci_rc rc = enter(d);
+    ci_rc rc = enter_for(d, site);
 
     if (rc != CI_OK) return rc;
     while ((error = ci_dev_query(d)) == cudaErrorNotReady) {
