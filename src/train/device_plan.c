@@ -230,7 +230,7 @@ ci_rc plan_epoch(struct trainer *t)
                                   (long long)t->ck.at.epoch + 1, (long long)v->desk.most.n[CI_ROWS_GRAPH], (long long)v->desk.most.n[CI_ROWS_NODE],
                                   (long long)v->desk.most.n[CI_ROWS_EDGE], (long long)v->desk.most.shards);
         CI_TRY_ALL(t->comm, "train.device.more", mine);
-        CI_TRY_ALL(t->comm, "train.device.rewarm", step_warm(t)); /* larger grids take other kernels, which a capture should not be first to load */
+        CI_TRY(located(t, step_warm(t))); /* larger grids take other kernels, which a capture should not be first to load */
     }
     if (!v->graph[0]) CI_TRY_ALL(t->comm, "train.device.capture", step_capture(t));
 done:
