@@ -52,7 +52,7 @@ bench   := $(patsubst %.c,$(B)/%,$(bench.c))
 # What strangers' files meet; libFuzzer brings main, and clang its runtime (Debian libclang-rt-14-dev).
 fuzz.c  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzzers := $(patsubst %.c,$(B)/%,$(fuzz.c))
-fuzz.in := base conf comm graph csv table vocab stream
+fuzz.in := base conf device comm graph csv table vocab stream
 bench.with := $(patsubst %.c,$(B)/%.o,$(filter-out $(bench.c),$(wildcard tools/*.c)))
 helper   = $(patsubst %.c,$(B)/%.o,$(filter-out $(dir $1)test_%,$(wildcard $(dir $1)*.c)))
 
@@ -129,6 +129,12 @@ $(B)/canids: $(B)/src/cmd/main.o $(B)/libcanids.a
 $(B)/src/cmd/%.o: src/cmd/%.c $(B)/flags $(B)/version.h
 	$(cc) -I$(B) -MMD -MP -c -o $@ $<
 $(B)/src/conf/folder.o: $(B)/prefix
+# Program and backend know each other by what these headers say.
+contract     := $(addprefix include/ci/,device.h ring.h kernels.h ops.h types.h)
+contract.key  = $(firstword $(shell cat $(contract) | cksum))
+extra.device/device = -DCI_BACKEND_KEY=$(contract.key)u
+$(B)/src/device/device.o $(B)/cuda/src/train/cuda/backend.o $(B)/emu/src/train/cuda/backend.o: $(contract)
+$(B)/emu/src/train/cuda/backend.o: extra.emu = -DCI_BACKEND_KEY=$(contract.key)u
 extra.conf/folder = -DCI_PREFIX='"$(PREFIX)"'
 extra.ops/cpu/gemm_bf16 = $(isa.O)
 $(B)/src/%_isa.avx512.o: src/%_isa.c $(B)/flags
@@ -165,7 +171,7 @@ $(fuzzers): $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(foreach f,$(fuzz.in),$(filt
 	$(Q)$(CC) $(CFLAGS) $(subst fuzzer-no-link,fuzzer,$(san)) -pthread $(LDFLAGS) -o $@ $^ $(libs)
 
 # The backend: one symbol, all of its own inside but NCCL, which is what the machine has.
-$(B)/cuda/src/train/cuda/backend.o: extra.nvcc = -DCI_CUDA_ARCH='"$(cuda.arch)"'
+$(B)/cuda/src/train/cuda/backend.o: extra.nvcc = -DCI_CUDA_ARCH='"$(cuda.arch)"' -DCI_BACKEND_KEY=$(contract.key)u
 $(B)/cuda/%.o: %.cu $(B)/flags.cuda
 	@mkdir -p $(@D); $(if $(filter 0,$(V)),echo "  NVCC  $@";) $(if $(filter 0,$(V)),,set -x;) $(cuda.cc) $(extra.nvcc) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
 $(B)/libcanids_cuda.so: $(cuda.obj) $(B)/flags.cuda
@@ -182,7 +188,7 @@ emu.fma := $(if $(filter x86_64-%,$(target)),$(shell grep -qw fma /proc/cpuinfo 
 emu.cxx  = @mkdir -p $(@D); $(if $(filter 0,$(V)),echo "  CXX   $@";) $(if $(filter 0,$(V)),,set -x;) $(CXX) -std=gnu++20 -ffp-contract=off -fno-math-errno -pthread \
            -fPIC -fvisibility=hidden -Wall -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror) $(CFLAGS) $(emu.fma) $(san) $(if $(SAN),$(emu.san)) -DCI_EMULATED -DOMPI_SKIP_MPICXX -Itests/emu -Iinclude $(CPPFLAGS) $(mpi.inc)
 $(B)/emu/%.o: %.cu $(B)/flags
-	$(emu.cxx) -MMD -MP -x c++ -c -o $@ $<
+	$(emu.cxx) $(extra.emu) -MMD -MP -x c++ -c -o $@ $<
 $(B)/emu/%.o: %.cc $(B)/flags
 	$(emu.cxx) -MMD -MP -c -o $@ $<
 $(B)/tests/emu/libcanids_cuda.so: $(emu.obj)

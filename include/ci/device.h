@@ -71,6 +71,7 @@ typedef struct ci_runtime {
 typedef struct ci_backend {
     uint32_t abi;         /**< CI_BACKEND_ABI                                  */
     uint32_t bytes;       /**< of this table                                   */
+    uint32_t key;         /**< checksum of the headers that say what calls mean, by the Makefile: a backend of other days is refused */
     const char *name;     /**< "cuda", "emulated"                              */
     const char *arch;     /**< what code is inside: "sm_80 sm_90 compute_90"   */
     const ci_runtime *runtime;

@@ -46,8 +46,12 @@ static bool suits(const ci_backend *b, const char *path, char *why, size_t size)
     if (!b) return WHY("%s has no table", path);
     if (b->abi != CI_BACKEND_ABI)
         return WHY("%s is of ABI %u and this program of ABI %d: install both from one build", path, b->abi, (int)CI_BACKEND_ABI);
-    if (b->bytes != sizeof(ci_backend) || !b->runtime || !b->kernels)
+    if (b->bytes != sizeof(ci_backend))
         return WHY("%s has a table of %u bytes where this program has %zu: install both from one build", path, b->bytes, sizeof(ci_backend));
+    if (b->key != CI_BACKEND_KEY)
+        return WHY("%s has kernels of contract %08x and this program asks by %08x: build and install both together", path, b->key,
+                   (unsigned)CI_BACKEND_KEY);
+    if (!b->runtime || !b->kernels) return WHY("%s has an empty table", path);
     return true;
 }
 

@@ -125,6 +125,8 @@ def of_the_loader(tmp):
     table = '#include "ci/device.h"\nstatic const ci_backend b = {.abi = %s, .bytes = %s};\nconst ci_backend *ci_backend_entry(void) { return &b; }\n'
     refusals("of_another_abi", r"abi\.so is of ABI 77 and this program of ABI \d+", CANIDS_BACKEND=shared(tmp, "abi.so", table % ("77", "sizeof b")))
     refusals("of_a_table_of_another_size", r"size\.so has a table of 8 bytes", CANIDS_BACKEND=shared(tmp, "size.so", table % ("CI_BACKEND_ABI", "8")))
+    refusals("of_kernels_of_another_contract", r"key\.so has kernels of contract 00000005 and this program asks by [0-9a-f]{8}: build",
+             CANIDS_BACKEND=shared(tmp, "key.so", table % ("CI_BACKEND_ABI", "sizeof b, .key = 5")))
     if not os.path.exists(EMULATED):
         print("skip - refusal__by_the_environment: there is no emulated backend")
     else:

@@ -33,7 +33,7 @@ def tools_only(tmp):
     """A PATH with what the Makefile calls, and no h5pcc or mpicc."""
     path = os.path.join(tmp, "bin")
     os.makedirs(path)
-    for tool in ("sh cat mkdir printf cmp git grep tr sed rm cc gcc as ld pkg-config head test echo dirname make true").split():
+    for tool in ("sh cat mkdir mktemp cksum printf cmp git grep tr sed rm cc gcc as ld pkg-config head test echo dirname make true").split():
         full = shutil.which(tool)
         if full:
             os.symlink(full, os.path.join(path, tool))

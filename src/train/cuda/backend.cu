@@ -32,7 +32,7 @@ static const ci_kernels kernels = {EACH(ENTRY)};
 #define CI_CUDA_ARCH "host"
 #endif
 
-static const ci_backend backend = {.abi = CI_BACKEND_ABI, .bytes = sizeof(ci_backend), .name = NAME, .arch = CI_CUDA_ARCH,
+static const ci_backend backend = {.abi = CI_BACKEND_ABI, .bytes = sizeof(ci_backend), .key = CI_BACKEND_KEY, .name = NAME, .arch = CI_CUDA_ARCH,
                                    .runtime = &ci_cuda_runtime, .ring = &ci_cuda_ring, .kernels = &kernels};
 
 extern "C" __attribute__((visibility("default"))) const ci_backend *ci_backend_entry(void) { return &backend; }
