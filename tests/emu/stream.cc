@@ -73,6 +73,7 @@ void emu_run_all()
 /* As what frees device memory waits: for ever, where something never ends. */
 void emu_wait_all()
 {
+    const emu_inside inside;
     for (bool idle = false; !idle && emu_failed() == cudaSuccess;) {
         idle = legacy()->queue.empty();
         for (const emu_stream *s : streams) idle = idle && s->queue.empty();
