@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # TIMEOUT: 900
-"""Every fuzz target for CANIDS_FUZZ_SECONDS (5) seconds, two at a time, under ASan and UBSan: no finding.
+"""Every fuzz target for CANIDS_FUZZ_SECONDS (3) seconds, two at a time, under ASan and UBSan: no finding.
 
 Seeds are tests/fuzz/corpus/<target>/ and, where the captures are here, the first bytes of real files for the targets that read text.
 What libFuzzer finds on its way stays in a folder of this run; with CANIDS_FUZZ_KEEP=DIR it is put into DIR/<target> (tests/fuzz/grow.sh
@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "run"))
 from common import PROGRAM, ROOT, SHARED, skipped, told  # noqa: E402
 
 PROGRAMS = os.path.join(ROOT, os.environ.get("CANIDS_BUILD", "build") + "-fuzz", "tests", "fuzz")
-SECONDS = int(os.environ.get("CANIDS_FUZZ_SECONDS", "5"))
+SECONDS = int(os.environ.get("CANIDS_FUZZ_SECONDS", "3"))
 KEEP = os.environ.get("CANIDS_FUZZ_KEEP")
 SEED_BYTES = 3000
 LIMITS = ["-timeout=20", "-rss_limit_mb=1024", "-malloc_limit_mb=600"]

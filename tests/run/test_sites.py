@@ -8,7 +8,7 @@ import shutil
 from common import JUDGED, PREPARED, ROOT, TRAINED, Place, differ, hashes, main, parallel, run, told
 
 DEADLINE = 2
-APART = 1 if os.environ.get("CANIDS_SOAK") == "1" else 2
+APART = 1 if os.environ.get("CANIDS_SOAK") == "1" else 3
 # Passed before the settings with the injection are there.
 TOO_EARLY = ["comm.start", "job.settings.read", "job.settings.tell", "job.members.count", "job.members.room", "job.members.tell"]
 SHORT = {"train.epochs": 1, "comm.deadline_s": DEADLINE, "pipeline": "sim,scan,build,train,eval"}
