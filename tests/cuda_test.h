@@ -124,6 +124,16 @@ CUDA_USED void cuda_check(struct cuda *c, const char *what, const float *dev, co
     free(got);
 }
 
+/** Downloads, records, compares bit by bit. */
+CUDA_USED void cuda_check_bits(struct cuda *c, const char *what, const float *dev, const float *want, size_t n)
+{
+    float *got = cuda_get_floats(c, dev, n);
+    cuda_record(c, got, n * sizeof *got);
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(&got[i], &want[i], sizeof *got)) fail_msg("%s: %zu of %zu is %.9g, not %.9g", what, i, n, (double)got[i], (double)want[i]);
+    free(got);
+}
+
 /* ---- gradients and losses as integer sums ---- */
 
 enum { CUDA_EXPONENT = 32 };

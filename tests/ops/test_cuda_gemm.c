@@ -100,15 +100,6 @@ static void processor(const struct cuda_batch *t, struct sides *s)
     }
 }
 
-static void same_bits(struct cuda *c, const char *what, const float *dev, const float *want, size_t n)
-{
-    float *got = cuda_get_floats(c, dev, n);
-    cuda_record(c, got, n * sizeof *got);
-    for (size_t i = 0; i < n; i++)
-        if (memcmp(&got[i], &want[i], sizeof *got)) fail_msg("%s: %zu of %zu is %.9g, not %.9g", what, i, n, (double)got[i], (double)want[i]);
-    free(got);
-}
-
 static void batch_make(struct cuda *c, const struct cuda_shape *shape, struct cuda_batch *t)
 {
     cuda_batch_make(c, shape, t);
@@ -136,7 +127,7 @@ static void all_products(struct cuda *c, const struct cuda_shape *shape, int mos
         char what[32];
         snprintf(what, sizeof what, "product %d", k);
         processor(&t, &s[k]);
-        same_bits(c, what, s[k].g.c, s[k].c, s[k].n_c);
+        cuda_check_bits(c, what, s[k].g.c, s[k].c, s[k].n_c);
         sides_free(&s[k]);
     }
     cuda_batch_free(&t);
@@ -176,7 +167,7 @@ static void rows_alone(struct cuda *c)
         t.step.n[CI_ROWS_NODE] = all;
         cuda_batch_step(c, &t);
         memset(want + p.N, 0, (s.n_c - (size_t)p.N) * sizeof *want);
-        same_bits(c, "a row alone", s.g.c, want, s.n_c);
+        cuda_check_bits(c, "a row alone", s.g.c, want, s.n_c);
         free(want);
         sides_free(&s);
     }

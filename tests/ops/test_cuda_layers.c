@@ -26,15 +26,6 @@ static void batch(struct cuda *c, struct cuda_batch *t, const struct cuda_shape 
     cuda_batch_step(c, t);
 }
 
-static void exact(struct cuda *c, const char *what, const float *dev, const float *want, size_t n)
-{
-    float *got = cuda_get_floats(c, dev, n);
-    cuda_record(c, got, n * sizeof *got);
-    for (size_t i = 0; i < n; i++)
-        if (memcmp(&got[i], &want[i], sizeof *got)) fail_msg("%s: %zu of %zu is %.9g, not %.9g", what, i, n, (double)got[i], (double)want[i]);
-    free(got);
-}
-
 static float *copy(const float *x, size_t n)
 {
     float *y = calloc(n + 1, sizeof *y);
@@ -72,13 +63,13 @@ static void drops(struct cuda *c, struct cuda_batch *t, ci_rows rows, int cols)
 
     by_graph(t, rows, cols, ops()->relu, 5, y);
     c->k->relu(c->d.dev, &t->dev, rows, cols, 5, one);
-    exact(c, "relu", one, y, n);
+    cuda_check_bits(c, "relu", one, y, n);
     ops()->relu_backward(y, (ci_lid)n, t->dev.training ? t->step.keep : 1, dy);
     c->k->relu_back(c->d.dev, &t->dev, rows, cols, one, back);
-    exact(c, "relu_back", back, dy, n);
+    cuda_check_bits(c, "relu_back", back, dy, n);
     by_graph(t, rows, cols, ops()->dropout, 6, x);
     c->k->dropout(c->d.dev, &t->dev, rows, cols, 6, two);
-    exact(c, "dropout", two, x, n);
+    cuda_check_bits(c, "dropout", two, x, n);
     free(x);
     free(y);
     free(dy);
@@ -92,16 +83,16 @@ static void rest(struct cuda *c, struct cuda_batch *t, ci_rows rows, int cols)
 
     c->k->sigmoid(c->d.dev, &t->dev, rows, cols, dz);
     ops()->sigmoid(x, (ci_lid)n, z);
-    exact(c, "sigmoid", dz, z, n);
+    cuda_check_bits(c, "sigmoid", dz, z, n);
     c->k->sigmoid_back(c->d.dev, &t->dev, rows, cols, dz, dy);
     for (size_t i = 0; i < n; i++) y[i] *= z[i] * (1 - z[i]);
-    exact(c, "sigmoid_back", dy, y, n);
+    cuda_check_bits(c, "sigmoid_back", dy, y, n);
     c->k->add(c->d.dev, &t->dev, rows, cols, dx, dy, dz);
     for (size_t i = 0; i < n; i++) z[i] = x[i] + y[i];
-    exact(c, "add", dz, z, n);
+    cuda_check_bits(c, "add", dz, z, n);
     c->k->zero(c->d.dev, &t->dev, rows, cols, dz);
     memset(z, 0, n * sizeof *z);
-    exact(c, "zero", dz, z, n);
+    cuda_check_bits(c, "zero", dz, z, n);
     free(x);
     free(y);
     free(z);
@@ -148,15 +139,15 @@ static void columns(struct cuda *c)
         for (int i = 0; i < rows; i++)
             for (int d = 0; d < cols[k]; d++) want[i * all + at + d] = x[k][i * cols[k] + d];
     c->k->cat(c->d.dev, &t.dev, CI_ROWS_NODE, N, dev, cols, y);
-    exact(c, "cat", y, want, (size_t)rows * (size_t)all);
+    cuda_check_bits(c, "cat", y, want, (size_t)rows * (size_t)all);
     for (int more = 0; more < 2; more++) { /* the third input's columns of y into the sixth */
         c->k->add_to(c->d.dev, &t.dev, CI_ROWS_NODE, cols[2], y + cols[0] + cols[1], all, (float *)(uintptr_t)dev[5], more);
         for (int i = 0; i < rows * cols[2]; i++) x[5][i] = (more ? x[5][i] : 0) + x[2][i];
-        exact(c, "add_to", dev[5], x[5], (size_t)rows * (size_t)cols[2]);
+        cuda_check_bits(c, "add_to", dev[5], x[5], (size_t)rows * (size_t)cols[2]);
     }
     c->k->add_to(c->d.dev, &t.dev, CI_ROWS_NODE, cols[1], dev[4], cols[1], (float *)(uintptr_t)dev[1], 1);
     for (int i = 0; i < rows * cols[1]; i++) x[1][i] += x[4][i];
-    exact(c, "add_to", dev[1], x[1], (size_t)rows * (size_t)cols[1]);
+    cuda_check_bits(c, "add_to", dev[1], x[1], (size_t)rows * (size_t)cols[1]);
     for (int k = 0; k < N; k++) free(x[k]);
     free(want);
     cuda_batch_free(&t);
@@ -244,7 +235,7 @@ static void embedded(struct cuda *c, struct cuda_batch *t, ci_k_embed a, const u
     a.hidden = cuda_room(c, n);
     a.y = cuda_room(c, n * width * sizeof *a.y);
     c->k->embed(c->d.dev, &t->dev, &a);
-    exact(c, "embed", a.y, s.y, n * width);
+    cuda_check_bits(c, "embed", a.y, s.y, n * width);
     cuda_get(c, id, a.id, n * sizeof *id);
     cuda_get(c, hidden, a.hidden, n);
     assert_memory_equal(id, s.id, n * sizeof *id);
@@ -292,12 +283,12 @@ static void inputs(struct cuda *c)
         float *want = copy(x, n), *y = cuda_room(c, n * sizeof *y);
         const float *dev = cuda_put(c, x, n * sizeof *x);
         c->k->input(c->d.dev, &t.dev, rows, cols, dev, NULL, y);
-        exact(c, "input", y, x, n);
+        cuda_check_bits(c, "input", y, x, n);
         for (int g = 0; g < t.all.n_graph; g++)
             for (int i = row_first(&t, rows, g) * cols; i < row_first(&t, rows, g + 1) * cols; i++)
                 if (hidden_groups(&t, g) >> groups[i % cols] & 1) want[i] = 0;
         c->k->input(c->d.dev, &t.dev, rows, cols, dev, cuda_put(c, groups, (size_t)cols), y);
-        exact(c, "input with groups hidden", y, want, n);
+        cuda_check_bits(c, "input with groups hidden", y, want, n);
         free(want);
     }
     cuda_batch_free(&t);

@@ -65,15 +65,6 @@ static void to_double(double *sum, float *g, int n)
     }
 }
 
-static void exact(struct cuda *c, const char *what, const float *dev, const float *want, size_t n)
-{
-    float *got = cuda_get_floats(c, dev, n);
-    cuda_record(c, got, n * sizeof *got);
-    for (size_t i = 0; i < n; i++)
-        if (memcmp(&got[i], &want[i], sizeof *got)) fail_msg("%s: %zu of %zu is %.9g, not %.9g", what, i, n, (double)got[i], (double)want[i]);
-    free(got);
-}
-
 static void gradients(struct cuda *c, const struct norm *m, bool scale)
 {
     cuda_check_grad(c, "dw", m->g.w, m->dw, (size_t)m->cols, 1e-5);
@@ -92,8 +83,8 @@ static void graph_norm(struct cuda *c, const struct cuda_shape *shape_, int cols
 
     ops()->graph_norm_forward(t.all.n_graph, t.all.first, cols, m.x, m.w, m.b, m.s, m.stat, m.y);
     c->k->graph_norm(c->d.dev, &t.dev, &m.a);
-    exact(c, "graph norm", m.a.y, m.y, m.n);
-    exact(c, "graph norm's statistics", m.a.stat, m.stat, m.n_stat);
+    cuda_check_bits(c, "graph norm", m.a.y, m.y, m.n);
+    cuda_check_bits(c, "graph norm's statistics", m.a.stat, m.stat, m.n_stat);
     for (int g = 0; g < t.all.n_graph; g++) {
         const size_t at = (size_t)t.all.first[g] * (size_t)cols;
         const ci_lid own[2] = {0, t.all.first[g + 1] - t.all.first[g]};
@@ -103,7 +94,7 @@ static void graph_norm(struct cuda *c, const struct cuda_shape *shape_, int cols
         to_double(m.ds, ds, cols);
     }
     c->k->graph_norm_back(c->d.dev, &t.dev, &m.a, &m.g);
-    exact(c, "graph norm's dx", m.g.dx, m.dx, m.n);
+    cuda_check_bits(c, "graph norm's dx", m.g.dx, m.dx, m.n);
     gradients(c, &m, true);
     free(dw);
     free(db);
@@ -201,10 +192,10 @@ static void batch_norm(struct cuda *c, const struct cuda_shape *shape_, int cols
     cuda_ok(c, c->r->upload(c->d.dev, all, total, n * sizeof *total)); /* so that what follows has the processor's bits */
     ci_batch_norm_close(cols, t.step.n_node, total, m.stat, m.stat + cols, NULL, NULL);
     c->k->batch_norm_close(c->d.dev, &t.dev, cols, all, m.a.stat);
-    if (m.rows) exact(c, "batch norm's statistics", m.a.stat, m.stat, n);
+    if (m.rows) cuda_check_bits(c, "batch norm's statistics", m.a.stat, m.stat, n);
     ops()->batch_norm_apply((ci_lid)m.rows, cols, m.x, m.stat, m.stat + cols, m.w, m.b, m.y);
     c->k->batch_norm(c->d.dev, &t.dev, &m.a);
-    exact(c, "batch norm", m.a.y, m.y, m.n);
+    cuda_check_bits(c, "batch norm", m.a.y, m.y, m.n);
 
     shard_sums(&t, &m, true, own, total);
     c->k->batch_norm_back_sums(c->d.dev, &t.dev, &m.a, &m.g, dev);
@@ -215,7 +206,7 @@ static void batch_norm(struct cuda *c, const struct cuda_shape *shape_, int cols
     m.g.sum = cuda_put(c, total, n * sizeof *total);
     ops()->batch_norm_backward((ci_lid)m.rows, cols, t.step.n_node, m.x, m.stat, m.stat + cols, m.w, total, m.dy, m.dx);
     c->k->batch_norm_back(c->d.dev, &t.dev, &m.a, &m.g);
-    exact(c, "batch norm's dx", m.g.dx, m.dx, m.n);
+    cuda_check_bits(c, "batch norm's dx", m.g.dx, m.dx, m.n);
     free(own);
     free(total);
     norm_free(&m);
@@ -243,7 +234,7 @@ static void known(struct cuda *c)
     }
     float *stat = cuda_room(c, sizeof state);
     c->k->batch_norm_known(c->d.dev, &t.dev, COLS, cuda_put(c, state, sizeof state), stat);
-    exact(c, "running statistics", stat, want, 2 * COLS);
+    cuda_check_bits(c, "running statistics", stat, want, 2 * COLS);
     cuda_batch_free(&t);
 }
 

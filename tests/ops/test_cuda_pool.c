@@ -14,15 +14,6 @@ static struct cuda_shape shape(void)
                                .F = 1, .K = 1, .W = 1, .n_id = 12};
 }
 
-static void exact(struct cuda *c, const char *what, const float *dev, const float *want, size_t n)
-{
-    float *got = cuda_get_floats(c, dev, n);
-    cuda_record(c, got, n * sizeof *got);
-    for (size_t i = 0; i < n; i++)
-        if (memcmp(&got[i], &want[i], sizeof *got)) fail_msg("%s: %zu of %zu is %.9g, not %.9g", what, i, n, (double)got[i], (double)want[i]);
-    free(got);
-}
-
 static float *fresh(size_t n)
 {
     float *v = calloc(n + 1, sizeof *v);
@@ -105,9 +96,9 @@ static void pooled(struct cuda *c, const struct cuda_shape *s, ci_k_pooling how,
             pool_one_back(how, l.x[k] + at, y + column, dy + column, own, cols[k], l.dx[k] + at);
         }
     c->k->pool(c->d.dev, &t.dev, &a);
-    exact(c, "pool", a.y, y, n);
+    cuda_check_bits(c, "pool", a.y, y, n);
     c->k->pool_back(c->d.dev, &t.dev, &a, &g);
-    for (int k = 0; k < N; k++) exact(c, "pool's dx", l.back[k], l.dx[k], rows * (size_t)cols[k]);
+    for (int k = 0; k < N; k++) cuda_check_bits(c, "pool's dx", l.back[k], l.dx[k], rows * (size_t)cols[k]);
     free(y);
     free(dy);
     layers_free(&l, N);
@@ -204,10 +195,10 @@ static void jumped(struct cuda *c, const struct cuda_shape *s, int L, int D, uin
     memcpy(g.dx, m.back, sizeof g.dx);
     ops()->jk_max_forward(L, rows, D, (const float *const *)m.x, y);
     c->k->jk_max(c->d.dev, &t.dev, &k);
-    exact(c, "the largest of layers", k.y, y, n);
+    cuda_check_bits(c, "the largest of layers", k.y, y, n);
     ops()->jk_max_backward(L, rows, D, (const float *const *)m.x, dy, m.dx);
     c->k->jk_max_back(c->d.dev, &t.dev, &k, &g);
-    for (int q = 0; q < L; q++) exact(c, "its dx", m.back[q], m.dx[q], n);
+    for (int q = 0; q < L; q++) cuda_check_bits(c, "its dx", m.back[q], m.dx[q], n);
     void *own[] = {y, p, dy, a, da, sum};
     for (size_t i = 0; i < CI_COUNT(own); i++) free(own[i]);
     layers_free(&l, L);
