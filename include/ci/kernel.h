@@ -8,6 +8,10 @@
 
 #define CI_DEVICE static __device__ inline
 
+/** This thread's place in its warp, its warp's in a block of one row of threads. */
+CI_DEVICE int ci_lane(void) { return (int)threadIdx.x % CI_WARP; }
+CI_DEVICE int ci_warp(void) { return (int)threadIdx.x / CI_WARP; }
+
 CI_DEVICE int ci_rows_here(const ci_k_batch &b, ci_rows rows) { return b.step->n[rows]; }
 
 /** Rows of a shard: [first, last). */
@@ -19,6 +23,16 @@ CI_DEVICE int ci_shard_first(const ci_k_batch &b, ci_rows rows, int shard)
 /** The graph of the batch that a row belongs to, and that graph's first row. */
 CI_DEVICE int ci_graph_of(const ci_k_batch &b, ci_rows rows, int row) { return rows == CI_ROWS_GRAPH ? row : b.row_graph[rows][row]; }
 CI_DEVICE int ci_graph_first(const ci_k_batch &b, ci_rows rows, int graph) { return rows == CI_ROWS_GRAPH ? graph : b.graph_first[rows][graph]; }
+
+/** Nodes of a graph: [first, last). */
+struct ci_span { int first, last; };
+CI_DEVICE struct ci_span ci_nodes_of(const ci_k_batch &b, int graph)
+{
+    struct ci_span s;
+    s.first = b.graph_first[CI_ROWS_NODE][graph];
+    s.last = b.graph_first[CI_ROWS_NODE][graph + 1];
+    return s;
+}
 
 CI_DEVICE uint32_t ci_bits(float x)
 {

@@ -4,20 +4,17 @@
 /* Loops over layers are unrolled to the most there can be, so that pointers and scores stay where registers are. */
 enum { WARPS = 8, THREADS = WARPS * CI_WARP, LAYERS = 8, SLICE = 64, SLICES = 32 };
 
-CI_DEVICE int lane_of(void) { return threadIdx.x % CI_WARP; }
-CI_DEVICE int warp_of(void) { return threadIdx.x / CI_WARP; }
-
 CI_DEVICE float dot(const float *a, const float *b, int n)
 {
     float sum = 0;
-    for (int d = lane_of(); d < n; d += CI_WARP) sum += a[d] * b[d];
+    for (int d = ci_lane(); d < n; d += CI_WARP) sum += a[d] * b[d];
     return ci_warp_sum(sum);
 }
 
 /* One warp a node, lanes over channels; every lane has the L scores.  Reads L rows once, and once from the cache; writes one. */
 static __global__ void jk_attention(const ci_k_batch b, const ci_k_jump a)
 {
-    const int i = (int)(blockIdx.x * WARPS) + warp_of();
+    const int i = (int)(blockIdx.x * WARPS) + ci_warp();
     if (i >= ci_rows_here(b, CI_ROWS_NODE)) return;
     const int64_t at = (int64_t)i * a.D;
     float p[LAYERS], most = 0, sum = 0;
@@ -38,9 +35,9 @@ static __global__ void jk_attention(const ci_k_batch b, const ci_k_jump a)
     for (int l = 0; l < LAYERS; l++) {
         if (l >= a.L) continue;
         p[l] /= sum;
-        if (lane_of() == 0) a.p[(int64_t)i * a.L + l] = p[l];
+        if (ci_lane() == 0) a.p[(int64_t)i * a.L + l] = p[l];
     }
-    for (int d = lane_of(); d < a.D; d += CI_WARP) {
+    for (int d = ci_lane(); d < a.D; d += CI_WARP) {
         float y = 0;
 #pragma unroll
         for (int l = 0; l < LAYERS; l++)
@@ -71,8 +68,8 @@ CI_DEVICE void node_back(const ci_k_jump &a, const ci_k_jump_back &g, int i, flo
     for (int l = 0; l < LAYERS; l++) {
         if (l >= a.L) continue;
         const float s = p[l] * (t[l] - mean);
-        if (lane_of() == 0) ds[l] = s;
-        for (int d = lane_of(); d < a.D; d += CI_WARP) {
+        if (ci_lane() == 0) ds[l] = s;
+        for (int d = ci_lane(); d < a.D; d += CI_WARP) {
             const float v = p[l] * g.dy[at + d] + s * a.a[d];
             g.dx[l][at + d] = g.overwrite >> l & 1 ? v : g.dx[l][at + d] + v;
         }
@@ -89,7 +86,7 @@ static __global__ void jk_attention_back(const ci_k_batch b, const ci_k_jump a, 
     const int end = ci_shard_first(b, CI_ROWS_NODE, shard + 1);
     for (int first = ci_shard_first(b, CI_ROWS_NODE, shard) + (int)blockIdx.x * SLICE; first < end; first += (int)gridDim.x * SLICE) {
         const int n = end - first < SLICE ? end - first : SLICE;
-        for (int i = warp_of(); i < n; i += WARPS) node_back(a, g, first + i, ds + i * a.L);
+        for (int i = ci_warp(); i < n; i += WARPS) node_back(a, g, first + i, ds + i * a.L);
         __syncthreads();
         for (int d = threadIdx.x; d < a.D && g.a.sum; d += THREADS) {
             float da = 0;

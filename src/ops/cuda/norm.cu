@@ -6,9 +6,6 @@
 
 enum { WARPS = 8, THREADS = WARPS * CI_WARP, SLICES = 8 };
 
-CI_DEVICE int lane_of(void) { return threadIdx.x % CI_WARP; }
-CI_DEVICE int warp_of(void) { return threadIdx.x / CI_WARP; }
-
 static unsigned at_least_one(int32_t n) { return n > 0 ? (unsigned)n : 1; }
 
 /** Blocks for slices of each shard (x, strided), shards (y), 32 columns each (z). */
@@ -19,32 +16,22 @@ CI_DEVICE float over_warps(float *part, float v)
 {
     part[threadIdx.x] = v;
     __syncthreads();
-    for (int k = 1; k < WARPS && warp_of() == 0; k++) v += part[k * CI_WARP + lane_of()];
+    for (int k = 1; k < WARPS && ci_warp() == 0; k++) v += part[k * CI_WARP + ci_lane()];
     __syncthreads();
     return v;
 }
 
 /* ---- graph norm ---- */
 
-struct span { int first, last; };
-
-CI_DEVICE struct span nodes_of(const ci_k_batch &b, int g)
-{
-    struct span s;
-    s.first = b.graph_first[CI_ROWS_NODE][g];
-    s.last = b.graph_first[CI_ROWS_NODE][g + 1];
-    return s;
-}
-
 /* One warp per (graph, 32 columns), a lane a column, three times over the rows: the first brings them into the cache.  Reads x once,
  * writes y once, a relu behind it in its place.  Bits as on the processor. */
 static __global__ void graph_norm(const ci_k_batch b, const ci_k_norm a)
 {
-    const int slices = (a.cols + CI_WARP - 1) / CI_WARP, job = (int)(blockIdx.x * WARPS) + warp_of();
-    const int g = job / slices, d = job % slices * CI_WARP + lane_of();
+    const int slices = (a.cols + CI_WARP - 1) / CI_WARP, job = (int)(blockIdx.x * WARPS) + ci_warp();
+    const int g = job / slices, d = job % slices * CI_WARP + ci_lane();
     if (g >= ci_rows_here(b, CI_ROWS_GRAPH) || d >= a.cols) return;
 
-    const struct span r = nodes_of(b, g);
+    const struct ci_span r = ci_nodes_of(b, g);
     const float rows = (float)(r.last - r.first), w = a.w[d], bias = a.b[d];
     float sum = 0, square = 0;
     for (int i = r.first; i < r.last; i++) sum += a.x[(int64_t)i * a.cols + d];
@@ -74,7 +61,7 @@ void ci_cuda_graph_norm(ci_dev *d, const ci_k_batch *b, const ci_k_norm *a)
 struct three { float w, b, s; };
 
 /** One graph, one column: as graph_backward on the processor, but do is computed twice, not kept. */
-CI_DEVICE struct three graph_back(const ci_k_norm &a, const ci_k_norm_back &g, int graph, struct span r, int d)
+CI_DEVICE struct three graph_back(const ci_k_norm &a, const ci_k_norm_back &g, int graph, struct ci_span r, int d)
 {
     const float *stat = a.stat + (int64_t)graph * 2 * a.cols + d;
     const float mean = stat[0], root = stat[a.cols], s = a.s[d], shift = s * mean, w = a.w[d] * root, rows = (float)(r.last - r.first);
@@ -110,17 +97,17 @@ CI_DEVICE struct three graph_back(const ci_k_norm &a, const ci_k_norm_back &g, i
 static __global__ void graph_norm_back(const ci_k_batch b, const ci_k_norm a, const ci_k_norm_back g)
 {
     CI_SHARED(float, part);
-    const int shard = (int)blockIdx.y, d = (int)blockIdx.z * CI_WARP + lane_of();
+    const int shard = (int)blockIdx.y, d = (int)blockIdx.z * CI_WARP + ci_lane();
     if (shard >= b.step->n_shard) return;
     const int end = b.shard_graph[shard + 1];
     for (int first = b.shard_graph[shard] + (int)blockIdx.x * WARPS; first < end; first += (int)gridDim.x * WARPS) {
-        const int graph = first + warp_of();
+        const int graph = first + ci_warp();
         struct three t = {0, 0, 0};
-        if (graph < end && d < a.cols) t = graph_back(a, g, graph, nodes_of(b, graph), d);
+        if (graph < end && d < a.cols) t = graph_back(a, g, graph, ci_nodes_of(b, graph), d);
         t.w = over_warps(part, t.w);
         t.b = over_warps(part, t.b);
         t.s = over_warps(part, t.s);
-        if (warp_of() > 0 || d >= a.cols) continue;
+        if (ci_warp() > 0 || d >= a.cols) continue;
         if (g.w.sum) ci_grad_put(g.w, d, t.w);
         if (g.b.sum) ci_grad_put(g.b, d, t.b);
         if (g.s.sum) ci_grad_put(g.s, d, t.s);
@@ -137,7 +124,7 @@ void ci_cuda_graph_norm_back(ci_dev *d, const ci_k_batch *b, const ci_k_norm *a,
 /* One warp a row, lanes over columns; sums are lanes' partial sums and one tree.  Reads x from memory once, writes y. */
 static __global__ void layer_norm(const ci_k_batch b, const ci_k_norm a)
 {
-    const int i = (int)(blockIdx.x * WARPS) + warp_of(), lane = lane_of();
+    const int i = (int)(blockIdx.x * WARPS) + ci_warp(), lane = ci_lane();
     if (i >= ci_rows_here(b, a.rows)) return;
     const float *x = a.x + (int64_t)i * a.cols, n = (float)a.cols;
     float *y = a.y + (int64_t)i * a.cols, sum = 0, square = 0;
@@ -165,13 +152,13 @@ CI_DEVICE void layer_back(const ci_k_norm &a, const ci_k_norm_back &g, int i)
     const float mean = a.stat[(int64_t)i * 2], root = a.stat[(int64_t)i * 2 + 1];
     float sum = 0, sum_h = 0;
 
-    for (int d = lane_of(); d < a.cols; d += CI_WARP) {
+    for (int d = ci_lane(); d < a.cols; d += CI_WARP) {
         const float v = a.w[d] * g.dy[at + d];
         sum += v;
         sum_h += v * ((a.x[at + d] - mean) * root);
     }
     const float m = ci_warp_sum(sum) / (float)a.cols, m_h = ci_warp_sum(sum_h) / (float)a.cols;
-    for (int d = lane_of(); d < a.cols; d += CI_WARP) {
+    for (int d = ci_lane(); d < a.cols; d += CI_WARP) {
         const float one = root * (a.w[d] * g.dy[at + d] - m - (a.x[at + d] - mean) * root * m_h);
         g.dx[at + d] = g.overwrite ? one : g.dx[at + d] + one;
     }
@@ -199,7 +186,7 @@ static __global__ void layer_norm_back(const ci_k_batch b, const ci_k_norm a, co
             if (g.b.sum) ci_grad_put(g.b, d, db);
         }
         __syncthreads(); /* dx may be dy */
-        for (int i = first + warp_of(); i < last; i += WARPS) layer_back(a, g, i);
+        for (int i = first + ci_warp(); i < last; i += WARPS) layer_back(a, g, i);
     }
 }
 
@@ -214,12 +201,12 @@ void ci_cuda_layer_norm_back(ci_dev *d, const ci_k_batch *b, const ci_k_norm *a,
 CI_DEVICE void shard_sums(const ci_k_batch &b, const ci_k_norm &a, const float *dy, double *own, const ci_k_norm_back *g)
 {
     CI_SHARED(double, part);
-    const int shard = (int)blockIdx.x, d = (int)blockIdx.y * CI_WARP + lane_of();
+    const int shard = (int)blockIdx.x, d = (int)blockIdx.y * CI_WARP + ci_lane();
     if (shard >= b.step->n_shard) return;
     double one = 0, two = 0;
     if (d < a.cols) {
         const float mean = dy ? a.stat[d] : 0, root = dy ? a.stat[a.cols + d] : 0;
-        for (int i = ci_shard_first(b, a.rows, shard) + warp_of(); i < ci_shard_first(b, a.rows, shard + 1); i += WARPS) {
+        for (int i = ci_shard_first(b, a.rows, shard) + ci_warp(); i < ci_shard_first(b, a.rows, shard + 1); i += WARPS) {
             const float x = a.x[(int64_t)i * a.cols + d], v = dy ? dy[(int64_t)i * a.cols + d] : x;
             one += (double)v;
             two += (double)v * (double)(dy ? (x - mean) * root : x);
@@ -228,10 +215,10 @@ CI_DEVICE void shard_sums(const ci_k_batch &b, const ci_k_norm &a, const float *
     part[2 * threadIdx.x] = one;
     part[2 * threadIdx.x + 1] = two;
     __syncthreads();
-    if (warp_of() > 0 || d >= a.cols) return;
+    if (ci_warp() > 0 || d >= a.cols) return;
     for (int k = 1; k < WARPS; k++) {
-        one += part[2 * (k * CI_WARP + lane_of())];
-        two += part[2 * (k * CI_WARP + lane_of()) + 1];
+        one += part[2 * (k * CI_WARP + ci_lane())];
+        two += part[2 * (k * CI_WARP + ci_lane()) + 1];
     }
     own[((int64_t)shard * 2) * a.cols + d] = one;
     own[((int64_t)shard * 2 + 1) * a.cols + d] = two;
@@ -293,7 +280,7 @@ enum { BATCH_ROWS = 8 };
  * given the statistics. */
 static __global__ void batch_norm(const ci_k_batch b, const ci_k_norm a)
 {
-    const int d = (int)blockIdx.y * CI_WARP + lane_of(), n = ci_rows_here(b, a.rows), first = ((int)blockIdx.x * WARPS + warp_of()) * BATCH_ROWS;
+    const int d = (int)blockIdx.y * CI_WARP + ci_lane(), n = ci_rows_here(b, a.rows), first = ((int)blockIdx.x * WARPS + ci_warp()) * BATCH_ROWS;
     if (d >= a.cols || first >= n) return;
     const float mean = a.stat[d], root = a.stat[a.cols + d], w = a.w[d], bias = a.b[d];
     for (int i = first; i < first + BATCH_ROWS && i < n; i++) {
@@ -304,7 +291,7 @@ static __global__ void batch_norm(const ci_k_batch b, const ci_k_norm a)
 
 static __global__ void batch_norm_back(const ci_k_batch b, const ci_k_norm a, const ci_k_norm_back g)
 {
-    const int d = (int)blockIdx.y * CI_WARP + lane_of(), n = ci_rows_here(b, a.rows), first = ((int)blockIdx.x * WARPS + warp_of()) * BATCH_ROWS;
+    const int d = (int)blockIdx.y * CI_WARP + ci_lane(), n = ci_rows_here(b, a.rows), first = ((int)blockIdx.x * WARPS + ci_warp()) * BATCH_ROWS;
     if (d >= a.cols || first >= n) return;
     const double all = (double)b.step->n_node;
     const float mean = a.stat[d], root = a.stat[a.cols + d], w = a.w[d] * root;

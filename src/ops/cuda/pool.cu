@@ -3,19 +3,6 @@
 
 enum { WARPS = 8, THREADS = WARPS * CI_WARP };
 
-CI_DEVICE int lane_of(void) { return threadIdx.x % CI_WARP; }
-CI_DEVICE int warp_of(void) { return threadIdx.x / CI_WARP; }
-
-struct span { int first, last; };
-
-CI_DEVICE struct span nodes_of(const ci_k_batch &b, int g)
-{
-    struct span s;
-    s.first = b.graph_first[CI_ROWS_NODE][g];
-    s.last = b.graph_first[CI_ROWS_NODE][g + 1];
-    return s;
-}
-
 CI_BOTH int width_of(const ci_k_pool_rows &a)
 {
     int n = 0;
@@ -28,11 +15,11 @@ struct place { int graph, k, d, to; };
 
 CI_DEVICE struct place place_of(const ci_k_pool_rows &a, int width)
 {
-    const int slices = (width + CI_WARP - 1) / CI_WARP, job = (int)(blockIdx.x * WARPS) + warp_of();
+    const int slices = (width + CI_WARP - 1) / CI_WARP, job = (int)(blockIdx.x * WARPS) + ci_warp();
     struct place p;
     p.graph = job / slices;
     p.k = 0;
-    p.d = p.to = job % slices * CI_WARP + lane_of();
+    p.d = p.to = job % slices * CI_WARP + ci_lane();
     while (p.k < a.n && p.d >= a.cols[p.k]) p.d -= a.cols[p.k++];
     return p;
 }
@@ -49,7 +36,7 @@ static __global__ void pool(const ci_k_batch b, const ci_k_pool_rows a, int widt
 {
     const struct place p = place_of(a, width);
     if (p.graph >= ci_rows_here(b, CI_ROWS_GRAPH) || p.k >= a.n) return;
-    const struct span r = nodes_of(b, p.graph);
+    const struct ci_span r = ci_nodes_of(b, p.graph);
     const int cols = a.cols[p.k];
     const float *x = a.x[p.k] + p.d;
     float v = 0;
@@ -69,7 +56,7 @@ static __global__ void pool_back(const ci_k_batch b, const ci_k_pool_rows a, con
 {
     const struct place p = place_of(a, width);
     if (p.graph >= ci_rows_here(b, CI_ROWS_GRAPH) || p.k >= a.n) return;
-    const struct span r = nodes_of(b, p.graph);
+    const struct ci_span r = ci_nodes_of(b, p.graph);
     const int cols = a.cols[p.k];
     const bool overwrite = g.overwrite >> p.k & 1, max = a.how == CI_K_MAX;
     const int64_t at = (int64_t)p.graph * width + p.to;
@@ -94,14 +81,14 @@ static __global__ void pool_back(const ci_k_batch b, const ci_k_pool_rows a, con
 CI_DEVICE float dot(const float *a, const float *b, int n)
 {
     float sum = 0;
-    for (int d = lane_of(); d < n; d += CI_WARP) sum += a[d] * b[d];
+    for (int d = ci_lane(); d < n; d += CI_WARP) sum += a[d] * b[d];
     return ci_warp_sum(sum);
 }
 
 /** What each warp has, added in the order of warps, or the largest; every thread has it afterwards. */
 CI_DEVICE float over_warps(float *part, float v, bool max)
 {
-    if (lane_of() == 0) part[warp_of()] = v;
+    if (ci_lane() == 0) part[ci_warp()] = v;
     __syncthreads();
     v = part[0];
     for (int k = 1; k < WARPS; k++) v = !max ? v + part[k] : part[k] > v ? part[k] : v;
@@ -116,14 +103,14 @@ static __global__ void pool_attention(const ci_k_batch b, const ci_k_pool_rows a
     CI_SHARED(float, part);
     const int g = (int)blockIdx.x, cols = a.cols[0];
     if (g >= ci_rows_here(b, CI_ROWS_GRAPH)) return;
-    const struct span r = nodes_of(b, g);
+    const struct ci_span r = ci_nodes_of(b, g);
     float *p = a.p + r.first, most = -INFINITY, sum = 0;
     const float *x = a.x[0] + (int64_t)r.first * cols;
     const int n = r.last - r.first;
 
-    for (int i = warp_of(); i < n; i += WARPS) {
+    for (int i = ci_warp(); i < n; i += WARPS) {
         const float s = dot(a.a, x + (int64_t)i * cols, cols) + a.b[0];
-        if (lane_of() == 0) p[i] = s;
+        if (ci_lane() == 0) p[i] = s;
         most = s > most ? s : most;
     }
     most = over_warps(part, most, true); /* and every score is seen by every thread */
@@ -150,24 +137,24 @@ static __global__ void pool_attention_back(const ci_k_batch b, const ci_k_pool_r
     CI_SHARED(float, part); /* (WARPS), ds (CHUNK), da (cols) */
     const int graph = (int)blockIdx.x, cols = a.cols[0];
     if (graph >= ci_rows_here(b, CI_ROWS_GRAPH)) return;
-    const struct span r = nodes_of(b, graph);
+    const struct ci_span r = ci_nodes_of(b, graph);
     const float *p = a.p + r.first, *x = a.x[0] + (int64_t)r.first * cols, *dy = g.dy + (int64_t)graph * cols;
     float *dx = g.dx[0] + (int64_t)r.first * cols, *ds = part + WARPS, *da = ds + CHUNK, mean = 0;
     const int n = r.last - r.first;
 
-    for (int i = warp_of(); i < n; i += WARPS) mean += p[i] * dot(dy, x + (int64_t)i * cols, cols);
+    for (int i = ci_warp(); i < n; i += WARPS) mean += p[i] * dot(dy, x + (int64_t)i * cols, cols);
     mean = over_warps(part, mean, false);
     for (int d = threadIdx.x; d < cols; d += THREADS) da[d] = 0;
     for (int first = 0; first < n; first += CHUNK) {
         const int last = n - first < CHUNK ? n : first + CHUNK;
-        for (int i = first + warp_of(); i < last; i += WARPS) {
+        for (int i = first + ci_warp(); i < last; i += WARPS) {
             const int64_t at = (int64_t)i * cols;
             const float s = p[i] * (dot(dy, x + at, cols) - mean);
-            for (int d = lane_of(); d < cols; d += CI_WARP) {
+            for (int d = ci_lane(); d < cols; d += CI_WARP) {
                 const float v = p[i] * dy[d] + s * a.a[d];
                 dx[at + d] = g.overwrite & 1 ? v : dx[at + d] + v;
             }
-            if (lane_of() == 0) ds[i - first] = s;
+            if (ci_lane() == 0) ds[i - first] = s;
         }
         __syncthreads();
         for (int d = threadIdx.x; d < cols; d += THREADS)

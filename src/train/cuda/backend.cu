@@ -17,7 +17,7 @@ extern const ci_ring_table ci_cuda_ring __attribute__((weak)); /* src/comm/cuda;
     X(gaussian_close) X(gaussian_back) X(optim_work) X(optim_begin) X(optim_agree) X(optim_float) X(optim_finish) X(running) X(blend)
 
 /* Each is ci_cuda_<name>, of exactly the type that the table says. */
-#define DECLARE(name) extern std::remove_pointer_t<decltype(ci_kernels::name)> ci_cuda_##name __attribute__((weak));
+#define DECLARE(name) extern std::remove_pointer_t<decltype(ci_kernels::name)> ci_cuda_##name;
 EACH(DECLARE)
 
 #define ENTRY(name) .name = ci_cuda_##name,
